@@ -1,0 +1,1 @@
+"""Measurements: agreement with the published results, cost, time, memory, quality."""

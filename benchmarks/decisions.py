@@ -1,0 +1,66 @@
+"""How far a model's decision maps agree with stored ones.
+
+    python -m fusiongcn_edge.benchmarks.decisions --model BUNDLE --pairs DIR
+
+DIR holds ``SET/a/NAME.*``, ``SET/b/NAME.*`` and the maps to compare with in ``SET/official_decision/NAME.png`` (white where
+the first photograph is taken).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusiongcn_edge.benchmarks.pairs import find_pairs
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.commands import add_model_argument
+from fusiongcn_edge.runtime.images import read_image
+
+
+def differing_fraction(decision: np.ndarray, stored: Path) -> float:
+    """Share of pixels on which a decision map (bool H x W) differs from a stored picture of one."""
+    picture = cv2.imread(str(stored), cv2.IMREAD_GRAYSCALE)
+    if picture is None or picture.shape != decision.shape:
+        raise FusionError(f"{stored} is no decision map of {decision.shape[1]}x{decision.shape[0]} pixels.")
+    return float(np.mean(decision != (picture > 127)))
+
+
+def main() -> int:
+    """Print the table; 0 if every pair was compared."""
+    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.decisions", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_model_argument(parser)
+    parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--maps", default="official_decision", metavar="NAME", help="folder of the maps beside a/")
+    arguments = parser.parse_args()
+    try:
+        _table(arguments)
+    except FusionError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    fuser = Fuser.open(arguments.model)
+    differences = []
+    print("set         pair   pixels differing")
+    for pair in find_pairs(arguments.pairs):
+        stored = pair.beside(arguments.maps)
+        if stored is None:
+            raise FusionError(f"There is no {arguments.maps}/{pair.name}.* beside {pair.a.parent}.")
+        decision = fuser.fuse(read_image(pair.a), read_image(pair.b)).decision
+        difference = differing_fraction(decision, stored)
+        differences.append(difference)
+        count = round(difference * decision.size)
+        print(f"{pair.set:<12}{pair.name:<7}{count:>6}  {difference:.4%}", flush=True)
+    identical = sum(d == 0 for d in differences)
+    print(f"\n{identical} of {len(differences)} identical; worst {max(differences):.4%} of pixels")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From torch to the graphs and the bundle that the runtime opens."""

@@ -1,0 +1,100 @@
+"""The two subgraphs as an engine runs them: same results as the network in evaluation mode, less work.
+
+Batch normalisation is folded into the convolutions before it (and, where it follows a gather, into the gathered table),
+and Mish is written with a single exponential, since no engine of ours has a kernel for it.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from fusiongcn_edge.model.network import FusionGCN, Stem
+
+
+class OneExponentialMish(nn.Module):
+    """``x tanh(log(1 + e^x))`` (Misra, 2019) as ``x u / (2 - u)``, ``u = p (2 - p)``, ``p = sigmoid(x)``.
+
+    The same function: with q = 1 - p, tanh(softplus(x)) = (1 - q^2) / (1 + q^2). It never overflows, and it does not
+    cancel for x far below zero.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = torch.sigmoid(x)
+        u = p * (2.0 - p)
+        return x * (u / (2.0 - u))
+
+
+class TableNorm(nn.Module):
+    """Batch normalisation in evaluation mode, applied to table rows (... x C) instead of pixels."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        self.register_buffer("scale", scale.detach())
+        self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach())
+
+    def forward(self, table: Tensor) -> Tensor:
+        return table * self.scale + self.shift
+
+
+class GcnSubgraph(nn.Module):
+    """``features`` 2 x N x 3, ``adjacency`` N x N, ``attention_mask`` N x N to ``shallow`` 2 x N x 18, ``deep`` 2 x N x 36."""
+
+    def __init__(self, network: FusionGCN) -> None:
+        super().__init__()
+        self.gcn_encoder = folded(network).gcn_encoder
+
+    def forward(self, features: Tensor, adjacency: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        shallow, deep = self.gcn_encoder(features, adjacency, attention_mask)
+        return shallow, deep
+
+
+class CnnSubgraph(nn.Module):
+    """``images`` 2 x 3 x H x W, ``labels`` int32 H x W and the GCN's tables to ``probability`` H x W."""
+
+    def __init__(self, network: FusionGCN) -> None:
+        super().__init__()
+        self.network = folded(network)
+        self.norm_shallow, self.norm_deep = TableNorm(network.gcn_bn1), TableNorm(network.gcn_bn2)
+        self.network.gcn_bn1 = self.network.gcn_bn2 = nn.Identity()  # type: ignore[assignment]
+
+    def forward(self, images: Tensor, labels: Tensor, shallow: Tensor, deep: Tensor) -> Tensor:
+        probability: Tensor = self.network.classify(
+            images, labels.unsqueeze(0), self.norm_shallow(shallow), self.norm_deep(deep)
+        )
+        return probability.squeeze(0).squeeze(0)
+
+
+def folded(network: FusionGCN) -> FusionGCN:
+    """A copy with every batch normalisation that follows a convolution folded into it, and Mish rewritten."""
+    network = copy.deepcopy(network).eval()
+    for module in list(network.modules()):
+        if isinstance(module, Stem):
+            _fold_stem(module)
+        if isinstance(module, nn.Sequential):
+            for i in range(len(module) - 1):
+                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(module[i], module[i + 1]), nn.Identity()
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Mish):
+                setattr(module, name, OneExponentialMish())
+    return network
+
+
+def _fold_stem(stem: Stem) -> None:
+    """The stem normalises the concatenation of three convolutions: each takes its own channels' part."""
+    first = 0
+    norm = stem.bn
+    for name in ("conv5_5", "conv7_7", "conv9_9"):
+        conv: nn.Conv2d = getattr(stem, name)
+        part = nn.BatchNorm2d(conv.out_channels, eps=norm.eps).eval()
+        own = slice(first, first + conv.out_channels)
+        part.load_state_dict({key: t if t.ndim == 0 else t[own] for key, t in norm.state_dict().items()})
+        setattr(stem, name, fuse_conv_bn_eval(conv, part))
+        first += conv.out_channels
+    stem.bn = nn.Identity()  # type: ignore[assignment]

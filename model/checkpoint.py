@@ -1,0 +1,98 @@
+"""Reading and writing weights, without running anything a file says."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
+
+PUBLISHED_SUPERPIXELS = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
+
+
+class CheckpointError(FusionError):
+    """A checkpoint that cannot be read or is of another network."""
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, Any]]:
+    """Read a FusionGCN: the authors' file (a bare state dict) or one of our own.
+
+    Returns
+    -------
+    network : FusionGCN
+        In evaluation mode, on the CPU.
+    facts : dict
+        ``superpixels`` (settings the weights were trained with) and ``origin``; the published ones for a bare file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, no checkpoint, holds anything but tensors and plain values, or does not fit.
+    """
+    content = _read(Path(path))
+    if isinstance(content.get("state"), dict):
+        state, facts = content["state"], {k: v for k, v in content.items() if k != "state"}
+    else:
+        state, facts = content, {"superpixels": PUBLISHED_SUPERPIXELS, "origin": {"weights": Path(path).name}}
+    network = FusionGCN()
+    _check_fit(Path(path), state, network)
+    network.load_state_dict(state)
+    return network.eval(), facts
+
+
+def save_checkpoint(path: str | os.PathLike[str], network: FusionGCN, facts: dict[str, Any]) -> None:
+    """Write weights with their ``superpixels`` settings and ``origin``; whole or not at all."""
+    from fusiongcn_edge.runtime.images import write_bytes
+
+    buffer = io.BytesIO()
+    torch.save({"state": network.state_dict(), **facts}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> SuperpixelSettings:
+    """The settings the runtime needs: the numbers of a checkpoint and the guide filter of its network."""
+    kernel = network.mix.weight.detach().numpy()[0]
+    bias = network.mix.bias
+    return SuperpixelSettings(guide_kernel=kernel, guide_bias=0.0 if bias is None else bias.item(), **superpixels)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}: check the path.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError):
+        raise CheckpointError(
+            f"{path} is no checkpoint, is damaged, or holds more than tensors: save the network's state_dict() alone."
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}: save the network's state_dict().")
+    return content
+
+
+def _check_fit(path: Path, state: dict[str, Any], network: FusionGCN) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    missing = [name for name in expected if name not in state]
+    foreign = [name for name in state if name not in expected]
+    misshapen = [
+        f"{name} is {tuple(getattr(state[name], 'shape', ()))} instead of {shape}"
+        for name, shape in expected.items()
+        if name in state and tuple(getattr(state[name], "shape", ())) != shape
+    ]
+    problems = [
+        f"{len(names)} {what} ({', '.join(map(str, names[:2]))}{' …' if len(names) > 2 else ''})"
+        for what, names in (("tensors missing", missing), ("unknown", foreign), ("of another shape", misshapen))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"{path} is not a FusionGCN checkpoint: {'; '.join(problems)}. Give another checkpoint.")
+    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+        raise CheckpointError(f"{path} holds weights that are not finite: give an earlier checkpoint.")

@@ -1,0 +1,206 @@
+"""The bundle: everything a device needs for one model at one precision in one format.
+
+A folder with ``bundle.json`` (the manifest) and the graph files it names. What each field means and what a format
+version promises stands in COMPATIBILITY.md beside this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusiongcn_edge.runtime.errors import BundleError
+from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, seed_grid
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+SHIPPED = Path(__file__).parent / "bundles"
+GRAPHS = ("gcn", "cnn")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph file and its signature: name of each tensor to (dtype, shape), free dimensions by name."""
+
+    file: str
+    data: bytes
+    inputs: dict[str, tuple[str, tuple[int | str, ...]]]
+    outputs: dict[str, tuple[str, tuple[int | str, ...]]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle in memory."""
+
+    path: Path
+    name: str
+    precision: str
+    engine: str
+    minimum_size: int
+    superpixels: SuperpixelSettings
+    threshold: float
+    smallest_region: float
+    graphs: dict[str, Graph]
+    params: int
+    macs_terms: dict[str, int]
+    origin: dict[str, Any]
+
+    def macs(self, height: int, width: int) -> int:
+        """Multiply-accumulates of both graphs for one pair, with as many superpixels as SLIC is seeded with."""
+        rows, columns = seed_grid(height, width, self.superpixels.wanted(height, width))
+        nodes = len(rows) * len(columns)
+        terms = {"per_pair": 1, "per_pixel": height * width, "per_node": nodes, "per_node_squared": nodes * nodes}
+        return sum(self.macs_terms[term] * count for term, count in terms.items())
+
+
+def shipped_bundles() -> list[str]:
+    """Names of the bundles inside this package."""
+    return sorted(p.parent.name for p in SHIPPED.glob(f"*/{MANIFEST}"))
+
+
+def load_bundle(model: str | os.PathLike[str]) -> Bundle:
+    """Open a shipped bundle by name or any bundle by path, and verify every byte of it.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or it is truncated, altered, or of a newer format.
+    """
+    path = SHIPPED / str(model) if str(model) in shipped_bundles() else Path(model)
+    if not path.is_dir():
+        shipped = ", ".join(shipped_bundles()) or "none yet"
+        raise BundleError(
+            f"No model {str(model)!r} was found: give the path of a bundle made by 'fusiongcn export', "
+            f"or the name of a shipped one ({shipped})."
+        )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} holds no {MANIFEST}, so it is no bundle: export the model again.") from None
+    except (OSError, ValueError):
+        raise BundleError(f"{path / MANIFEST} cannot be read or is damaged: export the model again.") from None
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise BundleError(
+            f"{path} has bundle format {version}, and this version reads up to {FORMAT}: upgrade fusiongcn-edge."
+        )
+    try:
+        if version != FORMAT:
+            raise ValueError(f"format is {version!r}")
+        return _parse(path, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path / MANIFEST} is damaged ({error!r}): export the model again.") from None
+
+
+def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
+    pre, decision = manifest["preprocessing"], manifest["decision"]
+    kernel = np.asarray(pre["guide"]["kernel"], np.float32)
+    if kernel.ndim != 3 or len(kernel) != 6 or not np.isfinite(kernel).all():
+        raise ValueError("the guide kernel is not 6 x h x w finite numbers")
+    superpixels = SuperpixelSettings(
+        guide_kernel=kernel,
+        guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
+        segments_per_side=_positive(pre["superpixels"]["segments_per_side"]),
+        compactness=_positive(pre["superpixels"]["compactness"]),
+        sigma=_positive(pre["superpixels"]["sigma"], low=0.0),
+        iterations=int(_positive(pre["superpixels"]["iterations"], low=1)),
+    )
+    return Bundle(
+        path=path,
+        name=str(manifest["name"]),
+        precision=str(manifest["precision"]),
+        engine=str(manifest["engine"]),
+        minimum_size=int(_positive(pre["minimum_size"], low=1)),
+        superpixels=superpixels,
+        threshold=_positive(decision["threshold"], low=0.0),
+        smallest_region=_positive(decision["smallest_region"], low=0.0),
+        graphs={name: _read_graph(path, manifest["graphs"][name]) for name in GRAPHS},
+        params=int(manifest["params"]),
+        macs_terms={
+            term: int(manifest["macs"][term]) for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
+        },
+        origin=dict(manifest["origin"]),
+    )
+
+
+def _positive(value: Any, low: float = 1e-12) -> float:
+    number = float(value)
+    if not low <= number < math.inf and not (low == -math.inf and math.isfinite(number)):
+        raise ValueError(f"{number} is out of range")
+    return number
+
+
+def _read_graph(path: Path, entry: dict[str, Any]) -> Graph:
+    file = str(entry["file"])
+    if Path(file).name != file:
+        raise ValueError(f"{file!r} is not a plain file name")
+    try:
+        data = (path / file).read_bytes()
+    except OSError:
+        raise BundleError(f"{path / file} is missing or cannot be read: export the model again.") from None
+    if len(data) != int(entry["bytes"]):
+        raise BundleError(
+            f"{path / file} has {len(data)} bytes instead of {entry['bytes']}, so it is truncated or altered: "
+            "copy or export the model again."
+        )
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise BundleError(
+            f"{path / file} is not what {MANIFEST} describes (SHA-256 differs): copy or export the model again."
+        )
+    signature = [
+        {name: (str(dtype), tuple(shape)) for name, (dtype, shape) in entry[side].items()}
+        for side in ("inputs", "outputs")
+    ]
+    return Graph(file, data, *signature)
+
+
+def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs: dict[str, Graph]) -> None:
+    """Write a bundle; whole or not at all. An earlier bundle at the same path is replaced.
+
+    ``manifest`` is everything but ``format`` and ``graphs``, which are filled in here.
+
+    Raises
+    ------
+    BundleError
+        If the path holds something that is no bundle, or cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise BundleError(f"{path} exists and is no bundle: choose another name, or remove it first.")
+    manifest = {"format": FORMAT, **manifest, "graphs": {}}
+    for name, graph in graphs.items():
+        manifest["graphs"][name] = {
+            "file": graph.file,
+            "bytes": len(graph.data),
+            "sha256": hashlib.sha256(graph.data).hexdigest(),
+            "inputs": graph.inputs,
+            "outputs": graph.outputs,
+        }
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent))
+        temporary.chmod(0o755)
+        for graph in graphs.values():
+            (temporary / graph.file).write_bytes(graph.data)
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        if path.exists():
+            old = temporary.with_suffix(".old")
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be written ({error.strerror}): check the folder and the free space.") from None
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary)

@@ -1,0 +1,176 @@
+"""``fusiongcn fuse`` and ``fusiongcn info``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fusiongcn_edge import __version__
+from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
+from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
+from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
+from fusiongcn_edge.runtime.images import check_writable, read_image, write_image
+
+FUSE_EXAMPLE = """example:
+  fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
+
+The photographs must be aligned and of the same size. In the decision map, white is where the first was taken.
+"""
+
+
+def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = FUSE_EXAMPLE
+    parser.add_argument("a", metavar="A", help="first photograph")
+    parser.add_argument("b", metavar="B", help="second photograph, focused at another depth")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
+    parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph each pixel is from")
+    parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
+    add_model_argument(parser)
+    parser.add_argument("--engine", choices=list(ENGINES), help="inference engine (default: the bundle's)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: its own choice)")
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|PATH",
+        help="a shipped model or a bundle made by 'fusiongcn export' (default: %(default)s)",
+    )
+
+
+def run_fuse(arguments: argparse.Namespace) -> int:
+    start = perf_counter()
+    outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
+    _refuse_overwriting([arguments.a, arguments.b], outputs)
+    first, second = read_image(arguments.a), read_image(arguments.b)
+    check_writable(arguments.output, first)
+    for output in outputs[1:]:
+        check_writable(output, np.empty((1, 1), np.uint8))
+    fuser = Fuser.open(arguments.model, engine=arguments.engine, threads=arguments.threads)
+    with _Progress() as progress:
+        result = fuser.fuse(first, second, progress=progress)
+    if arguments.decision_map is not None:
+        write_image(arguments.decision_map, result.decision.astype(np.uint8) * 255)
+    if arguments.probability is not None:
+        write_image(arguments.probability, np.rint(result.probability * 255).astype(np.uint8))
+    write_image(arguments.output, result.image)
+    height, width = result.decision.shape
+    print(
+        f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
+        f"{perf_counter() - start:.1f} s"
+    )
+    return 0
+
+
+def _refuse_overwriting(sources: list[str], outputs: list[str]) -> None:
+    """The photographs are never written to, and no output replaces another."""
+    taken = {os.path.realpath(source): source for source in sources}
+    for output in outputs:
+        real = os.path.realpath(output)
+        if real in taken:
+            raise ImageError(f"{output} is named twice or is one of the photographs: give each output its own name.")
+        taken[real] = output
+
+
+class _Progress:
+    """Shows the running stage on a terminal, in one line that is wiped at the end."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __call__(self, stage: str) -> None:
+        if self._shown:
+            step = STAGES.index(stage) + 1
+            print(f"\r\033[K[{step}/{len(STAGES)}] {stage} …", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model or a bundle to describe")
+    parser.add_argument(
+        "--size", type=_size, default=(520, 520), metavar="HxW", help="image size that 'macs' is for (default: 520x520)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+        if min(height, width) < 1:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width, 520x520 for example") from None
+    return height, width
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "engines": {name: _engine_facts(name) for name in ENGINES},
+        "shipped_models": shipped_bundles(),
+    }
+    if arguments.model is not None:
+        facts["model"] = _model_facts(load_bundle(arguments.model), *arguments.size)
+    if arguments.json:
+        print(json.dumps(facts, indent=1))
+    else:
+        print("\n".join(_lines(facts)))
+    return 0
+
+
+def _engine_facts(name: str) -> dict[str, Any]:
+    if name not in installed_engines():
+        return {"installed": False, "install": ENGINES[name][2]}
+    try:
+        engine = get_engine(name)
+    except (FusionError, ImportError) as error:
+        return {"installed": False, "install": str(error)}
+    return {"installed": True, "version": engine.version, "provider": engine.provider}
+
+
+def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
+    return {
+        "name": bundle.name,
+        "precision": bundle.precision,
+        "engine": bundle.engine,
+        "params": bundle.params,
+        "size": f"{height}x{width}",
+        "macs": bundle.macs(height, width),
+        "files": {graph.file: len(graph.data) for graph in bundle.graphs.values()},
+        "minimum_size": bundle.minimum_size,
+        "origin": bundle.origin,
+        "path": str(Path(bundle.path).resolve()),
+    }
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        label = f"{indent}{key.replace('_', ' ')}:"
+        if isinstance(value, dict):
+            lines += [label, *_lines(value, indent + "  ")]
+        elif isinstance(value, list):
+            lines.append(f"{label} {', '.join(map(str, value)) or 'none'}")
+        elif isinstance(value, bool):
+            lines.append(f"{label} {'yes' if value else 'no'}")
+        elif isinstance(value, int):
+            lines.append(f"{label} {value:,}")
+        else:
+            lines.append(f"{label} {value}")
+    return lines

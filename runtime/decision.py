@@ -1,0 +1,43 @@
+"""From the focus probability to the fused photograph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def decision_map(probability: NDArray[np.float32], threshold: float, smallest_region: float) -> NDArray[np.bool_]:
+    """Which photograph each pixel is taken from.
+
+    Parameters
+    ----------
+    probability : float32 H x W in [0, 1]
+        How surely the first photograph is the sharp one.
+    threshold : float
+        The first photograph is taken where the probability is greater.
+    smallest_region : float
+        4-connected regions smaller than this fraction of the image change sides; first those of the first photograph,
+        then those of the second.
+
+    Returns
+    -------
+    bool H x W, True where the first photograph is taken
+    """
+    least = smallest_region * probability.size
+    decision = _without_small_regions(probability > threshold, least)
+    return ~_without_small_regions(~decision, least)
+
+
+def _without_small_regions(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    _, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    keep = stats[:, cv2.CC_STAT_AREA] >= least
+    keep[0] = False  # region 0 is everything outside the mask
+    return np.asarray(keep[regions])
+
+
+def take(first: NDArray[Any], second: NDArray[Any], decision: NDArray[np.bool_]) -> NDArray[Any]:
+    """The fused photograph: ``first`` where ``decision`` is True, ``second`` elsewhere (H x W or H x W x C)."""
+    return np.where(decision if first.ndim == 2 else decision[:, :, None], first, second)

@@ -1,0 +1,1 @@
+"""Inference engines: one module each, imported when it is first opened."""

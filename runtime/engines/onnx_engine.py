@@ -1,0 +1,54 @@
+"""ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.bundle import Graph
+from fusiongcn_edge.runtime.engines.base import Arrays
+from fusiongcn_edge.runtime.errors import EngineError
+
+
+class OnnxGraph:
+    """One inference session."""
+
+    def __init__(self, graph: Graph, threads: int | None, provider: str) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only: what matters is raised
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(graph.data, options, providers=[provider])
+        except Exception as error:  # the library raises several unrelated types
+            raise EngineError(f"ONNX Runtime cannot open {graph.file} ({_first_line(error)}): export it again.") from None
+        found = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
+        expected = list(graph.inputs), list(graph.outputs)
+        if found != expected:
+            raise EngineError(f"{graph.file} has tensors {found} instead of {expected}: export it again.")
+        self._file = graph.file
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        names = [output.name for output in self._session.get_outputs()]
+        try:
+            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        except Exception as error:
+            raise EngineError(f"ONNX Runtime failed in {self._file}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+class OnnxEngine:
+    name = "onnx"
+    version = f"onnxruntime {onnxruntime.__version__}"
+    provider = "CPUExecutionProvider"
+
+    def open(self, graph: Graph, threads: int | None) -> OnnxGraph:
+        return OnnxGraph(graph, threads, self.provider)
+
+
+ENGINE = OnnxEngine()

@@ -1,0 +1,137 @@
+"""Two photographs in, one photograph out: the whole flow, from left to right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.decision import decision_map, take
+from fusiongcn_edge.runtime.engines.base import get_engine
+from fusiongcn_edge.runtime.errors import BundleError, FusionError
+from fusiongcn_edge.runtime.graph import node_features, region_graph
+from fusiongcn_edge.runtime.images import check_pair, network_input
+from fusiongcn_edge.runtime.superpixels import superpixels
+
+DEFAULT_MODEL = "fusiongcn"
+STAGES = ("superpixels", "graph", "gcn", "cnn", "decision")
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """What a fusion gives.
+
+    Attributes
+    ----------
+    image : uint8 or uint16, shape of the inputs
+        The fused photograph.
+    decision : bool H x W
+        True where the first photograph was taken.
+    probability : float32 H x W in [0, 1]
+        How surely the first photograph is the sharp one.
+    labels : int32 H x W
+        The superpixels.
+    timings : dict
+        Seconds spent in each of ``STAGES``.
+    """
+
+    image: NDArray[Any]
+    decision: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    timings: dict[str, float]
+
+
+class Fuser:
+    """A model opened on an engine, ready to fuse pairs of photographs."""
+
+    def __init__(self, bundle: Bundle, *, engine: str | None = None, threads: int | None = None) -> None:
+        if engine is not None and engine != bundle.engine:
+            raise BundleError(
+                f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
+                "leave --engine out, or export the model for that engine."
+            )
+        if threads is not None and threads < 1:
+            raise FusionError(f"{threads} threads cannot compute anything: give at least 1.")
+        self.bundle = bundle
+        self.engine = get_engine(bundle.engine)
+        self._gcn = self.engine.open(bundle.graphs["gcn"], threads)
+        self._cnn = self.engine.open(bundle.graphs["cnn"], threads)
+
+    @classmethod
+    def open(
+        cls, model: str | os.PathLike[str] = DEFAULT_MODEL, *, engine: str | None = None, threads: int | None = None
+    ) -> Fuser:
+        """Open a shipped model by name or a bundle by path.
+
+        Parameters
+        ----------
+        model : str or path
+        engine : str, optional
+            ``"onnx"``; default: the one the bundle is made for.
+        threads : int, optional
+            Threads of the engine; default: as the engine sees fit.
+
+        Raises
+        ------
+        BundleError, EngineError
+            See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
+            :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
+        """
+        return cls(load_bundle(model), engine=engine, threads=threads)
+
+    def fuse(
+        self,
+        first: NDArray[Any],
+        second: NDArray[Any],
+        *,
+        progress: Callable[[str], None] | None = None,
+    ) -> FusionResult:
+        """Fuse two photographs of one scene, aligned to each other and focused at different depths.
+
+        Parameters
+        ----------
+        first, second : uint8 or uint16 H x W, H x W x 3 (BGR) or H x W x 4 (BGR and alpha)
+            Same shape and type. Alpha is not looked at; it is taken from the same photograph as the colour.
+        progress : callable, optional
+            Called with the name of each stage (``STAGES``) as it starts.
+
+        Raises
+        ------
+        ImageError
+            If the arrays cannot be fused.
+        """
+        check_pair(first, second, self.bundle.minimum_size)
+        timings: dict[str, float] = {}
+
+        @contextmanager
+        def stage(name: str) -> Iterator[None]:
+            if progress is not None:
+                progress(name)
+            start = perf_counter()
+            yield
+            timings[name] = perf_counter() - start
+
+        with stage("superpixels"):
+            images = network_input(first, second)
+            labels = superpixels(images, self.bundle.superpixels)
+        with stage("graph"):
+            features = node_features(images, labels)
+            adjacency, attention_mask = region_graph(labels)
+        with stage("gcn"):
+            embeddings = self._gcn.run(
+                {"features": features, "adjacency": adjacency, "attention_mask": attention_mask}
+            )
+        with stage("cnn"):
+            probability = self._cnn.run({"images": images, "labels": labels, **embeddings})["probability"]
+        with stage("decision"):
+            decision = decision_map(probability, self.bundle.threshold, self.bundle.smallest_region)
+            image = take(first, second, decision)
+        return FusionResult(image, decision, probability, labels, timings)

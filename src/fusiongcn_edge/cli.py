@@ -1,0 +1,63 @@
+"""The command ``fusiongcn``: joins the rooms' commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from fusiongcn_edge import __version__
+
+# command -> (module, what it does in one line, extra that its libraries come with or None)
+COMMANDS = {
+    "fuse": ("fusiongcn_edge.runtime.commands", "fuse two photographs into one that is sharp everywhere", None),
+    "info": ("fusiongcn_edge.runtime.commands", "show engines, shipped models and the facts of a model", None),
+    "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when done, 2 for a mistake of the user's (told in one sentence on standard error)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="fusiongcn",
+        description="Fuse photographs focused at different depths into one that is sharp everywhere.",
+        epilog="'fusiongcn COMMAND --help' tells about a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"fusiongcn-edge {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    called = next((a for a in arguments if not a.startswith("-")), None)
+    for name, (module_name, summary, extra) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == called:
+            try:
+                module = importlib.import_module(module_name)
+            except ModuleNotFoundError as error:
+                if extra is None or (error.name or "").startswith("fusiongcn_edge"):
+                    raise
+                print(
+                    f"fusiongcn: 'fusiongcn {name}' needs {error.name}, which is not installed: "
+                    f"pip install 'fusiongcn-edge[{extra}]'.",
+                    file=sys.stderr,
+                )
+                return 2
+            getattr(module, f"add_{name}_arguments")(command)
+            command.set_defaults(run=getattr(module, f"run_{name}"))
+    parsed = parser.parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except KeyboardInterrupt:
+        print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not _is_user_mistake(error):
+            raise
+        print(f"fusiongcn: {error}", file=sys.stderr)
+        return 2
+
+
+def _is_user_mistake(error: Exception) -> bool:
+    from fusiongcn_edge.runtime.errors import FusionError
+
+    return isinstance(error, FusionError)
