@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusiongcn_edge.model.depthwise import MultiplierConv2d
+
 SLOPE_GAT = 0.2  # LeakyReLU slope inside the attention (Velickovic et al., 2018)
 
 
@@ -123,7 +125,7 @@ class AttentionBlock(nn.Module):
             nn.Conv2d(channels, wide, kernel, padding=kernel // 2), nn.BatchNorm2d(wide), nn.LeakyReLU(0.01)
         )
         self.block2 = nn.Sequential(
-            nn.Conv2d(wide, 2 * wide, 5, padding=4, dilation=2, groups=wide), nn.BatchNorm2d(2 * wide), nn.ReLU()
+            MultiplierConv2d(wide, 5, dilation=2), nn.BatchNorm2d(2 * wide), nn.ReLU()
         )
         self.simam = SimAM()
         self.block3 = nn.Sequential(nn.Conv2d(2 * wide, channels, 1, groups=channels), nn.Mish())
@@ -164,9 +166,9 @@ class GraphDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            nn.Conv2d(72, 144, 3, padding=1, groups=72),
+            MultiplierConv2d(72, 3),
             nn.LeakyReLU(0.01),
-            nn.Conv2d(144, 288, 5, padding=4, dilation=2, groups=144),
+            MultiplierConv2d(144, 5, dilation=2),
             nn.ReLU(),
         )
         self.se = SqueezeExcitation(288, 4)

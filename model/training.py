@@ -1,0 +1,432 @@
+"""The training loop: made scenes in, weights out; can be interrupted at any moment and goes on where it was.
+
+Every scene, superpixel and initial weight follows from the seed and the step alone, so a resumed run repeats exactly what the
+uninterrupted one would have done.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from fusiongcn_edge.model.checkpoint import save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.graph import node_features, region_graph
+from fusiongcn_edge.runtime.images import network_input, write_bytes
+from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
+
+NETWORKS = {"fusiongcn": FusionGCN}
+STATE = "state.pt"
+LOG = "log.csv"
+WEIGHTS = "weights.pt"
+HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
+LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", "held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
+
+
+class TrainingError(FusionError):
+    """A training run that cannot start or go on."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the outcome of a run, saved with its state."""
+
+    network: str = "fusiongcn"
+    steps: int = 6000
+    batch: int = 4
+    crop: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"  # or "published": StepLR, factor 0.88 every 800 steps (3,200 pairs in batches of 4)
+    warm_up: int = 200
+    clip: float = 1.0
+    ema: float = 0.998
+    fused_weight: float = 10.0  # of the fused image's error against the truth, beside the matte's cross-entropy
+    published_loss: bool = False  # L1 of the probability alone
+    seed: int = 0
+    bf16: bool = True
+    compactness: float = 0.1
+    sigma: float = 2.0
+    iterations: int = 3
+    segments_per_side: float = 0.5
+    cell_sizes: tuple[float, float] = (12.0, 36.0)  # superpixels of training crops, in pixels: drawn from this range
+
+    def superpixels(self) -> dict[str, Any]:
+        """The settings that the weights are used with."""
+        return {
+            "segments_per_side": self.segments_per_side,
+            "compactness": self.compactness,
+            "sigma": self.sigma,
+            "iterations": self.iterations,
+        }
+
+
+PUBLISHED = Recipe(
+    steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
+    ema=0.0, published_loss=True, bf16=False, compactness=10.0, sigma=5.0, iterations=10,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene with its superpixels, as the network takes it."""
+
+    images: Tensor  # 2, 3, H, W
+    labels: Tensor  # H, W int64
+    features: Tensor  # 2, N, 3
+    adjacency: Tensor  # N, N
+    attention_mask: Tensor  # N, N
+    matte: Tensor  # H, W
+    weight: Tensor  # H, W
+    truth: Tensor  # 3, H, W, RGB in [-1, 1]
+
+
+def to_sample(scene: Scene, settings: SuperpixelSettings) -> Sample:
+    """Preprocess a scene with the runtime's own code."""
+    images = network_input(scene.a, scene.b)
+    labels = superpixels(images, settings)
+    adjacency, attention_mask = region_graph(labels)
+    arrays = (
+        images, labels.astype(np.int64), node_features(images, labels), adjacency, attention_mask,
+        scene.matte, scene.weight, network_input(scene.truth, scene.truth)[0],
+    )  # fmt: skip
+    return Sample(*(torch.from_numpy(array) for array in arrays))
+
+
+class Scenes(Dataset[Sample]):
+    """The scenes of one run from scene ``first`` on."""
+
+    def __init__(self, photographs: Photographs, recipe: Recipe, settings: SuperpixelSettings, first: int) -> None:
+        self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
+
+    def __len__(self) -> int:
+        return self.recipe.steps * self.recipe.batch - self.first
+
+    def __getitem__(self, position: int) -> Sample:
+        index, recipe = self.first + position, self.recipe
+        scene = make_scene(self.photographs, recipe.crop, recipe.seed, index)
+        low, high = recipe.cell_sizes
+        cell = float(np.random.default_rng([recipe.seed, index, 1]).uniform(low, high))
+        settings = copy.copy(self.settings)
+        object.__setattr__(settings, "segments_per_side", recipe.crop / cell**2)
+        return to_sample(scene, settings)
+
+
+def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
+    """Probability of each sample, P x H x W float32; all of one size."""
+    device = next(network.parameters()).device
+    tables: tuple[list[Tensor], list[Tensor]] = ([], [])
+    labels, first = [], 0
+    for sample in samples:
+        embedded = network.embed(  # type: ignore[operator]
+            sample.features.to(device), sample.adjacency.to(device), sample.attention_mask.to(device)
+        )
+        for table, part in zip(tables, embedded, strict=True):
+            table.append(part)
+        labels.append(sample.labels + first)
+        first += sample.features.shape[1]
+    images = torch.cat([torch.stack([s.images[i] for s in samples]) for i in (0, 1)]).to(device)
+    shallow, deep = (torch.cat(table, dim=1) for table in tables)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        probability: Tensor = network.classify(images, torch.stack(labels).to(device), shallow, deep)  # type: ignore[operator]
+    return probability.float().squeeze(1)
+
+
+def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> Tensor:
+    """Cross-entropy against the matte and L1 of the softly fused image against the all-in-focus truth."""
+    device = probability.device
+    matte, weight, truth = (
+        torch.stack([getattr(s, name) for s in samples]).to(device) for name in ("matte", "weight", "truth")
+    )
+    if recipe.published_loss:
+        return (weight * (probability - matte).abs()).mean()
+    a, b = (torch.stack([s.images[i] for s in samples]).to(device) for i in (0, 1))
+    p = probability.clamp(1e-4, 1 - 1e-4)
+    entropy = -(matte * p.log() + (1 - matte) * (1 - p).log())
+    fused = p.unsqueeze(1) * a + (1 - p.unsqueeze(1)) * b
+    return (weight * entropy).mean() + recipe.fused_weight * (fused - truth).abs().mean() / 2  # / 2: range of [-1, 1]
+
+
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
+    """Of the recipe's learning rate, at a step."""
+    if recipe.schedule == "published":
+        return float(0.88 ** (step // 800))
+    warm = min(1.0, (step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
+    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps))))
+
+
+class Run:
+    """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot."""
+
+    def __init__(self, recipe: Recipe, folder: Path, train: Photographs, held_out: Photographs, workers: int) -> None:
+        if recipe.network not in NETWORKS:
+            raise TrainingError(f"There is no network {recipe.network!r}: choose one of {', '.join(NETWORKS)}.")
+        self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers
+        torch.manual_seed(recipe.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = NETWORKS[recipe.network]()
+        set_luminance_guide(self.network)
+        self.network.to(self.device)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=recipe.learning_rate,
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self.settings = superpixel_settings(self.network, recipe.superpixels())
+        if (folder / STATE).exists():
+            self._resume()
+        self.validation: list[tuple[Scene, Sample]] | None = None
+
+    def _resume(self) -> None:
+        path = self.folder / STATE
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            saved = {**state["recipe"], "cell_sizes": tuple(state["recipe"]["cell_sizes"])}
+        except Exception:  # whatever a damaged file makes torch raise
+            raise TrainingError(f"{path} is damaged: remove it to start anew, or give another folder.") from None
+        if saved["network"] != self.recipe.network:
+            raise TrainingError(
+                f"{path} is a run of the network {saved['network']!r}, not {self.recipe.network!r}: give another folder."
+            )
+        changed = [name for name, value in asdict(self.recipe).items() if saved.get(name) != value]
+        if changed:
+            raise TrainingError(
+                f"{path} was begun with another {', '.join(changed)} "
+                f"({', '.join(str(saved.get(name)) for name in changed)}): use the same options, or another folder."
+            )
+        self.network.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        """Write the state and the averaged weights; whole or not at all."""
+        buffer = io.BytesIO()
+        state = {
+            "recipe": asdict(self.recipe),
+            "model": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, buffer)
+        write_bytes(self.folder / STATE, buffer.getvalue())
+        self.save_weights(self.folder / WEIGHTS)
+
+    def save_weights(self, path: Path) -> None:
+        """Write the averaged weights as a checkpoint that 'fusiongcn export' reads."""
+        origin = {
+            "weights": "trained by 'fusiongcn train'",
+            "photographs": f"{self.train.folder.parent.name}/{self.train.folder.name} ({len(self.train)})",
+            "steps": self.step,
+            "seed": self.recipe.seed,
+        }
+        save_checkpoint(path, self.average, {"superpixels": self.recipe.superpixels(), "origin": origin})
+
+    def steps(self) -> Iterator[float]:
+        """Train on, one step at a time; gives each step's loss.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite; what was last saved is kept.
+        """
+        recipe = self.recipe
+        data: DataLoader[Sample] = DataLoader(
+            Scenes(self.train, recipe, self.settings, self.step * recipe.batch),
+            batch_size=recipe.batch,
+            num_workers=self.workers,
+            collate_fn=list,
+            prefetch_factor=2 if self.workers else None,
+            worker_init_fn=_one_thread if self.workers else None,
+        )
+        for samples in data:
+            start = time.perf_counter()
+            self.network.train()
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * learning_rate_factor(self.step, recipe)
+            loss = loss_of(classify(self.network, samples, recipe.bf16), samples, recipe)
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"The loss became {loss.item()} at step {self.step}; the state saved before it is kept in "
+                    f"{self.folder}. Lower the learning rate (now {recipe.learning_rate}) in another folder."
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if math.isfinite(recipe.clip):
+                nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+            self.optimizer.step()
+            self.step += 1
+            self._average()
+            self.seconds += time.perf_counter() - start
+            yield loss.item()
+
+    def _average(self) -> None:
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        current = self.network.state_dict()
+        for name, averaged in self.average.state_dict().items():
+            if averaged.dtype.is_floating_point:
+                averaged.lerp_(current[name], 1 - decay)
+            else:
+                averaged.copy_(current[name])
+
+    def validate(self, count: int = 12, size: int = 192) -> dict[str, float]:
+        """Mean PSNR of the fused image, soft and hard, and share of decisions right, on scenes never trained on."""
+        if self.validation is None:
+            scenes = [make_scene(self.held_out, size, HELD_OUT_SEED, index) for index in range(count)]
+            self.validation = [(scene, to_sample(scene, self.settings)) for scene in scenes]
+        return score(self.average, self.validation)
+
+
+def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[str, float]:
+    """Mean over scenes of the fused image's PSNR (dB), soft and hard, and of the share of decisions right."""
+    soft, hard, agreement = [], [], []
+    for scene, sample in scenes:
+        with torch.no_grad():
+            p = classify(network, [sample], bf16=False)[0].cpu().numpy()
+        decided = scene.weight > 0.5
+        agreement.append(float(np.mean((p > 0.5)[decided] == (scene.matte > 0.5)[decided])))
+        for scores, weight in ((soft, p), (hard, (p > 0.5).astype(np.float32))):
+            fused = weight[:, :, None] * scene.a + (1 - weight[:, :, None]) * scene.b
+            scores.append(psnr(fused, scene.truth))
+    return {
+        "held_out_psnr_soft": float(np.mean(soft)),
+        "held_out_psnr_hard": float(np.mean(hard)),
+        "held_out_agreement": float(np.mean(agreement)),
+    }
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB for a peak of 255; 100 for equal images."""
+    error = float(np.mean(np.square(image.astype(np.float64) - truth)))
+    return 100.0 if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def set_luminance_guide(network: FusionGCN) -> None:
+    """Make the guide filter the mean luminance of both photographs (Rec. 601 weights), fixed, as a 7x7 filter."""
+    with torch.no_grad():
+        network.mix.weight.zero_()
+        network.mix.weight[0, :, 3, 3] = torch.tensor([0.299, 0.587, 0.114] * 2) / 2
+        assert network.mix.bias is not None
+        network.mix.bias.zero_()
+    network.mix.requires_grad_(False)
+
+
+def _one_thread(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what an interruption means
+
+
+def run(
+    training: Run, *, minutes: float = math.inf, validate_every: float = 240.0, save_every: float = 120.0
+) -> dict[str, float]:
+    """Train until the recipe's steps are done or the minutes are up; log, validate and save on the way.
+
+    Returns
+    -------
+    dict
+        The last validation scores.
+    """
+    begin = validated = saved = shown = time.monotonic()
+    first_step, losses = training.step, []
+    scores: dict[str, float] = {}
+    log = _Log(training.folder / LOG, training.step)
+    try:
+        for loss in training.steps():
+            losses.append(loss)
+            now = time.monotonic()
+            if now - shown > 2:
+                _show(training, losses, (now - begin) / (training.step - first_step), minutes * 60 - (now - begin))
+                shown = now
+            if now - validated > validate_every:
+                scores = training.validate()
+                log.write(training, losses, scores)
+                losses, validated = [], time.monotonic()
+            if now - saved > save_every:
+                training.save()
+                saved = now
+            if now - begin > minutes * 60:
+                break
+    except KeyboardInterrupt:
+        training.save()
+        raise
+    training.save()
+    scores = training.validate()
+    log.write(training, losses, scores)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    return scores
+
+
+def _show(training: Run, losses: list[float], seconds_per_step: float, left: float) -> None:
+    left = min(left, (training.recipe.steps - training.step) * seconds_per_step)
+    recent = float(np.mean(losses[-50:])) if losses else float("nan")
+    line = (
+        f"step {training.step}/{training.recipe.steps}  loss {recent:.4f}  {seconds_per_step:.2f} s/step  "
+        f"{left / 60:.0f} min left"
+    )
+    start, end = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
+    if sys.stderr.isatty() or training.step % 50 == 0:
+        print(start + line, end=end, file=sys.stderr, flush=True)
+
+
+class _Log:
+    """Rows of ``LOG_FIELDS``; what was logged after the state that a run goes on from is dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        rows = []
+        if path.exists():
+            with open(path, newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, LOG_FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def write(self, training: Run, losses: list[float], scores: dict[str, float]) -> None:
+        rate = training.recipe.learning_rate * learning_rate_factor(training.step, training.recipe)
+        row = {
+            "step": training.step,
+            "seconds": round(training.seconds),
+            "learning_rate": f"{rate:.3g}",
+            "loss": f"{np.mean(losses):.5f}" if losses else "",
+            **{name: f"{value:.4f}" for name, value in scores.items()},
+        }
+        with open(self.path, "a", newline="") as file:
+            csv.DictWriter(file, LOG_FIELDS).writerow(row)
+        shown = "  ".join(f"{name.replace('held_out_', '')} {value:.3f}" for name, value in scores.items())
+        print(f"\nstep {training.step}, held-out scenes: {shown}", file=sys.stderr, flush=True)
+
+
+def keep_freed_memory() -> None:
+    """Run this process again with glibc told to keep freed memory: otherwise every large tensor is paid for in page faults."""
+    wanted = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592", "MALLOC_TOP_PAD_": "268435456"}
+    if sys.platform == "linux" and not any(name in os.environ for name in wanted):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})

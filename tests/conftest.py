@@ -1,0 +1,131 @@
+"""What the tests stand on: a random network with its bundle and, where they are at hand, the authors' files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fusiongcn_edge.export.bundler import export_onnx
+from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime.images import read_image
+
+# the same examples in every run: a failure can always be repeated
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+SHARED = Path(os.environ.get("FUSIONGCN_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+
+# unlike the published ones, so that a number that is not handed on shows
+RANDOM_SUPERPIXELS = {"segments_per_side": 0.4, "compactness": 0.05, "sigma": 1.0, "iterations": 7}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pair of photographs and every intermediate of the authors' code on it."""
+
+    name: str
+    first: NDArray[Any]
+    second: NDArray[Any]
+    dump: dict[str, NDArray[Any]]
+
+    def both(self, name: str) -> NDArray[np.float32]:
+        """``name_a`` and ``name_b`` of the dump, stacked."""
+        return np.stack([self.dump[f"{name}_a"], self.dump[f"{name}_b"]])
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with the authors' checkpoint, dumps of their code, and photographs; none of it is part of the project."""
+    if not (SHARED / "reference" / "fusiongcn-official.ckpt").is_file():
+        pytest.skip(f"the authors' checkpoint and data are not in {SHARED}; FUSIONGCN_SHARED can name another folder")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def official_checkpoint(shared: Path) -> Path:
+    return shared / "reference" / "fusiongcn-official.ckpt"
+
+
+@pytest.fixture(scope="session")
+def official_network(official_checkpoint: Path) -> FusionGCN:
+    return load_checkpoint(official_checkpoint)[0]
+
+
+@pytest.fixture(scope="session")
+def official_bundle(official_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("official") / "bundle"
+    export_onnx(official_checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session", params=["lytro-01", "lytro-13", "mffw-01", "gray-05"])
+def stage(request: pytest.FixtureRequest, shared: Path) -> Stage:
+    name: str = request.param
+    kind, number = name.split("-")
+    folder = shared / "data" / "pairs" / {"gray": "grayscale"}.get(kind, kind)
+    first, second = (read_image(next((folder / side).glob(f"{number}.*"))) for side in "ab")
+    with np.load(shared / "reference" / "stages" / f"{name}.npz") as dump:
+        return Stage(name, first, second, dict(dump))
+
+
+@pytest.fixture(scope="session")
+def random_network() -> FusionGCN:
+    """Every weight, statistic and scale random, so that none of them can be forgotten unnoticed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = FusionGCN()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                nn.init.uniform_(module.running_var, 0.2, 2.0)
+        for name, parameter in network.named_parameters():
+            if "bn" in name or "ln" in name or ".1." in name or name.startswith("gcn_encoder") and "bias" in name:
+                nn.init.uniform_(parameter, *((-0.3, 0.3) if name.endswith("bias") else (0.5, 1.5)))
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(random_network: FusionGCN, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("random") / "random.ckpt"
+    save_checkpoint(path, random_network, {"superpixels": RANDOM_SUPERPIXELS, "origin": {"weights": "random"}})
+    return path
+
+
+@pytest.fixture(scope="session")
+def random_bundle(random_checkpoint: Path) -> Path:
+    """The bundle of ``random_network``; to be read, not to be changed."""
+    path = random_checkpoint.parent / "bundle"
+    export_onnx(random_checkpoint, path)
+    return path
+
+
+@pytest.fixture
+def bundle_copy(random_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle that a test may damage."""
+    path = tmp_path / "bundle"
+    shutil.copytree(random_bundle, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def photographs() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A pair, uint8 96 x 128 x 3: the left half of the first and the right half of the second are sharp."""
+    rng = np.random.default_rng(3)
+    coarse = cv2.resize(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), (128, 96), interpolation=cv2.INTER_CUBIC)
+    scene = cv2.addWeighted(coarse, 0.6, rng.integers(0, 256, (96, 128, 3), dtype=np.uint8), 0.4, 0)
+    blurred = cv2.GaussianBlur(scene, (0, 0), 3)
+    first, second = scene.copy(), blurred.copy()
+    first[:, 64:], second[:, 64:] = blurred[:, 64:], scene[:, 64:]
+    return first, second

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import RANDOM_SUPERPIXELS, Stage
+from torch.nn import functional as F
+
+from fusiongcn_edge.export import bundler
+from fusiongcn_edge.export.bundler import ExportError, export_onnx
+from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph, OneExponentialMish
+from fusiongcn_edge.export.to_onnx import example_inputs
+from fusiongcn_edge.model.checkpoint import save_checkpoint
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime import BundleError, Fuser
+from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.engines.base import get_engine
+from fusiongcn_edge.runtime.graph import node_features, region_graph
+from fusiongcn_edge.runtime.images import network_input
+
+
+@pytest.fixture
+def no_second_export(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> None:
+    """Graphs of the random network, already exported, in place of some seconds of torch's exporter."""
+    graphs = load_bundle(random_bundle).graphs
+    monkeypatch.setattr(bundler, "to_onnx", lambda network: graphs)
+
+
+def test_onnx_runtime_gives_the_stages_of_the_authors_code(stage: Stage, official_bundle: Path) -> None:
+    fuser = Fuser.open(official_bundle)
+    result = fuser.fuse(stage.first, stage.second)
+    np.testing.assert_array_equal(result.labels, stage.dump["labels"])
+    np.testing.assert_allclose(result.probability, stage.dump["probability"], rtol=0, atol=1e-3)
+    features = node_features(network_input(stage.first, stage.second), result.labels)
+    np.testing.assert_allclose(features, stage.both("features"), rtol=1e-5)
+    adjacency, mask = region_graph(result.labels)
+    gcn = get_engine("onnx").open(fuser.bundle.graphs["gcn"], None)
+    tables = gcn.run({"features": features, "adjacency": adjacency, "attention_mask": mask})
+    np.testing.assert_allclose(tables["shallow"], stage.both("shallow"), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(tables["deep"], stage.both("deep"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "nodes"), [(16, 16, 1), (16, 16, 2), (37, 20, 7), (24, 61, 90), (64, 48, 12)]
+)
+def test_the_graphs_compute_what_the_network_computes(
+    height: int, width: int, nodes: int, random_network: FusionGCN, random_bundle: Path
+) -> None:
+    graphs, engine = load_bundle(random_bundle).graphs, get_engine("onnx")
+    examples = example_inputs(height, width, nodes)
+    edges = torch.rand(nodes, nodes, generator=torch.Generator().manual_seed(1)) < 0.3
+    edges |= torch.eye(nodes, dtype=torch.bool)
+    examples["gcn"]["adjacency"] = edges / edges.sum(1, keepdim=True)
+    examples["gcn"]["attention_mask"] = torch.where(edges, 0.0, -1e4)
+    tables = engine.open(graphs["gcn"], 1).run({name: t.numpy() for name, t in examples["gcn"].items()})
+    with torch.no_grad():
+        expected = random_network.embed(**examples["gcn"])
+        for name, table in zip(("shallow", "deep"), expected, strict=True):
+            np.testing.assert_allclose(tables[name], table.numpy(), rtol=1e-4, atol=1e-4)
+            examples["cnn"][name] = table
+        images, labels, *others = examples["cnn"].values()
+        probability = random_network.classify(images, labels.unsqueeze(0), *others)[0, 0].numpy()
+    found = engine.open(graphs["cnn"], 1).run({name: t.numpy() for name, t in examples["cnn"].items()})
+    assert found["probability"].shape == (height, width)
+    assert np.ptp(probability) > 0.01
+    np.testing.assert_allclose(found["probability"], probability, rtol=0, atol=1e-4)
+
+
+def test_folding_changes_the_modules_but_not_the_function(random_network: FusionGCN) -> None:
+    examples = example_inputs(30, 22, 9)
+    before = {name: tensor.clone() for name, tensor in random_network.state_dict().items()}
+    gcn, cnn = GcnSubgraph(random_network), CnnSubgraph(random_network)
+    left = [type(module).__name__ for part in (gcn, cnn) for module in part.modules()]
+    assert "BatchNorm2d" not in left
+    assert "Mish" not in left
+    with torch.no_grad():
+        shallow, deep = gcn(**examples["gcn"])
+        examples["cnn"] |= {"shallow": shallow, "deep": deep}
+        images, labels = examples["cnn"]["images"], examples["cnn"]["labels"].unsqueeze(0)
+        expected = random_network(images, labels, *examples["gcn"].values())[0, 0]
+        torch.testing.assert_close(cnn(**examples["cnn"]), expected, rtol=0, atol=1e-5)
+    for name, tensor in random_network.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["gcn", "cnn"])
+def test_the_graphs_are_valid_onnx_of_free_size(name: str, random_bundle: Path) -> None:
+    graph = load_bundle(random_bundle).graphs[name]
+    model = onnx.load_from_string(graph.data)
+    onnx.checker.check_model(model, full_check=True)
+    signature = {
+        value.name: tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert signature == {name: shape for name, (_, shape) in (graph.inputs | graph.outputs).items()}
+    assert signature == {
+        "gcn": {
+            "features": (2, "nodes", 3),
+            "adjacency": ("nodes", "nodes"),
+            "attention_mask": ("nodes", "nodes"),
+            "shallow": (2, "nodes", 18),
+            "deep": (2, "nodes", 36),
+        },
+        "cnn": {
+            "images": (2, 3, "height", "width"),
+            "labels": ("height", "width"),
+            "shallow": (2, "nodes", 18),
+            "deep": (2, "nodes", 36),
+            "probability": ("height", "width"),
+        },
+    }[name]
+
+
+def test_tables_reach_the_pixels_by_gather_and_batch_normalisation_is_folded(random_bundle: Path) -> None:
+    model = onnx.load(random_bundle / "cnn.onnx")
+    kinds = Counter(node.op_type for node in model.graph.node)
+    assert kinds["Gather"] == 2  # one for each table
+    assert not {"OneHot", "BatchNormalization", "ScatterND", "ScatterElements", "Mish", "Softplus", "Exp"} & set(kinds)
+    # what products there are, are those of the squeeze-and-excitation: their second factor is a weight
+    weights = {weight.name for weight in model.graph.initializer}
+    products = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm", "Einsum")]
+    assert len(products) == 2
+    assert all(product.input[1] in weights for product in products)
+
+
+@pytest.mark.parametrize("name", ["gcn.onnx", "cnn.onnx", "bundle.json"])
+def test_a_bundle_says_nothing_about_the_machine_it_was_made_on(name: str, random_bundle: Path) -> None:
+    data = (random_bundle / name).read_bytes()
+    for trace in (str(Path(__file__).resolve().parents[1]), sys.prefix, "site-packages", str(random_bundle), ".py"):
+        assert trace.encode() not in data
+
+
+def test_mish_with_one_exponential_is_mish() -> None:
+    x = torch.linspace(-60, 60, 24_001, dtype=torch.float64)
+    torch.testing.assert_close(OneExponentialMish()(x), F.mish(x), rtol=1e-12, atol=1e-300)
+    torch.testing.assert_close(OneExponentialMish()(x.float()).double(), F.mish(x.float().double()), rtol=1e-6, atol=0)
+
+
+def test_mish_with_one_exponential_does_not_overflow() -> None:
+    assert OneExponentialMish()(torch.tensor([-3e38, 3e38])).tolist() == pytest.approx([0, 3e38])
+
+
+def test_a_bundle_holds_the_numbers_of_its_checkpoint(random_bundle: Path, random_network: FusionGCN) -> None:
+    bundle = load_bundle(random_bundle)
+    how = bundle.superpixels
+    assert {name: getattr(how, name) for name in RANDOM_SUPERPIXELS} == RANDOM_SUPERPIXELS
+    np.testing.assert_array_equal(how.guide_kernel, random_network.mix.weight.detach().numpy()[0])
+    assert how.guide_bias == random_network.mix.bias.item()
+    assert (bundle.threshold, bundle.smallest_region, bundle.params) == (0.5, 0.001, 137_174)
+    assert bundle.origin["weights"] == "random"
+
+
+def test_the_authors_checkpoint_is_exported_with_the_published_numbers(official_bundle: Path) -> None:
+    bundle = load_bundle(official_bundle)
+    how = bundle.superpixels
+    assert (how.segments_per_side, how.compactness, how.sigma, how.iterations) == (0.5, 10, 5, 10)
+    assert bundle.origin["weights"] == "fusiongcn-official.ckpt"
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_graphs_that_do_not_compute_what_the_network_computes_are_not_written(tmp_path: Path) -> None:
+    torch.manual_seed(11)
+    save_checkpoint(tmp_path / "other.ckpt", FusionGCN(), {"superpixels": RANDOM_SUPERPIXELS, "origin": {}})
+    with pytest.raises(ExportError, match="differ from the network"):
+        export_onnx(tmp_path / "other.ckpt", tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["other.ckpt"]
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_weights_that_overflow_are_not_exported(tmp_path: Path) -> None:
+    network = FusionGCN()
+    torch.nn.init.constant_(network.cnn_encoder1.block1[0].weight, 1e38)
+    save_checkpoint(tmp_path / "huge.ckpt", network, {"superpixels": RANDOM_SUPERPIXELS, "origin": {}})
+    with pytest.raises(ExportError, match="differ from the network"):
+        export_onnx(tmp_path / "huge.ckpt", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.usefixtures("no_second_export")
+@pytest.mark.parametrize("an_older_bundle", [False, True])
+@pytest.mark.parametrize(("method", "successes"), [("write_bytes", 1), ("write_text", 0), ("rename", 0), ("rename", 1)])
+def test_an_export_that_cannot_be_written_leaves_what_was_there(
+    method: str,
+    successes: int,
+    an_older_bundle: bool,
+    random_checkpoint: Path,
+    random_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if method == "rename" and successes == 1 and not an_older_bundle:
+        pytest.skip("without an older bundle there is a single rename")
+    output = tmp_path / "bundle"
+    if an_older_bundle:
+        shutil.copytree(random_bundle, output)
+        manifest = json.loads((output / "bundle.json").read_text())
+        (output / "bundle.json").write_text(json.dumps({**manifest, "name": "older"}))
+    original, calls = getattr(Path, method), []
+
+    def full(self: Path, *arguments: object) -> object:
+        calls.append(self)
+        if len(calls) == successes + 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Path, method, full)
+    with pytest.raises(BundleError, match="cannot be written"):
+        export_onnx(random_checkpoint, output)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == (["bundle"] if an_older_bundle else [])
+    if an_older_bundle:
+        assert load_bundle(output).name == "older"
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_an_export_replaces_an_older_bundle(random_checkpoint: Path, bundle_copy: Path, tmp_path: Path) -> None:
+    (bundle_copy / "cnn.onnx").write_bytes(b"damaged")
+    (bundle_copy / "left-over.onnx").write_bytes(b"")
+    export_onnx(random_checkpoint, bundle_copy)
+    assert load_bundle(bundle_copy).name == "fusiongcn"
+    assert sorted(path.name for path in bundle_copy.iterdir()) == ["bundle.json", "cnn.onnx", "gcn.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.usefixtures("no_second_export")
+@pytest.mark.parametrize("kind", ["folder", "empty folder", "file"])
+def test_an_export_refuses_to_replace_what_is_no_bundle(kind: str, random_checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "holiday"
+    if kind == "file":
+        output.write_text("precious")
+    else:
+        output.mkdir()
+    if kind == "folder":
+        (output / "photo.jpg").write_text("precious")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    with pytest.raises(BundleError, match="is no bundle: choose another name"):
+        export_onnx(random_checkpoint, output)
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
