@@ -2,8 +2,8 @@
 
     python -m fusiongcn_edge.benchmarks.decisions --model BUNDLE --pairs DIR
 
-DIR holds ``SET/a/NAME.*``, ``SET/b/NAME.*`` and the maps to compare with in ``SET/official_decision/NAME.png`` (white where
-the first photograph is taken).
+DIR holds ``SET/a/NAME.*``, ``SET/b/NAME.*`` and the maps to compare with in ``SET/official_decision/NAME.png`` (white
+where the first photograph is taken).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m fusiongcn_edge.benchmarks.slic --model BUNDLE --pairs DIR
 
-On the guide of each pair, with the superpixel settings of the model. Needs scikit-image. Each pair is done by both in turn,
-and CPU time is compared, so that the ratio means something on a machine that does other things too.
+On the guide of each pair, with the superpixel settings of the model. Needs scikit-image. Each pair is done by both in
+turn, and CPU time is compared, so that the ratio means something on a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ def _table(bundle: Bundle, root: Path) -> None:
         start = process_time()
         ours = slic(guide, wanted, how.compactness, how.sigma, how.iterations)
         middle = process_time()
-        theirs = reference(
-            guide, wanted, how.compactness, how.iterations, how.sigma, start_label=0, channel_axis=None
-        )
+        theirs = reference(guide, wanted, how.compactness, how.iterations, how.sigma, start_label=0, channel_axis=None)
         ratio = (middle - start) / (process_time() - middle)
         difference = float(np.mean(ours != theirs))
         differences.append(difference)
@@ -61,7 +59,8 @@ def _table(bundle: Bundle, root: Path) -> None:
         size = f"{guide.shape[1]}x{guide.shape[0]}"
         print(f"{pair.set:<12}{pair.name:<7}{size:<11}{ours.max() + 1:<6}{difference:>14.4%}   {ratio:.2f}", flush=True)
     print(
-        f"\n{sum(d == 0 for d in differences)} of {len(differences)} exactly equal; worst {max(differences):.4%} of pixels; "
+        f"\n{sum(d == 0 for d in differences)} of {len(differences)} exactly equal; "
+        f"worst {max(differences):.4%} of pixels; "
         f"time ratio: median {np.median(ratios):.2f}, worst {max(ratios):.2f}"
     )
 

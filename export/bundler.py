@@ -69,7 +69,10 @@ def manifest(network: FusionGCN, facts: dict[str, Any]) -> dict[str, Any]:
         "decision": {"threshold": 0.5, "smallest_region": 0.001},
         "params": sum(parameter.numel() for parameter in network.parameters()),
         "macs": macs_terms(network),
-        "origin": {**facts.get("origin", {}), "exported_by": f"fusiongcn-edge {__version__}, torch {torch.__version__}"},
+        "origin": {
+            **facts.get("origin", {}),
+            "exported_by": f"fusiongcn-edge {__version__}, torch {torch.__version__}",
+        },
     }
 
 

@@ -31,9 +31,13 @@ class OneExponentialMish(nn.Module):
 class TableNorm(nn.Module):
     """Batch normalisation in evaluation mode, applied to table rows (... x C) instead of pixels."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         self.register_buffer("scale", scale.detach())
         self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach())
@@ -43,7 +47,9 @@ class TableNorm(nn.Module):
 
 
 class GcnSubgraph(nn.Module):
-    """``features`` 2 x N x 3, ``adjacency`` N x N, ``attention_mask`` N x N to ``shallow`` 2 x N x 18, ``deep`` 2 x N x 36."""
+    """Node features and region graph to embeddings: ``features`` 2 x N x 3, ``adjacency`` and ``attention_mask`` N x N
+    to ``shallow`` 2 x N x 18 and ``deep`` 2 x N x 36.
+    """
 
     def __init__(self, network: FusionGCN) -> None:
         super().__init__()
@@ -78,8 +84,9 @@ def folded(network: FusionGCN) -> FusionGCN:
             _fold_stem(module)
         if isinstance(module, nn.Sequential):
             for i in range(len(module) - 1):
-                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(module[i], module[i + 1]), nn.Identity()
+                conv, norm = module[i], module[i + 1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Mish):
                 setattr(module, name, OneExponentialMish())

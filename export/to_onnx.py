@@ -17,7 +17,7 @@ from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
 
 OPSET = 18
-ONNX_TYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT32: "int32"}
+ONNX_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT32: "int32"}
 
 
 def example_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tensor]]:

@@ -27,21 +27,36 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     recipe = training.Recipe()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
-    parser.add_argument("network", nargs="?", choices=list(training.NETWORKS), default=recipe.network, help="default: %(default)s")
+    parser.add_argument(
+        "network", nargs="?", choices=list(training.NETWORKS), default=recipe.network, help="default: %(default)s"
+    )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
     parser.add_argument("--held-out", required=True, metavar="DIR", help="folder of other photographs, for validation")
-    parser.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run; made if missing, resumed if there")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="RUN", help="folder of the run; made if missing, resumed if there"
+    )
     parser.add_argument("--minutes", type=float, default=math.inf, metavar="N", help="stop (and save) after this long")
     parser.add_argument(
-        "--recipe", choices=["ours", "published"], default="ours", help="published: L1, StepLR, float32 (default: %(default)s)"
+        "--recipe",
+        choices=["ours", "published"],
+        default="ours",
+        help="published: L1, StepLR, float32 (default: %(default)s)",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help=f"length of the whole schedule (default: {recipe.steps})")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help=f"length of the whole schedule (default: {recipe.steps})"
+    )
     parser.add_argument("--batch", type=int, metavar="N", help=f"scenes per step (default: {recipe.batch})")
     parser.add_argument("--crop", type=int, metavar="PIXELS", help=f"size of the scenes (default: {recipe.crop})")
-    parser.add_argument("--learning-rate", type=float, metavar="X", help=f"at its highest (default: {recipe.learning_rate})")
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="X", help=f"at its highest (default: {recipe.learning_rate})"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help=f"default: {recipe.seed}")
-    parser.add_argument("--compactness", type=float, metavar="X", help=f"of the superpixels (default: {recipe.compactness})")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make scenes (default: %(default)s)")
+    parser.add_argument(
+        "--compactness", type=float, metavar="X", help=f"of the superpixels (default: {recipe.compactness})"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that make scenes (default: %(default)s)"
+    )
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -56,8 +71,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     run = training.Run(recipe, folder, photographs, _photographs(arguments.held_out), arguments.workers)
     scores = training.run(run, minutes=arguments.minutes)
     print(
-        f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, held-out PSNR {scores['held_out_psnr_soft']:.2f} dB "
-        f"(soft), {scores['held_out_psnr_hard']:.2f} dB (hard)"
+        f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "
+        f"held-out PSNR {scores['held_out_psnr_soft']:.2f} dB soft, {scores['held_out_psnr_hard']:.2f} dB hard"
     )
     return 0
 
@@ -73,7 +88,9 @@ def _photographs(folder: str | os.PathLike[str]) -> Photographs:
 
 def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="picture to write: A, B, truth and matte of each scene")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="picture to write: A, B, truth and matte of each scene"
+    )
     parser.add_argument("--count", type=int, default=16, metavar="N", help="scenes (default: %(default)s)")
     parser.add_argument("--size", type=int, default=160, metavar="PIXELS", help="of each scene (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="series of scenes (default: %(default)s)")

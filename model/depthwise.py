@@ -13,8 +13,9 @@ from torch.nn import functional as F
 class MultiplierConv2d(nn.Conv2d):
     """Depthwise convolution with two output channels for each input channel, "same" zero padding, dilation allowed.
 
-    On a CPU with gradients, it runs on repeated channels as a true depthwise convolution with the backward pass below: at
-    4 x 144 x 128 x 128, 5x5, dilation 2, the library's own takes about five times as long. Otherwise it is the plain layer.
+    On a CPU with gradients, it runs on repeated channels as a true depthwise convolution with the backward pass below:
+    at 4 x 144 x 128 x 128, 5x5, dilation 2, the library's own takes about five times as long. Otherwise it is the plain
+    layer.
     """
 
     def __init__(self, channels: int, kernel: int, dilation: int = 1) -> None:

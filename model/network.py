@@ -124,9 +124,7 @@ class AttentionBlock(nn.Module):
         self.block1 = nn.Sequential(
             nn.Conv2d(channels, wide, kernel, padding=kernel // 2), nn.BatchNorm2d(wide), nn.LeakyReLU(0.01)
         )
-        self.block2 = nn.Sequential(
-            MultiplierConv2d(wide, 5, dilation=2), nn.BatchNorm2d(2 * wide), nn.ReLU()
-        )
+        self.block2 = nn.Sequential(MultiplierConv2d(wide, 5, dilation=2), nn.BatchNorm2d(2 * wide), nn.ReLU())
         self.simam = SimAM()
         self.block3 = nn.Sequential(nn.Conv2d(2 * wide, channels, 1, groups=channels), nn.Mish())
         self.block4 = nn.Conv2d(channels, outputs, 3, padding=1)
@@ -172,9 +170,7 @@ class GraphDecoder(nn.Module):
             nn.ReLU(),
         )
         self.se = SqueezeExcitation(288, 4)
-        self.shuffled_conv = nn.Sequential(
-            nn.Conv2d(288, 24, 3, padding=1, groups=24), nn.BatchNorm2d(24), nn.Mish()
-        )
+        self.shuffled_conv = nn.Sequential(nn.Conv2d(288, 24, 3, padding=1, groups=24), nn.BatchNorm2d(24), nn.Mish())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shuffled_conv(self.se(self.block(x)))
@@ -213,7 +209,9 @@ class FusionGCN(nn.Module):
         self.gcn_decoder = GraphDecoder()
         self.out = nn.Sequential(nn.Conv2d(24, 1, 3, padding=1), nn.Sigmoid())
 
-    def forward(self, images: Tensor, labels: Tensor, features: Tensor, adjacency: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(
+        self, images: Tensor, labels: Tensor, features: Tensor, adjacency: Tensor, attention_mask: Tensor
+    ) -> Tensor:
         """Both subgraphs in turn; see :meth:`embed` and :meth:`classify` for the shapes."""
         shallow, deep = self.embed(features, adjacency, attention_mask)
         return self.classify(images, labels, shallow, deep)

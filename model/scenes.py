@@ -1,10 +1,10 @@
 """Multi-focus scenes with a known truth, made on the fly from any folder of photographs.
 
-A scene is a stack of layers, back to front, each with a soft matte and, in each of the two photographs, a radius of blur.
-A photograph is made by laying the blurred layers over each other, with a blurred layer's *matte blurred too*: a defocused
-foreground spreads over a sharp background ("defocus spread effect", Ma et al., IEEE TIP 2020, eq. 3-5). The truth is the
-same stack without blur. Some scenes are made the simple way instead, which other data sets use: one photograph, blurred on
-one side of a mask and on the other.
+A scene is a stack of layers, back to front, each with a soft matte and, in each of the two photographs, a radius of
+blur. A photograph is made by laying the blurred layers over each other, with a blurred layer's *matte blurred too*: a
+defocused foreground spreads over a sharp background ("defocus spread effect", Ma et al., IEEE TIP 2020). The truth is
+the same stack without blur. Some scenes are made the simple way instead, which other data sets use: one photograph,
+blurred on one side of a mask and on the other.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ class Photographs:
                 f"{self.folder} holds no photograph that can be used ({len(self.skipped)} skipped): "
                 f"give a folder with images of at least {SMALLEST_PHOTOGRAPH} pixels on each side."
             )
-        self._segments = [
-            sorted((path.parent.parent / "segments").glob(f"{path.stem}_*.png")) for path in self.paths
-        ]
+        self._segments = [sorted((path.parent.parent / "segments").glob(f"{path.stem}_*.png")) for path in self.paths]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -249,7 +247,7 @@ def _matte(segments: NDArray[np.int32] | None, rng: np.random.Generator, size: i
         mask = np.zeros((size, size), np.float32)
         mask[:, : size // 2] = 1
     softness = float(rng.choice([0.0, 0.6, 1.0, 1.8]))
-    return cv2.GaussianBlur(mask, (0, 0), softness) if softness else mask
+    return cv2.GaussianBlur(mask, (0, 0), softness).astype(np.float32) if softness else mask
 
 
 def _segment_union(segments: NDArray[np.int32], rng: np.random.Generator) -> Float32:
@@ -258,10 +256,10 @@ def _segment_union(segments: NDArray[np.int32], rng: np.random.Generator) -> Flo
     inverse = inverse.reshape(segments.shape)
     if rng.random() < 0.5:
         angle = rng.uniform(0, 2 * math.pi)
-        y, x = np.indices(segments.shape)
-        along = np.bincount(inverse.ravel(), (y * math.sin(angle) + x * math.cos(angle)).ravel())
-        along /= np.bincount(inverse.ravel())
-        chosen = along > np.quantile(along, rng.uniform(0.2, 0.8))
+        y, x = np.indices(segments.shape, np.float64)
+        sums = np.bincount(inverse.ravel(), (y * math.sin(angle) + x * math.cos(angle)).ravel())
+        centres = sums / np.bincount(inverse.ravel())  # of each region, along the line's normal
+        chosen = centres > np.quantile(centres, rng.uniform(0.2, 0.8))
     else:
         chosen = rng.random(len(labels)) < rng.uniform(0.2, 0.8)
     return chosen[inverse].astype(np.float32)
@@ -320,7 +318,7 @@ def _kernel(rng: np.random.Generator, radius: float, shape: int | None = None) -
 def _blur(image: Float32, kernel: Float32 | None) -> Float32:
     if kernel is None:
         return image
-    return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT).reshape(image.shape)
+    return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT).reshape(image.shape).astype(np.float32)
 
 
 def _misregister(image: Float32, rng: np.random.Generator) -> Float32:
@@ -331,7 +329,8 @@ def _misregister(image: Float32, rng: np.random.Generator) -> Float32:
     scale = 1 + rng.uniform(-0.0015, 0.0015)
     shift = rng.uniform(-0.4, 0.4, 2)
     matrix = np.array([[scale, 0, shift[0] + (1 - scale) * width / 2], [0, scale, shift[1] + (1 - scale) * height / 2]])
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return moved.astype(np.float32)
 
 
 def _expose(image: Float32, rng: np.random.Generator) -> Float32:

@@ -1,7 +1,7 @@
 """The training loop: made scenes in, weights out; can be interrupted at any moment and goes on where it was.
 
-Every scene, superpixel and initial weight follows from the seed and the step alone, so a resumed run repeats exactly what the
-uninterrupted one would have done.
+Every scene, superpixel and initial weight follows from the seed and the step alone, so a resumed run repeats exactly
+what the uninterrupted one would have done.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from fusiongcn_edge.model.checkpoint import save_checkpoint, superpixel_settings
@@ -38,7 +37,8 @@ STATE = "state.pt"
 LOG = "log.csv"
 WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
-LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", "held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
+SCORES = ("held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
+LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
 
 
 class TrainingError(FusionError):
@@ -125,9 +125,7 @@ class Scenes(Dataset[Sample]):
         scene = make_scene(self.photographs, recipe.crop, recipe.seed, index)
         low, high = recipe.cell_sizes
         cell = float(np.random.default_rng([recipe.seed, index, 1]).uniform(low, high))
-        settings = copy.copy(self.settings)
-        object.__setattr__(settings, "segments_per_side", recipe.crop / cell**2)
-        return to_sample(scene, settings)
+        return to_sample(scene, replace(self.settings, segments_per_side=recipe.crop / cell**2))
 
 
 def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
@@ -208,7 +206,8 @@ class Run:
             raise TrainingError(f"{path} is damaged: remove it to start anew, or give another folder.") from None
         if saved["network"] != self.recipe.network:
             raise TrainingError(
-                f"{path} is a run of the network {saved['network']!r}, not {self.recipe.network!r}: give another folder."
+                f"{path} is a run of the network {saved['network']!r}, not {self.recipe.network!r}: "
+                "give another folder."
             )
         changed = [name for name, value in asdict(self.recipe).items() if saved.get(name) != value]
         if changed:
@@ -303,7 +302,9 @@ class Run:
 
 def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[str, float]:
     """Mean over scenes of the fused image's PSNR (dB), soft and hard, and of the share of decisions right."""
-    soft, hard, agreement = [], [], []
+    soft: list[float] = []
+    hard: list[float] = []
+    agreement: list[float] = []
     for scene, sample in scenes:
         with torch.no_grad():
             p = classify(network, [sample], bf16=False)[0].cpu().numpy()
@@ -312,11 +313,7 @@ def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[st
         for scores, weight in ((soft, p), (hard, (p > 0.5).astype(np.float32))):
             fused = weight[:, :, None] * scene.a + (1 - weight[:, :, None]) * scene.b
             scores.append(psnr(fused, scene.truth))
-    return {
-        "held_out_psnr_soft": float(np.mean(soft)),
-        "held_out_psnr_hard": float(np.mean(hard)),
-        "held_out_agreement": float(np.mean(agreement)),
-    }
+    return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))
 
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
@@ -361,7 +358,7 @@ def run(
         for loss in training.steps():
             losses.append(loss)
             now = time.monotonic()
-            if now - shown > 2:
+            if now - shown > (2 if sys.stderr.isatty() else 60):
                 _show(training, losses, (now - begin) / (training.step - first_step), minutes * 60 - (now - begin))
                 shown = now
             if now - validated > validate_every:
@@ -392,8 +389,7 @@ def _show(training: Run, losses: list[float], seconds_per_step: float, left: flo
         f"{left / 60:.0f} min left"
     )
     start, end = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
-    if sys.stderr.isatty() or training.step % 50 == 0:
-        print(start + line, end=end, file=sys.stderr, flush=True)
+    print(start + line, end=end, file=sys.stderr, flush=True)
 
 
 class _Log:
@@ -426,7 +422,11 @@ class _Log:
 
 
 def keep_freed_memory() -> None:
-    """Run this process again with glibc told to keep freed memory: otherwise every large tensor is paid for in page faults."""
-    wanted = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592", "MALLOC_TOP_PAD_": "268435456"}
+    """Start this process again with glibc told to keep freed memory: else every large tensor is paid in page faults."""
+    wanted = {
+        "MALLOC_MMAP_THRESHOLD_": "4294967296",
+        "MALLOC_TRIM_THRESHOLD_": "8589934592",
+        "MALLOC_TOP_PAD_": "268435456",
+    }
     if sys.platform == "linux" and not any(name in os.environ for name in wanted):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})

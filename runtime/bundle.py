@@ -195,12 +195,18 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
         if path.exists():
             old = temporary.with_suffix(".old")
             path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                old.rename(path)
+                raise
             shutil.rmtree(old)
         else:
             temporary.rename(path)
     except OSError as error:
-        raise BundleError(f"{path} cannot be written ({error.strerror}): check the folder and the free space.") from None
+        raise BundleError(
+            f"{path} cannot be written ({error.strerror}): check the folder and the free space."
+        ) from None
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary)

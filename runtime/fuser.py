@@ -126,9 +126,7 @@ class Fuser:
             features = node_features(images, labels)
             adjacency, attention_mask = region_graph(labels)
         with stage("gcn"):
-            embeddings = self._gcn.run(
-                {"features": features, "adjacency": adjacency, "attention_mask": attention_mask}
-            )
+            embeddings = self._gcn.run({"features": features, "adjacency": adjacency, "attention_mask": attention_mask})
         with stage("cnn"):
             probability = self._cnn.run({"images": images, "labels": labels, **embeddings})["probability"]
         with stage("decision"):

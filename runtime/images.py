@@ -43,7 +43,9 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     except cv2.error:
         image = None
     if image is None:
-        raise ImageError(f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP or WebP file.")
+        raise ImageError(
+            f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP or WebP file."
+        )
     if image.dtype not in (np.uint8, np.uint16):
         raise ImageError(f"{path} has samples of type {image.dtype}: convert it to 8 or 16 bits per channel.")
     return image

@@ -1,9 +1,9 @@
 """Superpixels: the guide image and SLIC, in numpy and OpenCV.
 
 SLIC (Achanta et al., TPAMI 2012) as scikit-image >= 0.19 computes it, label for label, without scikit-image on the
-device. scikit-image measures each pixel against every centre whose window covers it, about 16 of them. Here the image is
-cut into small tiles, and bounds on the distance leave each tile only the one to four centres that can win a pixel of it.
-The bounds are evaluated in the same float32 arithmetic as the distances, so they leave out nothing that could win.
+device. scikit-image measures each pixel against every centre whose window covers it, about 16 of them. Here the image
+is cut into small tiles, and bounds on the distance leave each tile only the one to four centres that can win a pixel of
+it. The bounds are evaluated in the same float32 arithmetic as the distances, so they leave out nothing that could win.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def slic(
 
 
 def _gaussian(image: Float32, sigma: float) -> Float32:
-    """Gaussian filter, mirrored at the border, each axis summed in float64 and rounded to float32 (as scipy.ndimage)."""
+    """Gaussian filter, mirrored at the border; each axis summed in float64, rounded to float32 (as scipy.ndimage)."""
     radius = int(GAUSSIAN_TRUNCATE * sigma + 0.5)
     kernel = np.exp(-0.5 * np.square(np.arange(-radius, radius + 1) / sigma))
     kernel /= kernel.sum()
@@ -159,9 +159,8 @@ def _gaussian(image: Float32, sigma: float) -> Float32:
     inner = slice(radius, -radius)
     for channel in range(image.shape[2]):
         plane = pad[:, :, channel].astype(np.float64)
-        plane = cv2.sepFilter2D(plane, cv2.CV_64F, one, kernel)[inner].astype(np.float32)
-        plane = cv2.sepFilter2D(plane.astype(np.float64), cv2.CV_64F, kernel, one)[:, inner]
-        image[:, :, channel] = plane
+        down = cv2.sepFilter2D(plane, cv2.CV_64F, one, kernel)[inner].astype(np.float32)
+        image[:, :, channel] = cv2.sepFilter2D(down.astype(np.float64), cv2.CV_64F, kernel, one)[:, inner]
     return image
 
 
@@ -331,7 +330,7 @@ def _axis_bounds(
 ) -> tuple[Float32, Float32, NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
     """Along one axis, for each centre and each tile its window touches (flattened, by centre):
 
-    least and greatest squared distance to a pixel of the tile, whether the window covers the tile, the tile, the centre.
+    least and greatest squared distance to a pixel of the tile, whether the window covers the tile, tile, centre.
     """
     start, stop = _window(centre, size, reach)
     first = start // TILE

@@ -18,7 +18,7 @@ from torch import nn
 
 from fusiongcn_edge.export.bundler import export_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
 from fusiongcn_edge.runtime.images import read_image
 
 # the same examples in every run: a failure can always be repeated
@@ -90,9 +90,10 @@ def random_network() -> FusionGCN:
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.running_mean, -0.5, 0.5)
                 nn.init.uniform_(module.running_var, 0.2, 2.0)
-        for name, parameter in network.named_parameters():
-            if "bn" in name or "ln" in name or ".1." in name or name.startswith("gcn_encoder") and "bias" in name:
-                nn.init.uniform_(parameter, *((-0.3, 0.3) if name.endswith("bias") else (0.5, 1.5)))
+            if isinstance(module, nn.BatchNorm2d | GraphLayerNorm):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+            if isinstance(module, nn.BatchNorm2d | GraphLayerNorm | GCNConv | GATConv):
+                nn.init.uniform_(module.bias, -0.3, 0.3)
     return network.eval()
 
 

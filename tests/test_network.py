@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import thop
+import thop.vision.basic_hooks
 import torch
 from conftest import Stage
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.depthwise import MultiplierConv2d
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm, SimAM, spread
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.graph import node_features, region_graph
@@ -68,7 +69,8 @@ def test_thop_counts_the_published_operations_at_520() -> None:
             torch.empty(256, 256),
             torch.empty(256, 256),
         )
-    operations, _ = thop.profile(network, inputs, verbose=False)
+    convolution = {MultiplierConv2d: thop.vision.basic_hooks.count_convNd}  # thop knows a layer by its exact class
+    operations, _ = thop.profile(network, inputs, custom_ops=convolution, verbose=False)
     assert operations == pytest.approx(PUBLISHED_OPERATIONS, rel=0.005)
 
 
@@ -144,6 +146,23 @@ def test_simam_weighs_each_pixel_by_its_distance_from_the_mean() -> None:
             energy = (plane - plane.mean()) ** 2 / (4 * (plane.var(ddof=1) + 1e-5)) + 0.5
             expected[image, channel] = plane / (1 + np.exp(-energy))
     np.testing.assert_allclose(SimAM()(torch.from_numpy(x)).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("kernel", "dilation", "size"), [(3, 1, (11, 8)), (5, 2, (12, 17)), (5, 2, (3, 2))])
+def test_depthwise_convolution_and_its_gradients_are_those_of_the_plain_layer(
+    kernel: int, dilation: int, size: tuple[int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = MultiplierConv2d(4, kernel, dilation)
+    x = torch.randn(2, 4, *size, generator=generator)
+    towards = torch.randn(2, 8, *size, generator=generator)
+    found, expected = [], []
+    for results, function in ((found, layer), (expected, super(MultiplierConv2d, layer).forward)):
+        leaf = x.clone().requires_grad_()
+        y = function(leaf)
+        results += [y, *torch.autograd.grad(y, (leaf, layer.weight, layer.bias), towards)]
+    for ours, plain in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
 
 
 def test_spreading_gives_each_pixel_the_row_of_its_superpixel() -> None:

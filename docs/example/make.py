@@ -3,8 +3,8 @@
     python docs/example/make.py
 
 The photograph is "Coffee" by Rachel Michetti, released under CC0 and shipped inside the scikit-image wheel
-(``skimage.data.coffee``). The cup is cut out with GrabCut; blur is that of a round aperture. In far.jpg the cup's *matte* is
-blurred with it, as a lens does: a defocused foreground spreads over the sharp background.
+(``skimage.data.coffee``). The cup is cut out with GrabCut; blur is that of a round aperture. In far.jpg the cup's
+*matte* is blurred with it, as a lens does: a defocused foreground spreads over the sharp background.
 """
 
 from pathlib import Path

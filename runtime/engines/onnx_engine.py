@@ -23,7 +23,9 @@ class OnnxGraph:
         try:
             self._session = onnxruntime.InferenceSession(graph.data, options, providers=[provider])
         except Exception as error:  # the library raises several unrelated types
-            raise EngineError(f"ONNX Runtime cannot open {graph.file} ({_first_line(error)}): export it again.") from None
+            raise EngineError(
+                f"ONNX Runtime cannot open {graph.file} ({_first_line(error)}): export it again."
+            ) from None
         found = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
         expected = list(graph.inputs), list(graph.outputs)
         if found != expected:
@@ -43,6 +45,8 @@ def _first_line(error: Exception) -> str:
 
 
 class OnnxEngine:
+    """ONNX Runtime on the CPU."""
+
     name = "onnx"
     version = f"onnxruntime {onnxruntime.__version__}"
     provider = "CPUExecutionProvider"
