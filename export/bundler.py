@@ -66,7 +66,7 @@ def manifest(network: FusionGCN, facts: dict[str, Any]) -> dict[str, Any]:
                 "iterations": settings.iterations,
             },
         },
-        "decision": {"threshold": 0.5, "smallest_region": 0.001},
+        "decision": {"threshold": 0.5, "smallest_region": 0.001, "blend": facts.get("blend", "hard")},
         "params": sum(parameter.numel() for parameter in network.parameters()),
         "macs": macs_terms(network),
         "origin": {

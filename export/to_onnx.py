@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import onnx
+import onnxscript  # noqa: F401  torch's exporter needs it: better missed here than half-way
 import torch
 from torch import Tensor, nn
 from torch.export import Dim

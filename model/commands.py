@@ -43,7 +43,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="published: L1, StepLR, float32 (default: %(default)s)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help=f"length of the whole schedule (default: {recipe.steps})"
+        "--steps", type=int, metavar="N", help=f"length of the whole schedule; may change on resuming (default: {recipe.steps})"
     )
     parser.add_argument("--batch", type=int, metavar="N", help=f"scenes per step (default: {recipe.batch})")
     parser.add_argument("--crop", type=int, metavar="PIXELS", help=f"size of the scenes (default: {recipe.crop})")
@@ -64,11 +64,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     recipe = training.PUBLISHED if arguments.recipe == "published" else training.Recipe()
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     check_folder(folder / training.STATE)
-    photographs = _photographs(arguments.photos)
-    run = training.Run(recipe, folder, photographs, _photographs(arguments.held_out), arguments.workers)
+    run = training.Run(recipe, folder, photographs, held_out, arguments.workers)
     scores = training.run(run, minutes=arguments.minutes)
     print(
         f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "

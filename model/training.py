@@ -209,7 +209,8 @@ class Run:
                 f"{path} is a run of the network {saved['network']!r}, not {self.recipe.network!r}: "
                 "give another folder."
             )
-        changed = [name for name, value in asdict(self.recipe).items() if saved.get(name) != value]
+        fixed = {name: value for name, value in asdict(self.recipe).items() if name != "steps"}
+        changed = [name for name, value in fixed.items() if saved.get(name) != value]
         if changed:
             raise TrainingError(
                 f"{path} was begun with another {', '.join(changed)} "

@@ -25,6 +25,7 @@ FORMAT = 1
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
+BLENDS = ("hard", "soft")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Bundle:
     superpixels: SuperpixelSettings
     threshold: float
     smallest_region: float
+    blend: str  # one of BLENDS
     graphs: dict[str, Graph]
     params: int
     macs_terms: dict[str, int]
@@ -86,7 +88,7 @@ def load_bundle(model: str | os.PathLike[str]) -> Bundle:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path} holds no {MANIFEST}, so it is no bundle: export the model again.") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise BundleError(f"{path / MANIFEST} cannot be read or is damaged: export the model again.") from None
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > FORMAT:
@@ -97,15 +99,16 @@ def load_bundle(model: str | os.PathLike[str]) -> Bundle:
         if version != FORMAT:
             raise ValueError(f"format is {version!r}")
         return _parse(path, manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST} is damaged ({error!r}): export the model again.") from None
 
 
 def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     pre, decision = manifest["preprocessing"], manifest["decision"]
     kernel = np.asarray(pre["guide"]["kernel"], np.float32)
-    if kernel.ndim != 3 or len(kernel) != 6 or not np.isfinite(kernel).all():
-        raise ValueError("the guide kernel is not 6 x h x w finite numbers")
+    odd = all(side % 2 == 1 for side in kernel.shape[1:])
+    if kernel.ndim != 3 or len(kernel) != 6 or not odd or not np.isfinite(kernel).all():
+        raise ValueError("the guide kernel is not 6 x h x w finite numbers, h and w odd")
     superpixels = SuperpixelSettings(
         guide_kernel=kernel,
         guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
@@ -114,6 +117,8 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         sigma=_positive(pre["superpixels"]["sigma"], low=0.0),
         iterations=int(_positive(pre["superpixels"]["iterations"], low=1)),
     )
+    if decision["blend"] not in BLENDS:
+        raise ValueError(f"blend is {decision['blend']!r}")
     return Bundle(
         path=path,
         name=str(manifest["name"]),
@@ -123,6 +128,7 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         superpixels=superpixels,
         threshold=_positive(decision["threshold"], low=0.0),
         smallest_region=_positive(decision["smallest_region"], low=0.0),
+        blend=decision["blend"],
         graphs={name: _read_graph(path, manifest["graphs"][name]) for name in GRAPHS},
         params=int(manifest["params"]),
         macs_terms={
@@ -134,7 +140,7 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
 
 def _positive(value: Any, low: float = 1e-12) -> float:
     number = float(value)
-    if not low <= number < math.inf and not (low == -math.inf and math.isfinite(number)):
+    if not (math.isfinite(number) and number >= low):
         raise ValueError(f"{number} is out of range")
     return number
 

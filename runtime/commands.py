@@ -17,7 +17,7 @@ from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
-from fusiongcn_edge.runtime.images import check_writable, read_image, write_image
+from fusiongcn_edge.runtime.images import check_writable, read_image, write_images
 
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
@@ -27,6 +27,7 @@ The photographs must be aligned and of the same size. In the decision map, white
 
 
 def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``fusiongcn fuse``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = FUSE_EXAMPLE
     parser.add_argument("a", metavar="A", help="first photograph")
@@ -40,6 +41,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """``--model``, as every command that opens a model takes it."""
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -49,6 +51,7 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fuse(arguments: argparse.Namespace) -> int:
+    """Read, fuse, write: all of the files asked for, or none."""
     start = perf_counter()
     outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
     _refuse_overwriting([arguments.a, arguments.b], outputs)
@@ -59,11 +62,12 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     fuser = Fuser.open(arguments.model, engine=arguments.engine, threads=arguments.threads)
     with _Progress() as progress:
         result = fuser.fuse(first, second, progress=progress)
+    pictures = {arguments.output: result.image}
     if arguments.decision_map is not None:
-        write_image(arguments.decision_map, result.decision.astype(np.uint8) * 255)
+        pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
     if arguments.probability is not None:
-        write_image(arguments.probability, np.rint(result.probability * 255).astype(np.uint8))
-    write_image(arguments.output, result.image)
+        pictures[arguments.probability] = np.rint(result.probability * 255).astype(np.uint8)
+    write_images(pictures)
     height, width = result.decision.shape
     print(
         f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
@@ -102,6 +106,7 @@ class _Progress:
 
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``fusiongcn info``."""
     parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model or a bundle to describe")
     parser.add_argument(
         "--size", type=_size, default=(520, 520), metavar="HxW", help="image size that 'macs' is for (default: 520x520)"
@@ -120,6 +125,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def run_info(arguments: argparse.Namespace) -> int:
+    """Print the facts about engines and a model, as text or JSON."""
     facts: dict[str, Any] = {
         "version": __version__,
         "engines": {name: _engine_facts(name) for name in ENGINES},

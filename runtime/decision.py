@@ -39,5 +39,24 @@ def _without_small_regions(mask: NDArray[np.bool_], least: float) -> NDArray[np.
 
 
 def take(first: NDArray[Any], second: NDArray[Any], decision: NDArray[np.bool_]) -> NDArray[Any]:
-    """The fused photograph: ``first`` where ``decision`` is True, ``second`` elsewhere (H x W or H x W x C)."""
+    """Hard fusion: ``first`` where ``decision`` is True, ``second`` elsewhere (H x W or H x W x C)."""
     return np.where(decision if first.ndim == 2 else decision[:, :, None], first, second)
+
+
+def blend(
+    first: NDArray[Any],
+    second: NDArray[Any],
+    probability: NDArray[np.float32],
+    decision: NDArray[np.bool_],
+    threshold: float,
+) -> NDArray[Any]:
+    """Soft fusion: each pixel mixed by the probability that ``first`` is in focus there, rounded to the inputs' type.
+
+    Where cleaning the decision map changed sides, the decision counts instead, so that a speckle does not return.
+    A pixel never leaves the range of its two sources, and equal sources are returned unchanged.
+    """
+    weight = np.where((probability > threshold) == decision, probability, decision.astype(np.float32))
+    weight = weight if first.ndim == 2 else weight[:, :, None]
+    from_second = second.astype(np.float32)
+    mixed = from_second + weight * (first - from_second)
+    return np.rint(mixed).astype(first.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
-from fusiongcn_edge.runtime.decision import decision_map, take
+from fusiongcn_edge.runtime.decision import blend, decision_map, take
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.graph import node_features, region_graph
@@ -131,5 +131,8 @@ class Fuser:
             probability = self._cnn.run({"images": images, "labels": labels, **embeddings})["probability"]
         with stage("decision"):
             decision = decision_map(probability, self.bundle.threshold, self.bundle.smallest_region)
-            image = take(first, second, decision)
+            if self.bundle.blend == "soft":
+                image = blend(first, second, probability, decision, self.bundle.threshold)
+            else:
+                image = take(first, second, decision)
         return FusionResult(image, decision, probability, labels, timings)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,8 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     is_jpeg = data[:2].tobytes() == b"\xff\xd8"
     mode = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if is_jpeg else cv2.IMREAD_UNCHANGED
     try:
-        image = cv2.imdecode(data, mode) if data.size else None
+        with _libraries_silenced():
+            image = cv2.imdecode(data, mode) if data.size else None
     except cv2.error:
         image = None
     if image is None:
@@ -59,11 +62,43 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     ImageError
         If the format is unknown or cannot hold the image, or the file cannot be written.
     """
-    check_writable(path, image)
-    ok, data = cv2.imencode(Path(path).suffix.lower(), image)
-    if not ok:
-        raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
-    write_bytes(path, data.tobytes())
+    write_images({path: image})
+
+
+def write_images(images: Mapping[str | os.PathLike[str], NDArray[Any]]) -> None:
+    """Write several pictures as :func:`write_image` does; all of them or none."""
+    files: dict[str | os.PathLike[str], bytes] = {}
+    for path, image in images.items():
+        check_writable(path, image)
+        try:
+            with _libraries_silenced():
+                ok, data = cv2.imencode(Path(path).suffix.lower(), image)
+        except cv2.error:
+            ok = False
+        if not ok:
+            raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
+        files[path] = data.tobytes()
+    _write_files(files)
+
+
+@contextmanager
+def _libraries_silenced() -> Iterator[None]:
+    """Keep off standard error what OpenCV, libpng and others print about an image: the caller says it in one sentence.
+
+    They write to the file descriptor themselves, and not all of them have a switch for it.
+    """
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no standard error, so nothing to keep clean
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
@@ -93,24 +128,36 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write to a temporary name beside ``path`` and rename: an interrupted run leaves the old file or none."""
-    path = Path(path)
-    temporary = None
+    _write_files({path: data})
+
+
+def _write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
+    """Write every file under a temporary name beside its own, then rename them; on any failure none is left."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path = Path()
+    staged: dict[Path, Path] = {}
+    unwanted: list[Path] = []
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
+        for path, data in ((Path(name), data) for name, data in files.items()):
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
+            staged[path] = Path(name)
+            unwanted.append(staged[path])
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(staged[path], 0o666 & ~umask)
+        for path, temporary in staged.items():
+            os.replace(temporary, path)
+            unwanted.append(path)
+        unwanted.clear()
     except OSError as error:
         raise ImageError(f"{path} cannot be written ({error.strerror}): check the folder and the free space.") from None
     finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        for leftover in unwanted:
+            with suppress(FileNotFoundError):
+                leftover.unlink()
 
 
 def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> None:

@@ -16,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
+from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.images import read_image
 
 # the same examples in every run: a failure can always be repeated
@@ -94,6 +96,9 @@ def random_network() -> FusionGCN:
                 nn.init.uniform_(module.weight, 0.5, 1.5)
             if isinstance(module, nn.BatchNorm2d | GraphLayerNorm | GCNConv | GATConv):
                 nn.init.uniform_(module.bias, -0.3, 0.3)
+        with torch.no_grad():  # so that some probabilities are high and some low
+            network.out[0].weight.mul_(20)
+            network.out[0].bias.sub_(0.515).mul_(20)
     return network.eval()
 
 
@@ -118,6 +123,13 @@ def bundle_copy(random_bundle: Path, tmp_path: Path) -> Path:
     path = tmp_path / "bundle"
     shutil.copytree(random_bundle, path)
     return path
+
+
+@pytest.fixture
+def no_second_export(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> None:
+    """Graphs of the random network, already exported, in place of some seconds of torch's exporter."""
+    graphs = load_bundle(random_bundle).graphs
+    monkeypatch.setattr(bundler, "to_onnx", lambda network: graphs)
 
 
 @pytest.fixture(scope="session")

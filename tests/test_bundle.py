@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fusiongcn_edge.runtime import BundleError, EngineError, FusionError, Fuser
+from fusiongcn_edge.runtime import BundleError, EngineError, Fuser, FusionError
 from fusiongcn_edge.runtime.bundle import FORMAT, Bundle, load_bundle
 
 Key = tuple[str, ...]
@@ -106,7 +106,7 @@ def test_an_unknown_model_is_refused_with_what_to_give_instead(
 ) -> None:
     monkeypatch.chdir(bundle_copy.parent)
     (bundle_copy.parent / "bundle.json").write_text("{}")
-    with pytest.raises(BundleError, match="fusiongcn export|export the model again") as caught:
+    with pytest.raises(BundleError, match=r"fusiongcn export|export the model again") as caught:
         load_bundle(model)
     sentence(caught.value)
 
@@ -167,7 +167,7 @@ def test_no_key_of_the_manifest_can_be_missed(bundle_copy: Path) -> None:
         sentence(caught.value)
 
 
-@pytest.mark.parametrize("value", [None, "many", [], {}, math.nan, math.inf, -math.inf, 10**400])
+@pytest.mark.parametrize("value", [None, "many", [], {}, math.nan, math.inf, -math.inf])
 def test_no_number_of_the_manifest_can_be_something_else(value: Any, bundle_copy: Path) -> None:
     manifest = manifest_of(bundle_copy)
     numbers = [
@@ -192,12 +192,14 @@ def test_no_number_of_the_manifest_can_be_something_else(value: Any, bundle_copy
         (("preprocessing", "superpixels", "compactness"), -10),
         (("preprocessing", "superpixels", "segments_per_side"), 0),
         (("preprocessing", "superpixels", "sigma"), -1),
+        (("preprocessing", "superpixels", "sigma"), 10**400),
         (("preprocessing", "superpixels", "iterations"), 0),
         (("decision", "threshold"), -0.5),
         (("decision", "smallest_region"), -0.001),
         (("preprocessing", "guide", "kernel"), [[[0.0]]] * 5),
         (("preprocessing", "guide", "kernel"), [[0.0]] * 6),
         (("preprocessing", "guide", "kernel"), [[[]]] * 6),
+        (("preprocessing", "guide", "kernel"), [[[0.0, 0.0]]] * 6),
         (("preprocessing", "guide", "kernel"), [[[0.0], [0.0, 1.0]]] * 6),
         (("preprocessing", "guide", "kernel"), [[[0.0]]] * 5 + [[[math.nan]]]),
         (("preprocessing", "guide", "kernel"), [[[0.0]]] * 5 + [[[1e39]]]),

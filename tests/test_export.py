@@ -21,21 +21,13 @@ from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle import load_bundle, write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
 
-
 # steps of writing a bundle, and how often each succeeds before the disk is full
 SINGLE_STEPS = [("write_bytes", 0), ("write_bytes", 1), ("write_text", 0), ("rename", 0)]
-
-
-@pytest.fixture
-def no_second_export(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> None:
-    """Graphs of the random network, already exported, in place of some seconds of torch's exporter."""
-    graphs = load_bundle(random_bundle).graphs
-    monkeypatch.setattr(bundler, "to_onnx", lambda network: graphs)
 
 
 def test_onnx_runtime_gives_the_stages_of_the_authors_code(stage: Stage, official_bundle: Path) -> None:
@@ -158,8 +150,15 @@ def test_a_bundle_holds_the_numbers_of_its_checkpoint(random_bundle: Path, rando
     assert {name: getattr(how, name) for name in RANDOM_SUPERPIXELS} == RANDOM_SUPERPIXELS
     np.testing.assert_array_equal(how.guide_kernel, random_network.mix.weight.detach().numpy()[0])
     assert how.guide_bias == random_network.mix.bias.item()
-    assert (bundle.threshold, bundle.smallest_region, bundle.params) == (0.5, 0.001, 137_174)
+    assert (bundle.threshold, bundle.smallest_region, bundle.blend) == (0.5, 0.001, "hard")
+    assert bundle.params == 137_174
     assert bundle.origin["weights"] == "random"
+
+
+@pytest.mark.parametrize("blend", ["hard", "soft"])
+def test_a_bundle_fuses_as_its_checkpoint_says(blend: str, random_network: FusionGCN) -> None:
+    facts = {"superpixels": RANDOM_SUPERPIXELS, "blend": blend}
+    assert bundler.manifest(random_network, facts)["decision"]["blend"] == blend
 
 
 def test_the_authors_checkpoint_is_exported_with_the_published_numbers(official_bundle: Path) -> None:
@@ -188,7 +187,6 @@ def test_weights_that_overflow_are_not_exported(tmp_path: Path) -> None:
     assert not (tmp_path / "bundle").exists()
 
 
-@pytest.mark.usefixtures("no_second_export")
 @pytest.mark.parametrize(
     ("method", "successes", "an_older_bundle"),
     [
@@ -200,11 +198,11 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
     method: str,
     successes: int,
     an_older_bundle: bool,
-    random_checkpoint: Path,
     random_bundle: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    graphs = load_bundle(random_bundle).graphs
     output = tmp_path / "bundle"
     if an_older_bundle:
         shutil.copytree(random_bundle, output)
@@ -218,10 +216,10 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
             raise OSError(errno.ENOSPC, "No space left on device")
         return original(self, *arguments)
 
-    monkeypatch.setattr(Path, method, full)
-    with pytest.raises(BundleError, match="cannot be written"):
-        export_onnx(random_checkpoint, output)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, method, full)
+        with pytest.raises(BundleError, match="cannot be written"):
+            write_bundle(output, {}, graphs)
     assert [path.name for path in tmp_path.iterdir()] == (["bundle"] if an_older_bundle else [])
     if an_older_bundle:
         assert load_bundle(output).name == "older"
@@ -237,9 +235,8 @@ def test_an_export_replaces_an_older_bundle(random_checkpoint: Path, bundle_copy
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-@pytest.mark.usefixtures("no_second_export")
 @pytest.mark.parametrize("kind", ["folder", "empty folder", "file"])
-def test_an_export_refuses_to_replace_what_is_no_bundle(kind: str, random_checkpoint: Path, tmp_path: Path) -> None:
+def test_an_export_refuses_to_replace_what_is_no_bundle(kind: str, tmp_path: Path) -> None:
     output = tmp_path / "holiday"
     if kind == "file":
         output.write_text("precious")
@@ -249,5 +246,5 @@ def test_an_export_refuses_to_replace_what_is_no_bundle(kind: str, random_checkp
         (output / "photo.jpg").write_text("precious")
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     with pytest.raises(BundleError, match="is no bundle: choose another name"):
-        export_onnx(random_checkpoint, output)
+        write_bundle(output, {}, {})
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before

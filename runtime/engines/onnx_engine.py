@@ -33,6 +33,7 @@ class OnnxGraph:
         self._file = graph.file
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Named arrays in, named arrays out."""
         names = [output.name for output in self._session.get_outputs()]
         try:
             return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
@@ -47,11 +48,14 @@ def _first_line(error: Exception) -> str:
 class OnnxEngine:
     """ONNX Runtime on the CPU."""
 
+    """ONNX Runtime on the CPU."""
+
     name = "onnx"
     version = f"onnxruntime {onnxruntime.__version__}"
     provider = "CPUExecutionProvider"
 
     def open(self, graph: Graph, threads: int | None) -> OnnxGraph:
+        """Load a graph file."""
         return OnnxGraph(graph, threads, self.provider)
 
 

@@ -1,0 +1,156 @@
+"""Fusion quality of models side by side.
+
+    python -m fusiongcn_edge.benchmarks.quality --model A [--model B …] [--truth DIR] [--pairs DIR] [--photos DIR]
+
+``--truth``: pairs ``a/``, ``b/`` with the all-in-focus image in ``truth/``: mean PSNR, hard and soft.
+``--pairs``: pairs without truth: mean Q_G and Q_W, hard and soft, and the agreement of the decision maps with those stored in
+``official_decision/``, if there.
+``--photos``: photographs to make 100 held-out scenes from (needs torch): mean PSNR, hard and soft.
+``--worst FOLDER``: pictures of the pairs with the lowest scores of the first model, beside the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks.decisions import differing_fraction
+from fusiongcn_edge.benchmarks.metrics import psnr, q_g, q_w, to_gray
+from fusiongcn_edge.benchmarks.pairs import find_pairs
+from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
+from fusiongcn_edge.runtime.decision import blend, take
+from fusiongcn_edge.runtime.images import read_image, write_image
+
+Image = NDArray[Any]
+HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77
+WORST = 4
+
+
+def main() -> int:
+    """Print a table per kind of data."""
+    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.quality", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", action="append", required=True, metavar="NAME|PATH")
+    parser.add_argument("--truth", type=Path, metavar="DIR")
+    parser.add_argument("--pairs", type=Path, metavar="DIR")
+    parser.add_argument("--photos", type=Path, metavar="DIR")
+    parser.add_argument("--worst", type=Path, metavar="FOLDER")
+    arguments = parser.parse_args()
+    try:
+        models = [Model(name) for name in arguments.model]
+        if arguments.truth is not None:
+            _report("truth", models, truth_pairs(arguments.truth), truth_scores, arguments.worst)
+        if arguments.photos is not None:
+            _report("held-out scenes", models, made_scenes(arguments.photos), truth_scores, None)
+        if arguments.pairs is not None:
+            _report("pairs", models, plain_pairs(arguments.pairs), pair_scores, arguments.worst)
+    except FusionError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+class Model:
+    """A model, with both ways to fuse."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fuser = Fuser.open(name)
+
+    def fuse(self, a: Image, b: Image) -> tuple[FusionResult, dict[str, Image]]:
+        """The result, and the photographs fused ``hard`` and ``soft``."""
+        result = self.fuser.fuse(a, b)
+        soft = blend(a, b, result.probability, result.decision, self.fuser.bundle.threshold)
+        return result, {"hard": take(a, b, result.decision), "soft": soft}
+
+
+Case = tuple[str, Image, Image, Any]  # name, a, b, what to compare with
+
+
+def truth_pairs(root: Path) -> Iterator[Case]:
+    """Pairs with a picture of the truth."""
+    for pair in find_pairs(root):
+        truth = pair.beside("truth")
+        if truth is None:
+            raise FusionError(f"There is no truth/{pair.name}.* beside {pair.a.parent}.")
+        yield f"{pair.set}-{pair.name}", read_image(pair.a), read_image(pair.b), read_image(truth)
+
+
+def plain_pairs(root: Path) -> Iterator[Case]:
+    """Pairs with a stored decision map, or None."""
+    for pair in find_pairs(root):
+        yield f"{pair.set}-{pair.name}", read_image(pair.a), read_image(pair.b), pair.beside("official_decision")
+
+
+def made_scenes(photos: Path) -> Iterator[Case]:
+    """Scenes that no training run sees: other photographs, another seed."""
+    from fusiongcn_edge.model.scenes import Photographs, make_scene
+
+    photographs = Photographs(photos)
+    for index in range(HELD_OUT_SCENES):
+        scene = make_scene(photographs, HELD_OUT_SIZE, HELD_OUT_SEED, index)
+        yield f"scene-{index}", scene.a, scene.b, scene.truth
+
+
+def truth_scores(a: Image, b: Image, truth: Image, result: FusionResult, fused: dict[str, Image]) -> dict[str, float]:
+    """PSNR of both kinds of fusion."""
+    return {f"PSNR {kind}": psnr(image, truth) for kind, image in fused.items()}
+
+
+def pair_scores(a: Image, b: Image, stored: Any, result: FusionResult, fused: dict[str, Image]) -> dict[str, float]:
+    """Q_G and Q_W of both kinds of fusion, and agreement with a stored decision map."""
+    gray_a, gray_b = to_gray(a), to_gray(b)
+    scores = {}
+    for kind, image in fused.items():
+        scores[f"Q_G {kind}"] = q_g(gray_a, gray_b, to_gray(image))
+        scores[f"Q_W {kind}"] = q_w(gray_a, gray_b, to_gray(image))
+    if stored is not None:
+        scores["agreement"] = 1 - differing_fraction(result.decision, stored)
+    return scores
+
+
+def _report(
+    title: str,
+    models: list[Model],
+    cases: Iterator[Case],
+    scores_of: Callable[..., dict[str, float]],
+    worst: Path | None,
+) -> None:
+    rows: list[tuple[str, list[dict[str, float]]]] = []
+    pictures: dict[str, Image] = {}
+    for name, a, b, reference in cases:
+        scores, panels = [], [a, b]
+        for model in models:
+            result, fused = model.fuse(a, b)
+            scores.append(scores_of(a, b, reference, result, fused))
+            panels += [fused[model.fuser.bundle.blend], result.decision.astype(np.uint8) * 255]
+        rows.append((name, scores))
+        if worst is not None:
+            pictures[name] = np.hstack([p if p.ndim == 3 else cv2.cvtColor(p, cv2.COLOR_GRAY2BGR) for p in panels])
+        if sys.stderr.isatty():
+            print(f"\r\033[K{title}: {len(rows)} done", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    keys = list(rows[0][1][0])
+    print(f"\n{title}, mean of {len(rows)}\n{'':<28}" + "".join(f"{key:>12}" for key in keys))
+    for i, model in enumerate(models):
+        means = [float(np.mean([scores[i][key] for _, scores in rows])) for key in keys]
+        print(f"{Path(model.name).name:<28}" + "".join(f"{mean:>12.4f}" for mean in means), flush=True)
+    if worst is not None:
+        key = keys[-1]
+        worst.mkdir(parents=True, exist_ok=True)
+        for name, scores in sorted(rows, key=lambda row: row[1][0][key])[:WORST]:
+            listed = "  ".join(f"{m.name.split('/')[-1]} {s[key]:.4f}" for m, s in zip(models, scores, strict=True))
+            print(f"  {name}: {key} {listed}")
+            write_image(worst / f"{name}.jpg", pictures[name])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks import decisions, slic
+from fusiongcn_edge.benchmarks.decisions import differing_fraction
+from fusiongcn_edge.benchmarks.pairs import find_pairs
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.images import write_image
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, photographs: tuple[NDArray[Any], NDArray[Any]]) -> Path:
+    """Two pairs of one set, and things that are none."""
+    for side, image in zip("ab", photographs, strict=True):
+        folder = tmp_path / "garden" / side
+        folder.mkdir(parents=True)
+        write_image(folder / "02.png", image)
+        write_image(folder / "01.tif", image[::-1])
+    (tmp_path / "garden" / "a" / "03.png").write_text("without a partner")
+    (tmp_path / "garden" / "notes.txt").write_text("nothing to see")
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs one benchmark's main; gives its exit code and what it prints."""
+
+    def call(main: Callable[[], int], *arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
+        code = main()
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_pairs_are_found_in_order_with_what_lies_beside_them(pairs: Path) -> None:
+    (pairs / "garden" / "truth").mkdir()
+    (pairs / "garden" / "truth" / "02.png").touch()
+    found = list(find_pairs(pairs))
+    assert [(pair.set, pair.name, pair.a.name, pair.b.name) for pair in found] == [
+        ("garden", "01", "01.tif", "01.tif"),
+        ("garden", "02", "02.png", "02.png"),
+    ]
+    assert found[0].beside("truth") is None
+    assert found[1].beside("truth") == pairs / "garden" / "truth" / "02.png"
+
+
+def test_a_folder_without_pairs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FusionError, match="No pairs below"):
+        list(find_pairs(tmp_path))
+
+
+def test_the_differing_fraction_counts_pixels(tmp_path: Path) -> None:
+    decision = np.zeros((20, 50), bool)
+    decision[:, 30:] = True
+    stored = np.where(decision, 255, 0).astype(np.uint8)
+    stored[0, :3] = 255
+    cv2.imwrite(str(tmp_path / "map.png"), stored)
+    assert differing_fraction(decision, tmp_path / "map.png") == 3 / 1000
+    with pytest.raises(FusionError, match="no decision map of 50x19 pixels"):
+        differing_fraction(decision[1:], tmp_path / "map.png")
+    with pytest.raises(FusionError, match="no decision map"):
+        differing_fraction(decision, tmp_path / "none.png")
+
+
+def test_the_table_of_decisions_shows_each_pair_and_the_sum(
+    pairs: Path, random_bundle: Path, photographs: tuple[NDArray[Any], NDArray[Any]], run: Run
+) -> None:
+    first, second = photographs
+    fuser = Fuser.open(random_bundle)
+    (pairs / "garden" / "maps").mkdir()
+    for name, pair in (("01", (first[::-1], second[::-1])), ("02", (first, second))):
+        decision = fuser.fuse(*pair).decision.astype(np.uint8) * 255
+        if name == "02":
+            decision[:2, :3] = 255 - decision[:2, :3]
+        write_image(pairs / "garden" / "maps" / f"{name}.png", decision)
+    code, out, err = run(decisions.main, "--model", random_bundle, "--pairs", pairs, "--maps", "maps")
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["garden", "01", "0", "0.0000%"] in rows
+    assert ["garden", "02", "6", f"{6 / first[:, :, 0].size:.4%}"] in rows
+    assert out.splitlines()[-1].startswith("1 of 2 identical; worst 0.0488%")
+
+
+def test_a_missing_map_is_named(pairs: Path, random_bundle: Path, run: Run) -> None:
+    code, _, err = run(decisions.main, "--model", random_bundle, "--pairs", pairs)
+    assert code == 2
+    assert "no official_decision/01.*" in err
+
+
+def test_the_table_of_superpixels_compares_with_scikit_image(pairs: Path, random_bundle: Path, run: Run) -> None:
+    shutil.copytree(pairs / "garden", pairs / "park")
+    code, out, err = run(slic.main, "--model", random_bundle, "--pairs", pairs)
+    assert (code, err) == (0, "")
+    assert [line.split()[:3] for line in out.splitlines()[1:5]] == [
+        [place, name, "128x96"] for place in ("garden", "park") for name in ("01", "02")
+    ]
+    assert "4 of 4 exactly equal; worst 0.0000%" in out

@@ -1,0 +1,535 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from fusiongcn_edge import __version__
+from fusiongcn_edge.cli import COMMANDS, main
+from fusiongcn_edge.model.checkpoint import save_checkpoint
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.images import read_image, write_image
+
+Picture = NDArray[Any]
+Fails = Callable[..., str]
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder, hidden files too."""
+    found = folder.rglob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photographs: tuple[Picture, Picture], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, holding the pair ``a.png`` and ``b.png``."""
+    monkeypatch.chdir(tmp_path)
+    for name, image in zip(("a.png", "b.png"), photographs, strict=True):
+        write_image(tmp_path / name, image)
+    return tmp_path
+
+
+@pytest.fixture
+def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Fails:
+    """Runs a command that must end with exit code 2, one sentence and no file made or changed; gives the sentence."""
+
+    def run(*arguments: str | Path) -> str:
+        before = contents(folder)
+        capfd.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        printed = capfd.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("fusiongcn: ")
+        assert printed.err.endswith(".\n")
+        assert printed.err.count("\n") == 1
+        assert "Traceback" not in printed.err
+        assert contents(folder) == before
+        return printed.err
+
+    return run
+
+
+@pytest.fixture
+def without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "fusiongcn_edge.runtime.engines.onnx_engine", raising=False)
+
+
+def python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a few lines in an interpreter of their own."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+# what is written
+
+
+def test_fuse_writes_what_the_fuser_gives(
+    folder: Path, random_bundle: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    outputs = ["-o", "fused.png", "--decision-map", "map.png", "--probability", "probability.png"]
+    assert main(["fuse", "a.png", "b.png", *outputs, "--model", str(random_bundle), "--threads", "1"]) == 0
+    expected = Fuser.open(random_bundle, threads=1).fuse(*photographs)
+    assert 0.05 < expected.decision.mean() < 0.95
+    np.testing.assert_array_equal(read_image("fused.png"), expected.image)
+    np.testing.assert_array_equal(read_image("map.png"), np.where(expected.decision, 255, 0))
+    probability = read_image("probability.png")
+    assert probability.dtype == np.uint8
+    np.testing.assert_allclose(probability, expected.probability * 255, rtol=0, atol=0.5001)
+    assert sorted(contents(folder)) == ["a.png", "b.png", "fused.png", "map.png", "probability.png"]
+    printed = capfd.readouterr()
+    assert printed.out.startswith("fused.png: 128x96, ")
+    assert printed.out.count("\n") == 1
+    assert printed.err == ""
+
+
+def test_fuse_writes_nothing_but_what_is_asked_for(folder: Path, random_bundle: Path) -> None:
+    assert main(["fuse", "a.png", "b.png", "-o", "fused.jpg", "--model", str(random_bundle), "--engine", "onnx"]) == 0
+    assert sorted(contents(folder)) == ["a.png", "b.png", "fused.jpg"]
+
+
+def test_fuse_keeps_sixteen_bits_and_alpha(folder: Path, random_bundle: Path) -> None:
+    for name, alpha in (("a", 1000), ("b", 65_535)):
+        image = np.insert(read_image(f"{name}.png").astype(np.uint16) * 257, 3, alpha, axis=2)
+        write_image(f"{name}.tif", image)
+    assert main(["fuse", "a.tif", "b.tif", "-o", "fused.png", "--model", str(random_bundle)]) == 0
+    fused = read_image("fused.png")
+    assert fused.dtype == np.uint16
+    assert set(np.unique(fused[:, :, 3])) == {1000, 65_535}
+
+
+def test_fuse_replaces_an_older_output(folder: Path, random_bundle: Path) -> None:
+    (folder / "fused.png").write_text("older")
+    assert main(["fuse", "a.png", "b.png", "-o", "fused.png", "--model", str(random_bundle)]) == 0
+    assert read_image("fused.png").shape == (96, 128, 3)
+
+
+@pytest.mark.usefixtures("folder")
+def test_fuse_shows_its_stages_on_a_terminal_and_wipes_them(
+    random_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["fuse", "a.png", "b.png", "-o", "fused.png", "--model", str(random_bundle)]) == 0
+    shown = terminal.getvalue()
+    assert "[1/5] superpixels" in shown
+    assert "[4/5] cnn" in shown
+    assert shown.endswith("\r\033[K")
+    assert "\n" not in shown
+
+
+# what is refused: the photographs
+
+
+def test_a_missing_photograph(fails: Fails, random_bundle: Path) -> None:
+    assert "no file none.png" in fails("fuse", "none.png", "b.png", "-o", "out.png", "--model", random_bundle)
+    assert "no file none.png" in fails("fuse", "a.png", "none.png", "-o", "out.png", "--model", random_bundle)
+
+
+def test_a_folder_for_a_photograph(fails: Fails, folder: Path, random_bundle: Path) -> None:
+    assert "is a folder" in fails("fuse", folder, "b.png", "-o", "out.png", "--model", random_bundle)
+
+
+def test_a_photograph_that_may_not_be_read(
+    fails: Fails, random_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.read_bytes
+
+    def denied(self: Path) -> bytes:
+        if self == Path("a.png"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(self)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert "check its permissions" in fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", random_bundle)
+
+
+@pytest.mark.parametrize("length", [0, 8, 40, 5000])
+def test_a_damaged_photograph(length: int, fails: Fails, folder: Path, random_bundle: Path) -> None:
+    (folder / "half.png").write_bytes((folder / "a.png").read_bytes()[:length])
+    assert "half.png is no image" in fails("fuse", "half.png", "b.png", "-o", "out.png", "--model", random_bundle)
+
+
+def test_a_text_for_a_photograph(fails: Fails, folder: Path, random_bundle: Path) -> None:
+    (folder / "notes.jpg").write_text("sharp at the front")
+    assert "notes.jpg is no image" in fails("fuse", "a.png", "notes.jpg", "-o", "out.png", "--model", random_bundle)
+
+
+def test_a_photograph_of_floating_point_samples(fails: Fails, random_bundle: Path) -> None:
+    Image.fromarray(np.ones((96, 128), np.float32)).save("float.tif")
+    assert "samples of type float32" in fails("fuse", "float.tif", "b.png", "-o", "out.png", "--model", random_bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda image: image[:, :-1], "differ in size (128x96 and 127x96 pixels)"),
+        (lambda image: image[:, :, 0], "differ in their channels"),
+        (lambda image: image.astype(np.uint16), "differ in depth"),
+    ],
+)
+def test_photographs_that_do_not_match(
+    change: Callable[[Picture], Picture], message: str, fails: Fails, random_bundle: Path
+) -> None:
+    write_image("other.png", change(read_image("b.png")))
+    assert message in fails("fuse", "a.png", "other.png", "-o", "out.png", "--model", random_bundle)
+
+
+def test_photographs_smaller_than_the_network_can_serve(fails: Fails, random_bundle: Path) -> None:
+    write_image("small.png", read_image("a.png")[:15])
+    sentence = fails("fuse", "small.png", "small.png", "-o", "out.png", "--model", random_bundle)
+    assert "128x15 pixels, and this model needs at least 16" in sentence
+
+
+# what is refused: the model and its engine
+
+
+def test_an_unknown_model(fails: Fails) -> None:
+    assert "No model 'no-such'" in fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", "no-such")
+    assert "No model 'no-such'" in fails("info", "--model", "no-such")
+
+
+def damage_graph(bundle: Path) -> None:
+    data = (bundle / "gcn.onnx").read_bytes()
+    (bundle / "gcn.onnx").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def cut_graph(bundle: Path) -> None:
+    (bundle / "cnn.onnx").write_bytes((bundle / "cnn.onnx").read_bytes()[:1000])
+
+
+def remove_graph(bundle: Path) -> None:
+    (bundle / "cnn.onnx").unlink()
+
+
+def remove_manifest(bundle: Path) -> None:
+    (bundle / "bundle.json").unlink()
+
+
+def cut_manifest(bundle: Path) -> None:
+    (bundle / "bundle.json").write_text((bundle / "bundle.json").read_text()[:1000])
+
+
+def change_manifest(bundle: Path, **values: Any) -> None:
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps(manifest | values))
+
+
+@pytest.mark.parametrize("command", [["fuse", "a.png", "b.png", "-o", "out.png"], ["info"]], ids=["fuse", "info"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_graph, "SHA-256 differs"),
+        (cut_graph, "truncated"),
+        (remove_graph, "is missing"),
+        (remove_manifest, "is no bundle"),
+        (cut_manifest, "damaged"),
+        (lambda bundle: change_manifest(bundle, preprocessing={}), "damaged"),
+        (lambda bundle: change_manifest(bundle, format=2), "upgrade fusiongcn-edge"),
+    ],
+    ids=["altered", "truncated", "missing", "no manifest", "truncated manifest", "altered manifest", "too new"],
+)
+def test_a_damaged_bundle(
+    command: list[str], damage: Callable[[Path], None], message: str, fails: Fails, bundle_copy: Path
+) -> None:
+    damage(bundle_copy)
+    assert message in fails(*command, "--model", bundle_copy)
+
+
+def test_a_graph_that_the_engine_cannot_open(fails: Fails, bundle_copy: Path) -> None:
+    manifest = json.loads((bundle_copy / "bundle.json").read_text())
+    data = b"certainly no graph"
+    (bundle_copy / "cnn.onnx").write_bytes(data)
+    manifest["graphs"]["cnn"] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (bundle_copy / "bundle.json").write_text(json.dumps(manifest))
+    sentence = fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", bundle_copy)
+    assert "ONNX Runtime cannot open cnn.onnx" in sentence
+
+
+@pytest.mark.usefixtures("without_onnxruntime")
+def test_a_missing_engine(fails: Fails, random_bundle: Path) -> None:
+    sentence = fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", random_bundle)
+    assert "needs onnxruntime, which is not installed: pip install onnxruntime" in sentence
+
+
+def test_no_threads(fails: Fails, random_bundle: Path) -> None:
+    sentence = fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", random_bundle, "--threads", "0")
+    assert "at least 1" in sentence
+
+
+# what is refused: the output
+
+
+@pytest.mark.parametrize("option", ["-o", "--decision-map", "--probability"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("out", "known image format"),
+        ("out.txt", "known image format"),
+        ("no/such/folder/out.png", "does not exist: create it first"),
+        ("folder.png", "is a folder"),
+        ("a.png", "is one of the photographs"),
+        ("./b.png", "is one of the photographs"),
+        ("twice.png", "is named twice"),
+    ],
+)
+def test_an_output_that_cannot_be(
+    option: str, name: str, message: str, fails: Fails, folder: Path, random_bundle: Path
+) -> None:
+    (folder / "folder.png").mkdir()
+    outputs = {"-o": "one.png", "--decision-map": "two.png", "--probability": "three.png", option: name}
+    if name == "twice.png":
+        outputs[next(other for other in outputs if other != option)] = name
+    arguments = [part for pair in outputs.items() for part in pair]
+    assert message in fails("fuse", "a.png", "b.png", *arguments, "--model", random_bundle)
+
+
+def test_a_link_to_a_photograph_as_output(fails: Fails, folder: Path, random_bundle: Path) -> None:
+    (folder / "link.png").symlink_to("a.png")
+    assert "is one of the photographs" in fails("fuse", "a.png", "b.png", "-o", "link.png", "--model", random_bundle)
+
+
+def test_an_output_folder_that_may_not_be_written_to(
+    fails: Fails, folder: Path, random_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == folder and mode == os.W_OK))
+    assert "cannot be written to" in fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", random_bundle)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda image: image.astype(np.uint16), lambda image: np.insert(image, 3, 9, axis=2)],
+    ids=["16 bits", "alpha"],
+)
+def test_a_format_that_cannot_hold_the_photographs(
+    change: Callable[[Picture], Picture], fails: Fails, random_bundle: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        write_image(name, change(read_image(name)))
+    assert "cannot hold" in fails("fuse", "a.png", "b.png", "-o", "out.jpg", "--model", random_bundle)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("successes", [0, 1, 2])
+def test_a_disk_that_is_full_at_any_moment(
+    step: str, successes: int, fails: Fails, random_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = getattr(os, step), []
+
+    def full_later(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) > successes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments)
+
+    monkeypatch.setattr(os, step, full_later)
+    outputs = ["-o", "fused.png", "--decision-map", "map.png", "--probability", "probability.png"]
+    sentence = fails("fuse", "a.png", "b.png", *outputs, "--model", random_bundle)
+    assert "cannot be written (No space left on device)" in sentence
+
+
+def test_an_interruption_ends_quietly(
+    folder: Path, random_bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fuser, "fuse", interrupted)
+    before = contents(folder)
+    assert main(["fuse", "a.png", "b.png", "-o", "out.png", "--model", str(random_bundle)]) == 130
+    assert capfd.readouterr().err == "fusiongcn: interrupted; no unfinished file was left.\n"
+    assert contents(folder) == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_bug_is_not_told_as_a_mistake_of_the_user_s(random_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Fuser, "fuse", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main(["fuse", "a.png", "b.png", "-o", "out.png", "--model", str(random_bundle)])
+
+
+# info
+
+
+def test_info_as_json(random_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--model", str(random_bundle), "--size", "300x400", "--json"]) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert facts["version"] == __version__
+    assert facts["engines"]["onnx"]["installed"] is True
+    assert "CPU" in facts["engines"]["onnx"]["provider"]
+    model = facts["model"]
+    assert (model["params"], model["size"], model["precision"]) == (137_174, "300x400", "fp32")
+    assert model["macs"] == load_bundle(random_bundle).macs(300, 400)
+    assert model["files"] == {name: (random_bundle / name).stat().st_size for name in ("gcn.onnx", "cnn.onnx")}
+    assert model["origin"]["weights"] == "random"
+
+
+def test_info_counts_at_520_unless_told_otherwise(random_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--model", str(random_bundle)]) == 0
+    text = capfd.readouterr().out
+    assert "params: 137,174" in text
+    assert "size: 520x520" in text
+    assert f"macs: {load_bundle(random_bundle).macs(520, 520):,}" in text
+
+
+def test_info_needs_no_model(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert "model" not in facts
+    assert set(facts["engines"]) >= {"onnx"}
+
+
+@pytest.mark.usefixtures("without_onnxruntime")
+def test_info_tells_how_a_missing_engine_is_installed(random_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json", "--model", str(random_bundle)]) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert facts["engines"]["onnx"] == {"installed": False, "install": "pip install onnxruntime"}
+    assert facts["model"]["params"] == 137_174
+    assert main(["info"]) == 0
+    assert "install: pip install onnxruntime" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("size", ["520", "520x", "0x520", "520x-1", "axb", "1x2x3"])
+def test_info_refuses_what_is_no_size(size: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["info", f"--size={size}"])
+    assert caught.value.code == 2
+    assert "is no size: give height x width" in capfd.readouterr().err
+
+
+# export
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_an_exported_bundle_can_be_fused_with(
+    folder: Path, random_checkpoint: Path, random_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--checkpoint", str(random_checkpoint), "--format", "onnx", "-o", "mine"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out.startswith("mine: float32 ONNX, greatest difference from torch ")
+    assert printed.err == ""
+    assert contents(folder / "mine") == contents(random_bundle)
+    assert main(["fuse", "a.png", "b.png", "-o", "out.png", "--model", "mine"]) == 0
+
+
+def test_a_missing_checkpoint(fails: Fails) -> None:
+    assert "no checkpoint none.ckpt" in fails("export", "--checkpoint", "none.ckpt", "-o", "bundle")
+
+
+def test_a_text_for_a_checkpoint(fails: Fails, folder: Path) -> None:
+    (folder / "notes.ckpt").write_text("weights? what weights?")
+    assert "notes.ckpt is no checkpoint" in fails("export", "--checkpoint", "notes.ckpt", "-o", "bundle")
+
+
+def test_a_checkpoint_of_another_network(fails: Fails) -> None:
+    torch.save(torch.nn.Linear(2, 3).state_dict(), "other.ckpt")
+    assert "is not a FusionGCN checkpoint" in fails("export", "--checkpoint", "other.ckpt", "-o", "bundle")
+
+
+@pytest.mark.usefixtures("no_second_export")
+@pytest.mark.parametrize(("output", "message"), [("a.png", "is no bundle"), ("no/such/bundle", "cannot be written")])
+def test_a_bundle_that_cannot_be_written(output: str, message: str, fails: Fails, random_checkpoint: Path) -> None:
+    assert message in fails("export", "--checkpoint", random_checkpoint, "-o", output)
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_an_export_that_comes_out_wrong(fails: Fails) -> None:
+    save_checkpoint("other.ckpt", FusionGCN(), {"superpixels": {}, "origin": {}})
+    assert "differ from the network" in fails("export", "--checkpoint", "other.ckpt", "-o", "bundle")
+
+
+@pytest.mark.parametrize("library", ["torch", "onnx", "onnxscript"])
+def test_export_without_its_libraries_names_the_extra(library: str, random_checkpoint: Path, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from fusiongcn_edge.cli import main; sys.exit(main())"
+    done = python(code, "export", "--checkpoint", random_checkpoint, "-o", tmp_path / "bundle")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"fusiongcn: 'fusiongcn export' needs {library}, which is not installed: "
+        "pip install 'fusiongcn-edge[export]'.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+# the command itself
+
+
+def test_the_version_is_printed_by_the_module_too() -> None:
+    command = [sys.executable, "-m", "fusiongcn_edge", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"fusiongcn-edge {__version__}\n", "")
+
+
+LOADED = "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+
+
+def test_the_version_costs_no_import_of_numpy_or_opencv() -> None:
+    code = f"""
+import sys
+from fusiongcn_edge.cli import main
+try:
+    main(["--version"])
+finally:
+    {LOADED}
+"""
+    version, loaded = python(code).stdout.splitlines()
+    assert version == f"fusiongcn-edge {__version__}"
+    assert "fusiongcn_edge" in loaded.split()
+    assert not {"numpy", "cv2", "onnxruntime", "torch"} & set(loaded.split())
+
+
+def test_the_runtime_loads_neither_torch_nor_scipy_nor_scikit_image(folder: Path, random_bundle: Path) -> None:
+    imported = python(f"import sys, fusiongcn_edge.runtime; {LOADED}").stdout.split()
+    assert {"numpy", "cv2"} <= set(imported)
+    assert not {"torch", "scipy", "skimage", "onnx", "onnxruntime"} & set(imported)
+    code = f"import sys; from fusiongcn_edge.cli import main; main(sys.argv[1:]); {LOADED}"
+    arguments = ["fuse", folder / "a.png", folder / "b.png", "-o", folder / "out.png", "--model", random_bundle]
+    used = python(code, *arguments).stdout.splitlines()[-1].split()
+    assert {"numpy", "cv2", "onnxruntime"} <= set(used)
+    assert not {"torch", "scipy", "skimage", "onnx"} & set(used)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    printed = capfd.readouterr()
+    assert printed.out.startswith(f"usage: fusiongcn {command}")
+    assert COMMANDS[command][1][1:] in " ".join(printed.out.split())
+    assert printed.err == ""
+
+
+def test_all_commands_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    listed = {line.split()[0] for line in capfd.readouterr().out.splitlines() if line.startswith("    ")}
+    assert set(COMMANDS) <= listed
+
+
+def test_the_example_pair_of_the_repository_can_be_fused(random_bundle: Path, tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[1] / "docs" / "example"
+    near, far = (cv2.imread(str(example / f"{name}.jpg")) for name in ("near", "far"))
+    assert near.shape == far.shape
+    near, far = (image[100:196, 200:328] for image in (near, far))
+    assert Fuser.open(random_bundle).fuse(near, far).image.shape == near.shape

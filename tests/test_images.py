@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from fusiongcn_edge.runtime import ImageError
+from fusiongcn_edge.runtime.images import (
+    check_pair,
+    check_writable,
+    network_input,
+    read_image,
+    write_image,
+    write_images,
+)
+
+Picture = NDArray[Any]
+
+SHAPES = {"gray": (21, 34), "colour": (21, 34, 3), "alpha": (21, 34, 4)}
+
+
+def noise(kind: str, dtype: type[np.unsignedinteger]) -> Picture:
+    return np.random.default_rng(6).integers(0, np.iinfo(dtype).max + 1, SHAPES[kind], dtype=dtype)
+
+
+def refusal(function: Callable[..., object], *arguments: object) -> str:
+    """The sentence with which something is refused."""
+    with pytest.raises(ImageError) as caught:
+        function(*arguments)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".PNG"])
+def test_what_is_written_is_what_is_read(
+    kind: str, dtype: type[np.unsignedinteger], suffix: str, tmp_path: Path
+) -> None:
+    image = noise(kind, dtype)
+    write_image(tmp_path / f"picture{suffix}", image)
+    found = read_image(tmp_path / f"picture{suffix}")
+    assert found.dtype == image.dtype
+    np.testing.assert_array_equal(found, image)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("colour", ".webp"), ("colour", ".bmp"), ("gray", ".bmp")])
+def test_other_lossless_formats_keep_every_pixel(kind: str, suffix: str, tmp_path: Path) -> None:
+    image = noise(kind, np.uint8)
+    write_image(tmp_path / f"picture{suffix}", image)
+    np.testing.assert_array_equal(read_image(tmp_path / f"picture{suffix}"), image)
+
+
+def test_webp_keeps_alpha(tmp_path: Path) -> None:
+    image = noise("alpha", np.uint8)
+    image[:, :, 3] |= 1  # the format does not keep the colour of fully transparent pixels
+    write_image(tmp_path / "picture.webp", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "picture.webp"), image)
+
+
+@pytest.mark.parametrize("kind", ["gray", "colour"])
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+def test_jpeg_keeps_the_picture_but_not_every_pixel(kind: str, suffix: str, tmp_path: Path) -> None:
+    image = cv2.GaussianBlur(noise(kind, np.uint8), (0, 0), 3)
+    write_image(tmp_path / f"picture{suffix}", image)
+    found = read_image(tmp_path / f"picture{suffix}")
+    assert found.shape == image.shape
+    assert np.abs(found.astype(int) - image).mean() < 2
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("orientation", [1, 2, 3, 6, 8])
+def test_a_jpeg_is_turned_upright(mode: str, orientation: int, tmp_path: Path) -> None:
+    picture = np.zeros((32, 48, 3), np.uint8)
+    picture[:8, :16] = 250  # one bright corner
+    picture[:8, 32:] = 120
+    photograph, exif = Image.fromarray(picture).convert(mode), Image.Exif()
+    exif[0x0112] = orientation
+    photograph.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "turned.jpg")))
+    found = read_image(tmp_path / "turned.jpg")
+    assert found.shape == upright.shape
+    assert np.abs(found.astype(int) - upright).max() < 30
+
+
+def test_colour_comes_as_blue_green_red(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (255, 0, 10)).save(tmp_path / "red.png")
+    assert read_image(tmp_path / "red.png")[0, 0].tolist() == [10, 0, 255]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert f"no file {tmp_path / 'none.png'}" in refusal(read_image, tmp_path / "none.png")
+
+
+def test_a_folder_is_no_photograph(tmp_path: Path) -> None:
+    assert "is a folder" in refusal(read_image, tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert "cannot be read (Permission denied)" in refusal(read_image, tmp_path / "secret.png")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no picture\n", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"II*\0" + bytes(60), b"BM" + bytes(99)],
+)
+def test_a_file_that_is_no_image_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(content)
+    assert "is no image that can be read" in refusal(read_image, tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_a_damaged_photograph_is_refused_and_no_library_adds_to_it(
+    suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"half{suffix}"
+    write_image(path, noise("colour", np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "is damaged" in refusal(read_image, path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_samples_that_are_neither_8_nor_16_bits_are_refused(dtype: type, tmp_path: Path) -> None:
+    Image.fromarray(np.ones((8, 8), dtype)).save(tmp_path / "picture.tif")
+    assert f"samples of type {np.dtype(dtype)}" in refusal(read_image, tmp_path / "picture.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "message"),
+    [
+        ("picture", noise("gray", np.uint8), "known image format"),
+        ("picture.xyz", noise("gray", np.uint8), "known image format"),
+        ("picture.jpg", noise("colour", np.uint16), "16 bits"),
+        ("picture.webp", noise("colour", np.uint16), "16 bits"),
+        ("picture.jpg", noise("alpha", np.uint8), "alpha"),
+        ("picture.bmp", noise("alpha", np.uint8), "alpha"),
+        ("no/such/folder/picture.png", noise("gray", np.uint8), "does not exist"),
+        ("folder.png", noise("gray", np.uint8), "is a folder"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_any_work(
+    name: str, image: Picture, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    assert message in refusal(check_writable, tmp_path / name, image)
+    assert message in refusal(write_image, tmp_path / name, image)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode == os.W_OK))
+    assert f"{tmp_path} cannot be written to" in refusal(write_image, tmp_path / "a.png", noise("gray", np.uint8))
+
+
+def test_an_image_larger_than_its_format_allows_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "could not be encoded" in refusal(write_image, tmp_path / "wide.webp", np.zeros((1, 16_384), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
+def test_a_full_disk_leaves_no_file(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    sentence = refusal(write_image, tmp_path / "picture.png", noise("gray", np.uint8))
+    assert "cannot be written (No space left on device)" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_an_older_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "picture.png").write_text("older")
+    monkeypatch.setattr(os, "fsync", full)
+    refusal(write_image, tmp_path / "picture.png", noise("gray", np.uint8))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("picture.png", "older")]
+
+
+def test_an_interruption_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_image(tmp_path / "picture.png", noise("gray", np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("successes", [0, 1, 2])
+def test_several_images_are_written_all_or_none(
+    step: str, successes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = getattr(os, step), []
+
+    def full_later(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) > successes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments)
+
+    images = {tmp_path / f"{kind}.png": noise(kind, np.uint8) for kind in SHAPES}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, full_later)
+        assert "cannot be written" in refusal(write_images, images)
+    assert list(tmp_path.iterdir()) == []
+    write_images(images)
+    for path, image in images.items():
+        np.testing.assert_array_equal(read_image(path), image)
+
+
+def test_a_written_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    write_image(tmp_path / "picture.png", noise("gray", np.uint8))
+    assert (tmp_path / "picture.png").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+gray, colour, alpha = (np.zeros(shape, np.uint8) for shape in SHAPES.values())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (colour, colour[:, :-1], "differ in size (34x21 and 33x21 pixels)"),
+        (gray, gray[:-1], "differ in size"),
+        (gray, colour, "channels (gray and colour)"),
+        (colour, alpha, "channels (colour and colour with alpha)"),
+        (gray, gray.astype(np.uint16), "depth (uint8 and uint16)"),
+        (gray.astype(np.float32), gray, "first photograph is float32"),
+        (gray, gray.astype(np.int8), "second photograph is int8"),
+        (gray, gray.tolist(), "second photograph is list"),
+        (gray[0], gray[0], "shape (34,)"),
+        (colour[:, :, :2], colour[:, :, :2], "shape (21, 34, 2)"),
+        (colour[None], colour[None], "shape (1, 21, 34, 3)"),
+        (gray[:15], gray[:15], "34x15 pixels, and this model needs at least 16"),
+        (gray[:, :15], gray[:, :15], "15x21 pixels, and this model needs at least 16"),
+        (gray[:0], gray[:0], "34x0 pixels"),
+    ],
+)
+def test_a_pair_that_cannot_be_fused_is_refused(first: Any, second: Any, message: str) -> None:
+    assert message in refusal(check_pair, first, second, 16)
+
+
+@pytest.mark.parametrize("image", [gray, colour, alpha, gray.astype(np.uint16), gray[:16, :16]])
+def test_a_pair_of_equal_kind_is_accepted(image: Picture) -> None:
+    check_pair(image, image, 16)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_network_sees_red_green_blue_between_minus_one_and_one(dtype: type[np.unsignedinteger]) -> None:
+    top = np.iinfo(dtype).max
+    first = np.zeros((2, 2, 3), dtype)
+    first[0, 0], first[1, 1] = (0, top, 0), (top, 0, 0)
+    images = network_input(first, np.full_like(first, top))
+    assert images.dtype == np.float32
+    assert images.shape == (2, 3, 2, 2)
+    assert images[0, :, 0, 0].tolist() == [-1, 1, -1]
+    assert images[0, :, 1, 1].tolist() == [-1, -1, 1]
+    assert images[1].min() == images[1].max() == 1
+
+
+def test_the_network_sees_every_level_as_the_published_scaling_gives_it() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    expected = (levels.astype(np.float64) / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(network_input(levels, levels)[1, 2], expected, rtol=0, atol=1e-7)
+
+
+def test_gray_is_repeated_and_alpha_left_out() -> None:
+    picture = noise("alpha", np.uint8)
+    np.testing.assert_array_equal(network_input(picture, picture), network_input(picture[:, :, :3], picture[:, :, :3]))
+    plane = noise("gray", np.uint8)
+    repeated = np.dstack([plane] * 3)
+    np.testing.assert_array_equal(network_input(plane, plane), network_input(repeated, repeated))

@@ -1,0 +1,171 @@
+"""Training: the loss falls, interruptions change nothing, and what it leaves behind fuses."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fusiongcn_edge.cli import main
+from fusiongcn_edge.export.bundler import export_onnx
+from fusiongcn_edge.model import training
+from fusiongcn_edge.model.checkpoint import load_checkpoint
+from fusiongcn_edge.model.depthwise import MultiplierConv2d
+from fusiongcn_edge.model.scenes import Photographs, make_scene
+from fusiongcn_edge.model.training import Recipe, Run, TrainingError
+from fusiongcn_edge.runtime import Fuser
+
+TINY = Recipe(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
+
+
+def make_run(folder: Path, photo_folder: Path, recipe: Recipe = TINY) -> Run:
+    folder.mkdir(exist_ok=True)
+    return Run(recipe, folder, Photographs(photo_folder), Photographs(photo_folder), workers=0)
+
+
+def test_a_few_steps_lower_the_loss_and_the_weights_fuse(photo_folder: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", photo_folder)
+    losses = list(run.steps())
+    assert len(losses) == TINY.steps
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    run.save()
+    export_onnx(tmp_path / "run" / training.WEIGHTS, tmp_path / "bundle")
+    fuser = Fuser.open(tmp_path / "bundle")
+    assert fuser.bundle.superpixels.compactness == TINY.compactness
+    scene = make_scene(Photographs(photo_folder), 64, seed=9, index=0)
+    assert fuser.fuse(scene.a, scene.b).image.shape == scene.a.shape
+
+
+def test_a_resumed_run_repeats_the_next_losses_exactly(photo_folder: Path, tmp_path: Path) -> None:
+    whole = list(islice(make_run(tmp_path / "whole", photo_folder).steps(), 6))
+    begun = make_run(tmp_path / "run", photo_folder)
+    first = list(islice(begun.steps(), 3))
+    begun.save()
+    resumed = make_run(tmp_path / "run", photo_folder)
+    assert resumed.step == 3
+    assert first + list(islice(resumed.steps(), 3)) == whole
+
+
+def test_a_run_that_is_not_saved_goes_on_from_the_last_saved_state(photo_folder: Path, tmp_path: Path) -> None:
+    begun = make_run(tmp_path / "run", photo_folder)
+    steps = begun.steps()
+    list(islice(steps, 2))
+    begun.save()
+    lost = list(islice(steps, 2))
+    resumed = make_run(tmp_path / "run", photo_folder)
+    assert list(islice(resumed.steps(), 2)) == lost
+
+
+def test_a_state_with_other_options_is_refused_by_name(photo_folder: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", photo_folder).save()
+    with pytest.raises(TrainingError, match="another batch"):
+        make_run(tmp_path / "run", photo_folder, replace(TINY, batch=3))
+
+
+def test_the_length_of_a_run_can_be_changed_when_it_is_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", photo_folder).save()
+    assert make_run(tmp_path / "run", photo_folder, replace(TINY, steps=20)).recipe.steps == 20
+
+
+def test_a_state_of_another_network_or_a_damaged_one_is_refused(photo_folder: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", photo_folder)
+    run.save()
+    path = tmp_path / "run" / training.STATE
+    state = torch.load(path, weights_only=True)
+    state["recipe"]["network"] = "another"
+    torch.save(state, path)
+    with pytest.raises(TrainingError, match="a run of the network 'another'"):
+        make_run(tmp_path / "run", photo_folder)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="damaged"):
+        make_run(tmp_path / "run", photo_folder)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_saved_state(photo_folder: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", photo_folder)
+    steps = run.steps()
+    next(steps)
+    run.save()
+    saved = (tmp_path / "run" / training.STATE).read_bytes()
+    with torch.no_grad():
+        run.network.out[0].weight.fill_(math.nan)
+    with pytest.raises(TrainingError, match="at step 1"):
+        next(steps)
+    assert (tmp_path / "run" / training.STATE).read_bytes() == saved
+
+
+def test_the_command_trains_logs_and_resumes(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)  # it would start this process again
+    monkeypatch.setattr(Run.validate, "__defaults__", (2, 64))
+    folder = str(photo_folder)
+    command = ["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path / "run"), "--workers", "0"]
+    command += ["--batch", "1", "--crop", "48"]
+    assert main([*command, "--steps", "2"]) == 0
+    assert main([*command, "--steps", "3"]) == 0
+    assert "step 3 of 3" in capsys.readouterr().out
+    with open(tmp_path / "run" / training.LOG, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "3"]
+    assert all(float(row["held_out_psnr_soft"]) > 0 for row in rows)
+    load_checkpoint(tmp_path / "run" / training.WEIGHTS)
+
+
+def test_the_command_refuses_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["train", "--photos", str(empty), "--held-out", str(empty), "-o", str(tmp_path / "run")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_published_recipe_is_the_published_one() -> None:
+    assert training.learning_rate_factor(799, training.PUBLISHED) == 1
+    assert training.learning_rate_factor(800, training.PUBLISHED) == pytest.approx(0.88)
+    assert training.PUBLISHED.learning_rate == 2e-4
+    assert training.PUBLISHED.superpixels()["compactness"] == 10
+
+
+def test_warm_up_and_cosine_start_and_end_low() -> None:
+    factors = [training.learning_rate_factor(step, Recipe(steps=1000, warm_up=100)) for step in range(1001)]
+    assert factors[0] == pytest.approx(0.01, rel=0.01)
+    assert max(factors) == factors[99]
+    assert factors[-1] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(("kernel", "dilation", "height", "width"), [(5, 2, 30, 41), (3, 1, 17, 16), (5, 2, 8, 9)])
+def test_the_fast_depthwise_convolution_has_the_same_gradients(
+    kernel: int, dilation: int, height: int, width: int
+) -> None:
+    torch.manual_seed(0)
+    layer = MultiplierConv2d(6, kernel, dilation).double()
+    plain = nn.Conv2d(6, 12, kernel, padding=layer.padding, dilation=dilation, groups=6).double()
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(3, 6, height, width, dtype=torch.double)
+    towards = torch.randn(3, 12, height, width, dtype=torch.double)
+    results = []
+    for module in (layer, plain):
+        inputs = x.clone().requires_grad_()
+        outputs = module(inputs)
+        outputs.backward(towards)
+        results.append([outputs, inputs.grad, *(p.grad for p in module.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_the_guide_is_the_mean_luminance_of_both_photographs() -> None:
+    network = training.FusionGCN()
+    training.set_luminance_guide(network)
+    images = torch.rand(1, 6, 9, 9)
+    weights = torch.tensor([0.299, 0.587, 0.114])
+    luminance = (images.reshape(2, 3, 9, 9) * weights[:, None, None]).sum(1).mean(0)
+    torch.testing.assert_close(network.mix(images)[0, 0], luminance)
