@@ -3,8 +3,8 @@
     python -m fusiongcn_edge.benchmarks.quality --model A [--model B …] [--truth DIR] [--pairs DIR] [--photos DIR]
 
 ``--truth``: pairs ``a/``, ``b/`` with the all-in-focus image in ``truth/``: mean PSNR, hard and soft.
-``--pairs``: pairs without truth: mean Q_G and Q_W, hard and soft, and the agreement of the decision maps with those stored in
-``official_decision/``, if there.
+``--pairs``: pairs without truth: mean Q_G and Q_W, hard and soft, and the agreement of the decision maps with those
+stored in ``official_decision/``, if there.
 ``--photos``: photographs to make 100 held-out scenes from (needs torch): mean PSNR, hard and soft.
 ``--worst FOLDER``: pictures of the pairs with the lowest scores of the first model, beside the last.
 """

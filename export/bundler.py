@@ -13,7 +13,7 @@ from fusiongcn_edge.export.cost import macs_terms
 from fusiongcn_edge.export.to_onnx import example_inputs, to_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import Graph, write_bundle
+from fusiongcn_edge.runtime.bundle import Graph, check_target, write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -35,8 +35,9 @@ def export_onnx(checkpoint: str | os.PathLike[str], output: str | os.PathLike[st
 
     Raises
     ------
-    CheckpointError, BundleError, ExportError
+    CheckpointError, BundleError, OutputError, ExportError
     """
+    check_target(output)
     network, facts = load_checkpoint(checkpoint)
     graphs = to_onnx(network)
     difference = compare(network, graphs)

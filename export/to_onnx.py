@@ -74,7 +74,7 @@ def to_onnx(network: FusionGCN) -> dict[str, Graph]:
 def _graph(
     file: str, module: nn.Module, example: dict[str, Tensor], free: dict[str, dict[int, Dim]], outputs: list[str]
 ) -> Graph:
-    with _quiet():
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
             kwargs=example,

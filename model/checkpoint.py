@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import os
-import pickle
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
 PUBLISHED_SUPERPIXELS = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
@@ -40,6 +41,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     content = _read(Path(path))
     if isinstance(content.get("state"), dict):
         state, facts = content["state"], {k: v for k, v in content.items() if k != "state"}
+        _check_superpixels(Path(path), facts.get("superpixels"))
     else:
         state, facts = content, {"superpixels": PUBLISHED_SUPERPIXELS, "origin": {"weights": Path(path).name}}
     network = FusionGCN()
@@ -50,11 +52,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
 
 def save_checkpoint(path: str | os.PathLike[str], network: FusionGCN, facts: dict[str, Any]) -> None:
     """Write weights with their ``superpixels`` settings and ``origin``; whole or not at all."""
-    from fusiongcn_edge.runtime.images import write_bytes
-
     buffer = io.BytesIO()
     torch.save({"state": network.state_dict(), **facts}, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_files({path: buffer.getvalue()})
 
 
 def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> SuperpixelSettings:
@@ -68,8 +68,10 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}: check the path.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol: what matters is whether it can be read
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a file of another kind is read as a pickle's instructions, and any of them may fail in its way
         raise CheckpointError(
             f"{path} is no checkpoint, is damaged, or holds more than tensors: save the network's state_dict() alone."
         ) from None
@@ -78,18 +80,40 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _check_superpixels(path: Path, found: Any) -> None:
+    expected = set(PUBLISHED_SUPERPIXELS)
+    if (
+        not isinstance(found, dict)
+        or set(found) != expected
+        or not all(isinstance(value, int | float) and math.isfinite(value) for value in found.values())
+    ):
+        raise CheckpointError(
+            f"{path} does not say how its superpixels are made: save 'superpixels' with a number for each of "
+            f"{', '.join(sorted(expected))}."
+        )
+
+
 def _check_fit(path: Path, state: dict[str, Any], network: FusionGCN) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     missing = [name for name in expected if name not in state]
     foreign = [name for name in state if name not in expected]
+    dense = {
+        name: isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided for name, tensor in state.items()
+    }
+    odd = [name for name in expected if name in state and not dense[name]]
     misshapen = [
-        f"{name} is {tuple(getattr(state[name], 'shape', ()))} instead of {shape}"
+        f"{name} is {tuple(state[name].shape)} instead of {shape}"
         for name, shape in expected.items()
-        if name in state and tuple(getattr(state[name], "shape", ())) != shape
+        if name in state and dense[name] and tuple(state[name].shape) != shape
     ]
     problems = [
         f"{len(names)} {what} ({', '.join(map(str, names[:2]))}{' …' if len(names) > 2 else ''})"
-        for what, names in (("tensors missing", missing), ("unknown", foreign), ("of another shape", misshapen))
+        for what, names in (
+            ("tensors missing", missing),
+            ("unknown", foreign),
+            ("that are no plain tensors", odd),
+            ("of another shape", misshapen),
+        )
         if names
     ]
     if problems:

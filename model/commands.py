@@ -13,7 +13,8 @@ import cv2
 
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
-from fusiongcn_edge.runtime.images import check_folder, check_writable, write_image
+from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.images import check_writable, write_image
 
 TRAIN_EXAMPLE = """example:
   fusiongcn train --photos photos/train --held-out photos/val -o run --minutes 90
@@ -43,7 +44,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="published: L1, StepLR, float32 (default: %(default)s)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help=f"length of the whole schedule; may change on resuming (default: {recipe.steps})"
+        "--steps", type=int, metavar="N", help=f"whole schedule; may change on resuming (default: {recipe.steps})"
     )
     parser.add_argument("--batch", type=int, metavar="N", help=f"scenes per step (default: {recipe.batch})")
     parser.add_argument("--crop", type=int, metavar="PIXELS", help=f"size of the scenes (default: {recipe.crop})")

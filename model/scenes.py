@@ -161,7 +161,8 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
     if rng.random() < 0.4:
         quality = int(rng.integers(60, 99))
         a8, b8 = _jpeg(a8, quality), _jpeg(b8, quality)
-    return Scene(a8, b8, t8, matte[inner, inner].copy(), weight[inner, inner].copy(), kind)
+    matte, weight = (np.clip(share[inner, inner], 0, 1) for share in (matte, weight))  # rounding
+    return Scene(a8, b8, t8, matte, weight, kind)
 
 
 def _mask_scene(

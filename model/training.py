@@ -28,8 +28,9 @@ from fusiongcn_edge.model.checkpoint import save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input, write_bytes
+from fusiongcn_edge.runtime.images import network_input
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
 
 NETWORKS = {"fusiongcn": FusionGCN}
@@ -233,7 +234,7 @@ class Run:
             "seconds": self.seconds,
         }
         torch.save(state, buffer)
-        write_bytes(self.folder / STATE, buffer.getvalue())
+        write_files({self.folder / STATE: buffer.getvalue()})
         self.save_weights(self.folder / WEIGHTS)
 
     def save_weights(self, path: Path) -> None:

@@ -9,7 +9,7 @@
 True
 """
 
-from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError
+from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, OutputError
 from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
 
-__all__ = ["BundleError", "EngineError", "Fuser", "FusionError", "FusionResult", "ImageError"]
+__all__ = ["BundleError", "EngineError", "Fuser", "FusionError", "FusionResult", "ImageError", "OutputError"]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fusiongcn_edge.runtime.errors import BundleError
+from fusiongcn_edge.runtime.files import check_folder
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, seed_grid
 
 FORMAT = 1
@@ -98,9 +99,17 @@ def load_bundle(model: str | os.PathLike[str]) -> Bundle:
     try:
         if version != FORMAT:
             raise ValueError(f"format is {version!r}")
+        if manifest["checksum"] != manifest_checksum(manifest):
+            raise ValueError("its checksum differs")
         return _parse(path, manifest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST} is damaged ({error!r}): export the model again.") from None
+
+
+def manifest_checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest's content but for the checksum itself, however it is laid out."""
+    content = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
@@ -169,19 +178,31 @@ def _read_graph(path: Path, entry: dict[str, Any]) -> Graph:
     return Graph(file, data, *signature)
 
 
-def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs: dict[str, Graph]) -> None:
-    """Write a bundle; whole or not at all. An earlier bundle at the same path is replaced.
-
-    ``manifest`` is everything but ``format`` and ``graphs``, which are filled in here.
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a place where no bundle can be written: something else is there, or its folder cannot be written to.
 
     Raises
     ------
-    BundleError
-        If the path holds something that is no bundle, or cannot be written.
+    BundleError, OutputError
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path} exists and is no bundle: choose another name, or remove it first.")
+    check_folder(path / MANIFEST if path.exists() else path)
+
+
+def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs: dict[str, Graph]) -> None:
+    """Write a bundle; whole or not at all. An earlier bundle at the same path is replaced.
+
+    ``manifest`` is everything but ``format``, ``graphs`` and ``checksum``, which are filled in here.
+
+    Raises
+    ------
+    BundleError, OutputError
+        If the path holds something that is no bundle, or cannot be written.
+    """
+    check_target(path)
+    path = Path(os.path.realpath(path))  # a link to a bundle goes on pointing to it
     manifest = {"format": FORMAT, **manifest, "graphs": {}}
     for name, graph in graphs.items():
         manifest["graphs"][name] = {
@@ -197,6 +218,7 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
         temporary.chmod(0o755)
         for graph in graphs.values():
             (temporary / graph.file).write_bytes(graph.data)
+        manifest["checksum"] = manifest_checksum(manifest)
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         if path.exists():
             old = temporary.with_suffix(".old")

@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -55,7 +57,8 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     start = perf_counter()
     outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
     _refuse_overwriting([arguments.a, arguments.b], outputs)
-    first, second = read_image(arguments.a), read_image(arguments.b)
+    with _libraries_silenced():
+        first, second = read_image(arguments.a), read_image(arguments.b)
     check_writable(arguments.output, first)
     for output in outputs[1:]:
         check_writable(output, np.empty((1, 1), np.uint8))
@@ -67,13 +70,34 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
     if arguments.probability is not None:
         pictures[arguments.probability] = np.rint(result.probability * 255).astype(np.uint8)
-    write_images(pictures)
+    with _libraries_silenced():
+        write_images(pictures)
     height, width = result.decision.shape
     print(
         f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
         f"{perf_counter() - start:.1f} s"
     )
     return 0
+
+
+@contextmanager
+def _libraries_silenced() -> Iterator[None]:
+    """Keep off standard error what OpenCV, libpng and others print about an image: the error says it in one sentence.
+
+    They write to the file descriptor themselves, and not all of them have a switch for it.
+    """
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no standard error, so nothing to keep clean
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _refuse_overwriting(sources: list[str], outputs: list[str]) -> None:

@@ -9,6 +9,10 @@ class ImageError(FusionError):
     """A photograph that cannot be read, written or fused."""
 
 
+class OutputError(FusionError):
+    """A file that cannot be written."""
+
+
 class BundleError(FusionError):
     """A model bundle that is missing, damaged or made for another version."""
 

@@ -63,5 +63,6 @@ def node_features(images: Float32, labels: NDArray[np.int32]) -> Float32:
         for channel, plane in enumerate(planes):
             gx = cv2.Scharr(plane, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_CONSTANT)
             gy = cv2.Scharr(plane, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_CONSTANT)
-            features[photograph, :, channel] = np.bincount(flat, weights=cv2.magnitude(gx, gy).ravel())
+            magnitude = np.sqrt(gx * gx + gy * gy)  # cv2.magnitude rounds differently from one call to the next
+            features[photograph, :, channel] = np.bincount(flat, weights=magnitude.ravel())
     return features

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import ImageError
+from fusiongcn_edge.runtime.files import check_folder, write_files
 
 SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
@@ -41,8 +40,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     is_jpeg = data[:2].tobytes() == b"\xff\xd8"
     mode = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if is_jpeg else cv2.IMREAD_UNCHANGED
     try:
-        with _libraries_silenced():
-            image = cv2.imdecode(data, mode) if data.size else None
+        image = cv2.imdecode(data, mode) if data.size else None
     except cv2.error:
         image = None
     if image is None:
@@ -60,7 +58,9 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     Raises
     ------
     ImageError
-        If the format is unknown or cannot hold the image, or the file cannot be written.
+        If the format is unknown or cannot hold the image.
+    OutputError
+        If the file cannot be written.
     """
     write_images({path: image})
 
@@ -71,34 +71,13 @@ def write_images(images: Mapping[str | os.PathLike[str], NDArray[Any]]) -> None:
     for path, image in images.items():
         check_writable(path, image)
         try:
-            with _libraries_silenced():
-                ok, data = cv2.imencode(Path(path).suffix.lower(), image)
+            ok, data = cv2.imencode(Path(path).suffix.lower(), image)
         except cv2.error:
             ok = False
         if not ok:
             raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
         files[path] = data.tobytes()
-    _write_files(files)
-
-
-@contextmanager
-def _libraries_silenced() -> Iterator[None]:
-    """Keep off standard error what OpenCV, libpng and others print about an image: the caller says it in one sentence.
-
-    They write to the file descriptor themselves, and not all of them have a switch for it.
-    """
-    try:
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # no standard error, so nothing to keep clean
-        yield
-        return
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    write_files(files)
 
 
 def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
@@ -113,51 +92,6 @@ def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     if image.ndim == 3 and image.shape[2] == 4 and suffix not in TRANSPARENT:
         raise ImageError(f"{path} cannot hold the photographs' alpha channel: use .png, .tif or .webp.")
     check_folder(path)
-
-
-def check_folder(path: str | os.PathLike[str]) -> None:
-    """Refuse a path whose folder does not exist or cannot be written to, or that is itself a folder."""
-    path, folder = Path(path), Path(path).absolute().parent
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder: name a file to write.")
-    if not folder.is_dir():
-        raise ImageError(f"The folder {folder} does not exist: create it first.")
-    if not os.access(folder, os.W_OK):
-        raise ImageError(f"The folder {folder} cannot be written to: choose another one or change its permissions.")
-
-
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write to a temporary name beside ``path`` and rename: an interrupted run leaves the old file or none."""
-    _write_files({path: data})
-
-
-def _write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
-    """Write every file under a temporary name beside its own, then rename them; on any failure none is left."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path = Path()
-    staged: dict[Path, Path] = {}
-    unwanted: list[Path] = []
-    try:
-        for path, data in ((Path(name), data) for name, data in files.items()):
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
-            staged[path] = Path(name)
-            unwanted.append(staged[path])
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(staged[path], 0o666 & ~umask)
-        for path, temporary in staged.items():
-            os.replace(temporary, path)
-            unwanted.append(path)
-        unwanted.clear()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be written ({error.strerror}): check the folder and the free space.") from None
-    finally:
-        for leftover in unwanted:
-            with suppress(FileNotFoundError):
-                leftover.unlink()
 
 
 def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> None:

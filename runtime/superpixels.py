@@ -8,13 +8,14 @@ it. The bounds are evaluated in the same float32 arithmetic as the distances, so
 
 from __future__ import annotations
 
-import heapq
 import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.connectivity import enforce_connectivity
 
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -146,7 +147,7 @@ def slic(
     image = image * np.float32(1.0 / compactness)
     labels = _kmeans(image, rows, columns, iterations)
     mean_size = height * width / (len(rows) * len(columns))
-    return _enforce_connectivity(labels, int(MIN_SIZE_FACTOR * mean_size), int(MAX_SIZE_FACTOR * mean_size))
+    return enforce_connectivity(labels, int(MIN_SIZE_FACTOR * mean_size), int(MAX_SIZE_FACTOR * mean_size))
 
 
 def _gaussian(image: Float32, sigma: float) -> Float32:
@@ -350,107 +351,3 @@ def _axis_bounds(
         tile,
         index,
     )
-
-
-def _enforce_connectivity(labels: Labels, min_size: int, max_size: int) -> Labels:
-    """Make each region 4-connected: small pieces join a neighbour that was met before, oversized ones are cut.
-
-    A breadth-first flood from each region's first pixel, in scan order, defines the result. Where no region is small or
-    oversized, that is the connected components in scan order; only the others are flooded one by one.
-    """
-    components = connected_components(labels)
-    sizes = np.bincount(components.ravel())
-    odd = (sizes < min_size) | (sizes > max_size)
-    if not odd.any():
-        return components
-    return _flood(components, odd, min_size, max_size)
-
-
-def connected_components(labels: Labels) -> Labels:
-    """Number the 4-connected regions of equal label 0, 1, ... in the order a row-by-row scan meets them.
-
-    Horizontal runs are joined across rows by repeatedly hooking each onto the lowest run it touches (vectorised
-    union-find), so the work is proportional to the number of runs.
-    """
-    height, width = labels.shape
-    starts = np.ones((height, width), bool)
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=starts[:, 1:])
-    runs = np.cumsum(starts.ravel(), dtype=np.int32).reshape(height, width) - np.int32(1)
-    touching = labels[1:] == labels[:-1]
-    touching[:, 1:] &= starts[1:, 1:] | starts[:-1, 1:]  # once per touching pair of runs
-    upper, lower = runs[:-1][touching], runs[1:][touching]
-    parent = np.arange(runs[-1, -1] + 1, dtype=np.int32)
-    while True:
-        a, b = parent[upper], parent[lower]
-        apart = a != b
-        if not apart.any():
-            break
-        upper, lower, a, b = upper[apart], lower[apart], a[apart], b[apart]
-        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
-        while True:
-            grand = parent[parent]
-            if np.array_equal(grand, parent):
-                break
-            parent = grand
-    is_root = parent == np.arange(len(parent), dtype=np.int32)
-    number = np.cumsum(is_root, dtype=np.int32) - np.int32(1)
-    return number[parent][runs]
-
-
-def _flood(components: Labels, odd: NDArray[np.bool_], min_size: int, max_size: int) -> Labels:
-    """Renumber components in scan order, flooding those marked ``odd`` pixel by pixel."""
-    height, width = components.shape
-    flat = components.ravel()
-    by_component = np.argsort(flat, kind="stable")  # pixels of each component, in scan order
-    ends = np.cumsum(np.bincount(flat))
-    starts = np.concatenate([[0], ends[:-1]])
-    seeds = [(int(by_component[start]), component) for component, start in enumerate(starts)]  # already a heap
-    new = np.full(flat.size, -1, np.int32)
-    label = 0
-    while seeds:
-        seed, component = heapq.heappop(seeds)
-        members = by_component[starts[component] : ends[component]]
-        if not odd[component]:
-            new[members] = label
-            label += 1
-            continue
-        reached, adjacent = _breadth_first(flat, new, seed, label, max_size, height, width)
-        if len(reached) < min_size:
-            new[reached] = adjacent
-        else:
-            label += 1
-        rest = members[new[members] < 0]
-        if len(rest):  # an oversized region was cut: the scan floods what is left when it meets it
-            heapq.heappush(seeds, (int(rest[0]), component))
-    return new.reshape(height, width)
-
-
-def _breadth_first(
-    flat: Labels, new: Labels, seed: int, label: int, max_size: int, height: int, width: int
-) -> tuple[list[int], int]:
-    """Give ``label`` to the seed's region, at most ``max_size`` pixels; also the last other label seen beside it."""
-    component = flat[seed]
-    adjacent = label
-    reached = [seed]
-    new[seed] = label
-    visited = 0
-    while visited < len(reached) < max_size:
-        here = reached[visited]
-        y, x = divmod(here, width)
-        for there, exists in (
-            (here + 1, x + 1 < width),
-            (here - 1, x > 0),
-            (here + width, y + 1 < height),
-            (here - width, y > 0),
-        ):
-            if not exists:
-                continue
-            if flat[there] == component and new[there] < 0:
-                new[there] = label
-                reached.append(there)
-                if len(reached) >= max_size:
-                    break
-            elif new[there] >= 0 and new[there] != label:
-                adjacent = int(new[there])
-        visited += 1
-    return reached, adjacent

@@ -142,3 +142,17 @@ def photographs() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     first, second = scene.copy(), blurred.copy()
     first[:, 64:], second[:, 64:] = blurred[:, 64:], scene[:, 64:]
     return first, second
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three tiny photographs, full of detail, to make scenes from."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(17)
+    for index in range(3):
+        picture = np.zeros((120, 160, 3), np.float32)
+        for cells in (4, 16, 64):
+            noise = rng.random((cells, cells, 3), np.float32)
+            picture += cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC) * (255 / 3)
+        cv2.imwrite(str(folder / f"photo-{index}.png"), np.clip(picture, 0, 255).astype(np.uint8))
+    return folder

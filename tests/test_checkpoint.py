@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import RANDOM_SUPERPIXELS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fusiongcn_edge.model.checkpoint import (
     CheckpointError,
@@ -85,6 +88,48 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "other.ckpt").write_bytes(content)
     assert "is no checkpoint" in refusal(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"trained well\n", b"some weights\n", b"best epoch: 7\n"])
+def test_no_text_whatever_is_taken_for_a_checkpoint(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "notes.ckpt").write_bytes(content)
+    assert "is no checkpoint" in refusal(tmp_path / "notes.ckpt")
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60))
+def test_no_bytes_whatever_are_taken_for_a_checkpoint(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bytes.ckpt").write_bytes(content)
+    refusal(tmp_path / "bytes.ckpt")
+
+
+@pytest.mark.parametrize("superpixels", [None, {}, 5, {**RANDOM_SUPERPIXELS, "sigma": "wide"}, {"compactness": 10}])
+def test_a_checkpoint_of_ours_without_its_superpixel_settings_is_refused(
+    superpixels: Any, random_network: FusionGCN, tmp_path: Path
+) -> None:
+    facts = {} if superpixels is None else {"superpixels": superpixels}
+    save_checkpoint(tmp_path / "own.ckpt", random_network, facts)
+    assert "superpixels" in refusal(tmp_path / "own.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gcn_bn1.num_batches_tracked", 3),
+        ("gcn_bn1.num_batches_tracked", "no"),
+        ("mix.bias", torch.ones(1).to_sparse()),
+    ],
+)
+def test_what_is_no_plain_tensor_is_refused(name: str, value: Any, random_network: FusionGCN, tmp_path: Path) -> None:
+    torch.save({**random_network.state_dict(), name: value}, tmp_path / "odd.ckpt")
+    assert name in refusal(tmp_path / "odd.ckpt")
+
+
+def test_a_refusal_is_all_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pickle.ckpt").write_bytes(pickle.dumps({"epoch": 7}, protocol=4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refusal(tmp_path / "pickle.ckpt")
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.9999])

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import RANDOM_SUPERPIXELS
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,7 +24,7 @@ from fusiongcn_edge.cli import COMMANDS, main
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.images import read_image, write_image
 
 Picture = NDArray[Any]
@@ -147,9 +148,7 @@ def test_a_folder_for_a_photograph(fails: Fails, folder: Path, random_bundle: Pa
     assert "is a folder" in fails("fuse", folder, "b.png", "-o", "out.png", "--model", random_bundle)
 
 
-def test_a_photograph_that_may_not_be_read(
-    fails: Fails, random_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_photograph_that_may_not_be_read(fails: Fails, random_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Path.read_bytes
 
     def denied(self: Path) -> bytes:
@@ -258,6 +257,7 @@ def test_a_graph_that_the_engine_cannot_open(fails: Fails, bundle_copy: Path) ->
     data = b"certainly no graph"
     (bundle_copy / "cnn.onnx").write_bytes(data)
     manifest["graphs"]["cnn"] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["checksum"] = manifest_checksum(manifest)
     (bundle_copy / "bundle.json").write_text(json.dumps(manifest))
     sentence = fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", bundle_copy)
     assert "ONNX Runtime cannot open cnn.onnx" in sentence
@@ -454,7 +454,7 @@ def test_a_bundle_that_cannot_be_written(output: str, message: str, fails: Fails
 
 @pytest.mark.usefixtures("no_second_export")
 def test_an_export_that_comes_out_wrong(fails: Fails) -> None:
-    save_checkpoint("other.ckpt", FusionGCN(), {"superpixels": {}, "origin": {}})
+    save_checkpoint("other.ckpt", FusionGCN(), {"superpixels": RANDOM_SUPERPIXELS, "origin": {}})
     assert "differ from the network" in fails("export", "--checkpoint", "other.ckpt", "-o", "bundle")
 
 

@@ -97,22 +97,25 @@ def test_the_graphs_are_valid_onnx_of_free_size(name: str, random_bundle: Path) 
         for value in (*model.graph.input, *model.graph.output)
     }
     assert signature == {name: shape for name, (_, shape) in (graph.inputs | graph.outputs).items()}
-    assert signature == {
-        "gcn": {
-            "features": (2, "nodes", 3),
-            "adjacency": ("nodes", "nodes"),
-            "attention_mask": ("nodes", "nodes"),
-            "shallow": (2, "nodes", 18),
-            "deep": (2, "nodes", 36),
-        },
-        "cnn": {
-            "images": (2, 3, "height", "width"),
-            "labels": ("height", "width"),
-            "shallow": (2, "nodes", 18),
-            "deep": (2, "nodes", 36),
-            "probability": ("height", "width"),
-        },
-    }[name]
+    assert (
+        signature
+        == {
+            "gcn": {
+                "features": (2, "nodes", 3),
+                "adjacency": ("nodes", "nodes"),
+                "attention_mask": ("nodes", "nodes"),
+                "shallow": (2, "nodes", 18),
+                "deep": (2, "nodes", 36),
+            },
+            "cnn": {
+                "images": (2, 3, "height", "width"),
+                "labels": ("height", "width"),
+                "shallow": (2, "nodes", 18),
+                "deep": (2, "nodes", 36),
+                "probability": ("height", "width"),
+            },
+        }[name]
+    )
 
 
 def test_tables_reach_the_pixels_by_gather_and_batch_normalisation_is_folded(random_bundle: Path) -> None:
@@ -125,6 +128,13 @@ def test_tables_reach_the_pixels_by_gather_and_batch_normalisation_is_folded(ran
     products = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm", "Einsum")]
     assert len(products) == 2
     assert all(product.input[1] in weights for product in products)
+
+
+def test_convolutions_are_exported_as_they_are(random_bundle: Path) -> None:
+    convolutions = [node for node in onnx.load(random_bundle / "cnn.onnx").graph.node if node.op_type == "Conv"]
+    groups = Counter(next(a.i for a in node.attribute if a.name == "group") for node in convolutions)
+    once = dict.fromkeys([36, 18, 96, 48, 72, 144, 24], 1)  # encoder, decoder, graph decoder
+    assert groups == {1: 10, **once}
 
 
 @pytest.mark.parametrize("name", ["gcn.onnx", "cnn.onnx", "bundle.json"])

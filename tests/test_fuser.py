@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult, ImageError
+from fusiongcn_edge.runtime.bundle import manifest_checksum
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.images import read_image
@@ -207,11 +208,10 @@ def test_take_copies_whole_pixels() -> None:
     np.testing.assert_array_equal(fused[~decision], second[~decision])
 
 
-def test_a_soft_bundle_mixes_by_the_probability(
-    bundle_copy: Path, photographs: Pair, result: FusionResult
-) -> None:
+def test_a_soft_bundle_mixes_by_the_probability(bundle_copy: Path, photographs: Pair, result: FusionResult) -> None:
     manifest = json.loads((bundle_copy / "bundle.json").read_text())
     manifest["decision"] |= {"blend": "soft", "smallest_region": 0}
+    manifest["checksum"] = manifest_checksum(manifest)
     (bundle_copy / "bundle.json").write_text(json.dumps(manifest))
     found = Fuser.open(bundle_copy, threads=1).fuse(*photographs)
     np.testing.assert_array_equal(found.probability, result.probability)

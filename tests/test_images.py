@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fusiongcn_edge.runtime import ImageError
+from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.images import (
     check_pair,
     check_writable,
@@ -33,7 +33,7 @@ def noise(kind: str, dtype: type[np.unsignedinteger]) -> Picture:
 
 def refusal(function: Callable[..., object], *arguments: object) -> str:
     """The sentence with which something is refused."""
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(FusionError) as caught:
         function(*arguments)
     sentence = str(caught.value)
     assert "\n" not in sentence

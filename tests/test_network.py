@@ -173,6 +173,25 @@ def test_spreading_gives_each_pixel_the_row_of_its_superpixel() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+def test_the_parts_are_joined_as_published(random_network: FusionGCN) -> None:
+    net, rng = random_network, np.random.default_rng(5)
+    first, second = rng.integers(0, 256, (2, 32, 45, 3), dtype=np.uint8)
+    images, labels, *graph = inputs_of(first, second, slic(rng.random((32, 45), np.float32), 20))
+    a, b = images.split(1)
+    with torch.no_grad():
+        shallow, deep = net.embed(*graph)
+        shallow_a, shallow_b = net.gcn_bn1(shallow[:, labels[0]].permute(0, 3, 1, 2)).split(1)
+        deep_a, deep_b = net.gcn_bn2(deep[:, labels[0]].permute(0, 3, 1, 2)).split(1)
+        pixels_a = net.cnn_encoder1(net.feature_extraction(a) + shallow_b)  # each gets the other's
+        pixels_b = net.cnn_encoder1(net.feature_extraction(b) + shallow_a)
+        cnn = net.cnn_decoder(net.fea_mix(torch.cat([pixels_a, pixels_b], 1)))
+        joined = net.gcn_decoder(torch.cat([net.fea_mix(torch.cat([deep_a, deep_b], 1)), cnn], 1)) + cnn
+        expected = net.out(joined)
+        found = net(images, labels, *graph)
+    assert expected.max() - expected.min() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
 def test_a_batch_of_two_pairs_gives_what_each_gives_alone(random_network: FusionGCN) -> None:
     rng = np.random.default_rng(8)
     photographs = rng.integers(0, 256, (4, 40, 56, 3), dtype=np.uint8)

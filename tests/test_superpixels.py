@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.connectivity import connected_components
 from fusiongcn_edge.runtime.images import network_input, read_image
 from fusiongcn_edge.runtime.superpixels import (
+    TILE,
     SuperpixelSettings,
-    connected_components,
     guide_image,
     seed_grid,
     slic,
@@ -85,6 +86,18 @@ def test_slic_gives_the_labels_of_scikit_image_on_an_image_of_many_tiles(compact
     picture = cv2.GaussianBlur(noise, (0, 0), 6) + 0.02 * noise
     how = {"n_segments": 150, "compactness": compactness, "sigma": 1, "iterations": 10}
     np.testing.assert_array_equal(slic(picture, **how), scikit_image_slic(picture, **how))
+
+
+@pytest.mark.parametrize("size", [(13, 13), (1, 13), (25, 1), (37, 25)])
+@pytest.mark.parametrize("n_segments", [3, 20, 60])
+def test_slic_gives_the_labels_of_scikit_image_where_one_pixel_is_left_over_by_the_tiles(
+    size: tuple[int, int], n_segments: int
+) -> None:
+    assert all(side % TILE == 1 for side in size)
+    for seed in range(10):
+        picture = np.random.default_rng(seed).random(size, np.float32)
+        how = {"n_segments": n_segments, "compactness": 0.1, "sigma": 0, "iterations": 10}
+        np.testing.assert_array_equal(slic(picture, **how), scikit_image_slic(picture, **how))
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])

@@ -119,7 +119,9 @@ def test_the_command_trains_logs_and_resumes(
     load_checkpoint(tmp_path / "run" / training.WEIGHTS)
 
 
-def test_the_command_refuses_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_refuses_an_empty_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -49,15 +49,15 @@ def get_engine(name: str) -> Engine:
     Raises
     ------
     EngineError
-        If it is unknown or its library is not installed.
+        If it is unknown, or its library is not installed or cannot be loaded.
     """
     if name not in ENGINES:
         raise EngineError(f"There is no engine {name!r}: choose one of {', '.join(ENGINES)}.")
     module, library, remedy = ENGINES[name]
     try:
         engine: Engine = importlib.import_module(module).ENGINE
-    except ModuleNotFoundError as error:
-        if error.name != library:
-            raise
-        raise EngineError(f"The engine {name!r} needs {library}, which is not installed: {remedy}.") from None
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == library:
+            raise EngineError(f"The engine {name!r} needs {library}, which is not installed: {remedy}.") from None
+        raise EngineError(f"The engine {name!r} cannot be loaded ({error}): install {library} again.") from error
     return engine

@@ -1,0 +1,59 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from fusiongcn_edge.runtime.errors import OutputError
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse, with an OutputError, a path that is a folder or whose own folder is missing or cannot be written to."""
+    path, folder = Path(path), Path(path).absolute().parent
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a file to write.")
+    if not folder.is_dir():
+        raise OutputError(f"The folder {folder} does not exist: create it first.")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"The folder {folder} cannot be written to: choose another one or change its permissions.")
+
+
+def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
+    """Write every file under a temporary name beside its own, then rename them: all or none, and never half of one.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be written, for want of space or permission.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    path = Path()
+    staged: dict[Path, Path] = {}
+    unwanted: list[Path] = []
+    try:
+        for path, data in ((Path(name), data) for name, data in files.items()):
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
+            staged[path] = Path(name)
+            unwanted.append(staged[path])
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(staged[path], 0o666 & ~umask)
+        for path, temporary in staged.items():
+            os.replace(temporary, path)
+            unwanted.append(path)
+        unwanted.clear()
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): check the folder and the free space."
+        ) from None
+    finally:
+        for leftover in unwanted:
+            with suppress(FileNotFoundError):
+                leftover.unlink()
