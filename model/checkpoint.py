@@ -31,7 +31,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     network : FusionGCN
         In evaluation mode, on the CPU.
     facts : dict
-        ``superpixels`` (settings the weights were trained with) and ``origin``; the published ones for a bare file.
+        ``superpixels`` (settings the weights were trained with), ``origin`` and, optionally, ``blend`` (how the decision
+        is used: ``hard`` or ``soft``); the published ones for a bare file.
 
     Raises
     ------

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import math
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     check_folder(folder / training.STATE)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background job has them ignored
+        signal.signal(stop, signal.default_int_handler)
     run = training.Run(recipe, folder, photographs, held_out, arguments.workers)
     scores = training.run(run, minutes=arguments.minutes)
     print(

@@ -245,7 +245,8 @@ class Run:
             "steps": self.step,
             "seed": self.recipe.seed,
         }
-        save_checkpoint(path, self.average, {"superpixels": self.recipe.superpixels(), "origin": origin})
+        facts = {"superpixels": self.recipe.superpixels(), "blend": "soft", "origin": origin}
+        save_checkpoint(path, self.average, facts)
 
     def steps(self) -> Iterator[float]:
         """Train on, one step at a time; gives each step's loss.
@@ -340,6 +341,7 @@ def _one_thread(_: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what an interruption means
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def run(

@@ -114,7 +114,8 @@ def manifest_checksum(manifest: dict[str, Any]) -> str:
 
 def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     pre, decision = manifest["preprocessing"], manifest["decision"]
-    kernel = np.asarray(pre["guide"]["kernel"], np.float32)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
+        kernel = np.asarray(pre["guide"]["kernel"], np.float32)
     odd = all(side % 2 == 1 for side in kernel.shape[1:])
     if kernel.ndim != 3 or len(kernel) != 6 or not odd or not np.isfinite(kernel).all():
         raise ValueError("the guide kernel is not 6 x h x w finite numbers, h and w odd")

@@ -52,10 +52,11 @@ def blend(
 ) -> NDArray[Any]:
     """Soft fusion: each pixel mixed by the probability that ``first`` is in focus there, rounded to the inputs' type.
 
-    Where cleaning the decision map changed sides, the decision counts instead, so that a speckle does not return.
-    A pixel never leaves the range of its two sources, and equal sources are returned unchanged.
+    Where cleaning the decision map changed sides, the probability goes no further than the threshold, so that a speckle
+    does not return. A pixel never leaves the range of its two sources, and equal sources are returned unchanged.
     """
-    weight = np.where((probability > threshold) == decision, probability, decision.astype(np.float32))
+    limit = np.float32(threshold)
+    weight = np.where(decision, np.maximum(probability, limit), np.minimum(probability, limit))
     weight = weight if first.ndim == 2 else weight[:, :, None]
     from_second = second.astype(np.float32)
     mixed = from_second + weight * (first - from_second)

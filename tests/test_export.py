@@ -21,7 +21,7 @@ from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser
-from fusiongcn_edge.runtime.bundle import load_bundle, write_bundle
+from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum, write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
@@ -217,7 +217,9 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
     if an_older_bundle:
         shutil.copytree(random_bundle, output)
         manifest = json.loads((output / "bundle.json").read_text())
-        (output / "bundle.json").write_text(json.dumps({**manifest, "name": "older"}))
+        manifest["name"] = "older"
+        manifest["checksum"] = manifest_checksum(manifest)
+        (output / "bundle.json").write_text(json.dumps(manifest))
     original, calls = getattr(Path, method), []
 
     def full(self: Path, *arguments: object) -> object:

@@ -124,14 +124,11 @@ def test_a_file_that_is_no_image_is_refused(content: bytes, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
-def test_a_damaged_photograph_is_refused_and_no_library_adds_to_it(
-    suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_photograph_is_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"half{suffix}"
     write_image(path, noise("colour", np.uint8))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "is damaged" in refusal(read_image, path)
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
@@ -167,10 +164,9 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path, monkeypatc
     assert f"{tmp_path} cannot be written to" in refusal(write_image, tmp_path / "a.png", noise("gray", np.uint8))
 
 
-def test_an_image_larger_than_its_format_allows_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_image_larger_than_its_format_allows_is_refused(tmp_path: Path) -> None:
     assert "could not be encoded" in refusal(write_image, tmp_path / "wide.webp", np.zeros((1, 16_384), np.uint8))
     assert list(tmp_path.iterdir()) == []
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])

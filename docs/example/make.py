@@ -1,4 +1,4 @@
-"""Make the example pair: one photograph, once with the cup and once with the table in focus.
+"""Make the example pair, one photograph once with the cup and once with the table in focus, and fuse it.
 
     python docs/example/make.py
 
@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from skimage import data
+
+from fusiongcn_edge.runtime import Fuser
 
 RADIUS = 7  # pixels, of the circle of confusion
 
@@ -37,8 +39,15 @@ def cup(photograph: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(inside.astype(np.float64), (0, 0), 1.0)
 
 
+def sheet(near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """The pair above what the shipped model makes of it: the fused photograph and the decision map."""
+    result = Fuser.open().fuse(near, far)
+    decision = cv2.cvtColor(result.decision.astype(np.uint8) * 255, cv2.COLOR_GRAY2BGR)
+    return np.vstack([np.hstack([near, far]), np.hstack([result.image, decision])])
+
+
 def main() -> None:
-    """Write near.jpg and far.jpg beside this file."""
+    """Write near.jpg, far.jpg and sheet.jpg beside this file."""
     photograph = cv2.cvtColor(data.coffee(), cv2.COLOR_RGB2BGR)
     sharp, kernel = photograph.astype(np.float64), disc(RADIUS)
     matte = cup(photograph)[:, :, None]
@@ -48,9 +57,10 @@ def main() -> None:
 
     near = matte * sharp + (1 - matte) * blurred(sharp)
     far = blurred(matte * sharp) + (1 - blurred(matte)) * sharp
-    for name, image in (("near", near), ("far", far)):
+    near, far = (np.clip(image + 0.5, 0, 255).astype(np.uint8) for image in (near, far))
+    for name, image in (("near", near), ("far", far), ("sheet", sheet(near, far))):
         file = Path(__file__).with_name(f"{name}.jpg")
-        cv2.imwrite(str(file), np.clip(image + 0.5, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, 95 if name != "sheet" else 85])
         print(file)
 
 
