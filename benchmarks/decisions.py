@@ -17,7 +17,6 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.commands import add_model_argument
 from fusiongcn_edge.runtime.images import read_image
 
 
@@ -33,7 +32,7 @@ def main() -> int:
     """Print the table; 0 if every pair was compared."""
     parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.decisions", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_model_argument(parser)
+    parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     parser.add_argument("--maps", default="official_decision", metavar="NAME", help="folder of the maps beside a/")
     arguments = parser.parse_args()

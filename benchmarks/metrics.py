@@ -5,7 +5,6 @@ The definitions are the papers', in the variants of the MATLAB toolbox by Z. Liu
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import cv2
@@ -24,12 +23,6 @@ def to_gray(image: NDArray[Any]) -> Gray:
     """An 8-bit image as the metrics see it: uint8 H x W or H x W x 3 (BGR) to float64 H x W, rounded to integers."""
     gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return gray.astype(np.float64)
-
-
-def psnr(image: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 255; 100 for equal images."""
-    error = float(np.mean(np.square(image.astype(np.float64) - truth)))
-    return 100.0 if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def q_g(a: Gray, b: Gray, fused: Gray) -> float:

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
-from fusiongcn_edge.benchmarks.metrics import psnr, q_g, q_w, to_gray
+from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
 from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.decision import blend, take
-from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 
 Image = NDArray[Any]
 HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77
@@ -138,7 +138,7 @@ def _report(
             print(f"\r\033[K{title}: {len(rows)} done", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    keys = list(rows[0][1][0])
+    keys = [key for key in rows[0][1][0] if all(key in each for _, scores in rows for each in scores)]
     print(f"\n{title}, mean of {len(rows)}\n{'':<28}" + "".join(f"{key:>12}" for key in keys))
     for i, model in enumerate(models):
         means = [float(np.mean([scores[i][key] for _, scores in rows])) for key in keys]

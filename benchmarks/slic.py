@@ -18,7 +18,6 @@ import numpy as np
 from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
-from fusiongcn_edge.runtime.commands import add_model_argument
 from fusiongcn_edge.runtime.images import network_input, read_image
 from fusiongcn_edge.runtime.superpixels import guide_image, slic
 
@@ -27,7 +26,7 @@ def main() -> int:
     """Print the table; 0 if every pair was compared."""
     parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.slic", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_model_argument(parser)
+    parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     arguments = parser.parse_args()
     try:

@@ -14,10 +14,11 @@ from fusiongcn_edge.export.to_onnx import example_inputs, to_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph, check_target, write_bundle
+from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.errors import FusionError
 
-MINIMUM_SIZE = 16  # pixels: a few superpixels, and twice the reach of the largest kernel
+MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
 TOLERANCE = 1e-3  # of the probability, between torch and the exported graphs
 
 
@@ -67,7 +68,7 @@ def manifest(network: FusionGCN, facts: dict[str, Any]) -> dict[str, Any]:
                 "iterations": settings.iterations,
             },
         },
-        "decision": {"threshold": 0.5, "smallest_region": 0.001, "blend": facts.get("blend", "hard")},
+        "decision": {"threshold": THRESHOLD, "smallest_region": SMALLEST_REGION, "blend": facts.get("blend", "hard")},
         "params": sum(parameter.numel() for parameter in network.parameters()),
         "macs": macs_terms(network),
         "origin": {

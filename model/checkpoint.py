@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime.bundle import BLENDS
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
-PUBLISHED_SUPERPIXELS = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
+PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
 
 
 class CheckpointError(FusionError):
@@ -31,8 +32,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     network : FusionGCN
         In evaluation mode, on the CPU.
     facts : dict
-        ``superpixels`` (settings the weights were trained with), ``origin`` and, optionally, ``blend`` (how the decision
-        is used: ``hard`` or ``soft``); the published ones for a bare file.
+        ``superpixels`` (settings the weights were trained with), ``origin`` and, optionally, ``blend`` (how the
+        decision is used: ``hard`` or ``soft``); the published ones for a bare file.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     content = _read(Path(path))
     if isinstance(content.get("state"), dict):
         state, facts = content["state"], {k: v for k, v in content.items() if k != "state"}
-        _check_superpixels(Path(path), facts.get("superpixels"))
+        _check_facts(Path(path), facts)
     else:
         state, facts = content, {"superpixels": PUBLISHED_SUPERPIXELS, "origin": {"weights": Path(path).name}}
     network = FusionGCN()
@@ -66,7 +67,7 @@ def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> Supe
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise CheckpointError(f"There is no checkpoint {path}: check the path.")
     try:
         with warnings.catch_warnings():
@@ -81,17 +82,22 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_superpixels(path: Path, found: Any) -> None:
-    expected = set(PUBLISHED_SUPERPIXELS)
+def _check_facts(path: Path, facts: dict[str, Any]) -> None:
+    found = facts.get("superpixels")
     if (
         not isinstance(found, dict)
-        or set(found) != expected
+        or set(found) != set(PUBLISHED_SUPERPIXELS)
         or not all(isinstance(value, int | float) and math.isfinite(value) for value in found.values())
+        or not all(found[name] > 0 for name in ("segments_per_side", "compactness"))
+        or found["sigma"] < 0
+        or found["iterations"] < 1
     ):
         raise CheckpointError(
             f"{path} does not say how its superpixels are made: save 'superpixels' with a number for each of "
-            f"{', '.join(sorted(expected))}."
+            f"{', '.join(sorted(PUBLISHED_SUPERPIXELS))}."
         )
+    if facts.get("blend", "hard") not in BLENDS or not isinstance(facts.get("origin", {}), dict):
+        raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}, or an 'origin' that is no dict.")
 
 
 def _check_fit(path: Path, state: dict[str, Any], network: FusionGCN) -> None:

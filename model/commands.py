@@ -33,6 +33,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "network", nargs="?", choices=list(training.NETWORKS), default=recipe.network, help="default: %(default)s"
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
+    parser.add_argument("--photos-name", default="", metavar="TEXT", help="what the model says it was trained on")
+    parser.add_argument(
+        "--licence", default="not stated", metavar="TEXT", help="terms that the model states (default: %(default)s)"
+    )
     parser.add_argument("--held-out", required=True, metavar="DIR", help="folder of other photographs, for validation")
     parser.add_argument(
         "-o", "--output", required=True, metavar="RUN", help="folder of the run; made if missing, resumed if there"
@@ -72,7 +76,15 @@ def run_train(arguments: argparse.Namespace) -> int:
     check_folder(folder / training.STATE)
     for stop in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background job has them ignored
         signal.signal(stop, signal.default_int_handler)
-    run = training.Run(recipe, folder, photographs, held_out, arguments.workers)
+    run = training.Run(
+        recipe,
+        folder,
+        photographs,
+        held_out,
+        workers=arguments.workers,
+        photographs=arguments.photos_name,
+        licence=arguments.licence,
+    )
     scores = training.run(run, minutes=arguments.minutes)
     print(
         f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "

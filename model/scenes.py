@@ -74,7 +74,7 @@ class Photographs:
         candidates = [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.suffix.lower() in EXTENSIONS and "segments" not in path.parts
+            if path.suffix.lower() in EXTENSIONS and "segments" not in path.relative_to(self.folder).parts
         ]
         self.skipped: list[str] = []
         self.paths: list[Path] = []

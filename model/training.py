@@ -24,13 +24,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from fusiongcn_edge.model.checkpoint import save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS, save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
+from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input
+from fusiongcn_edge.runtime.images import network_input, psnr
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
 
 NETWORKS = {"fusiongcn": FusionGCN}
@@ -82,7 +83,7 @@ class Recipe:
 
 PUBLISHED = Recipe(
     steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
-    ema=0.0, published_loss=True, bf16=False, compactness=10.0, sigma=5.0, iterations=10,
+    ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
 
 
@@ -175,10 +176,22 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 class Run:
     """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot."""
 
-    def __init__(self, recipe: Recipe, folder: Path, train: Photographs, held_out: Photographs, workers: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        train: Photographs,
+        held_out: Photographs,
+        *,
+        workers: int = 0,
+        photographs: str = "",
+        licence: str = "not stated",
+    ) -> None:
         if recipe.network not in NETWORKS:
             raise TrainingError(f"There is no network {recipe.network!r}: choose one of {', '.join(NETWORKS)}.")
         self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers
+        self.photographs = photographs or f"{len(train)} photographs from {train.folder.name}"
+        self.licence = licence
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = NETWORKS[recipe.network]()
@@ -241,7 +254,8 @@ class Run:
         """Write the averaged weights as a checkpoint that 'fusiongcn export' reads."""
         origin = {
             "weights": "trained by 'fusiongcn train'",
-            "photographs": f"{self.train.folder.parent.name}/{self.train.folder.name} ({len(self.train)})",
+            "photographs": self.photographs,
+            "licence": self.licence,
             "steps": self.step,
             "seed": self.recipe.seed,
         }
@@ -312,17 +326,11 @@ def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[st
         with torch.no_grad():
             p = classify(network, [sample], bf16=False)[0].cpu().numpy()
         decided = scene.weight > 0.5
-        agreement.append(float(np.mean((p > 0.5)[decided] == (scene.matte > 0.5)[decided])))
-        for scores, weight in ((soft, p), (hard, (p > 0.5).astype(np.float32))):
-            fused = weight[:, :, None] * scene.a + (1 - weight[:, :, None]) * scene.b
-            scores.append(psnr(fused, scene.truth))
+        agreement.append(float(np.mean((p > THRESHOLD)[decided] == (scene.matte > 0.5)[decided])))
+        decision = decision_map(p, THRESHOLD, SMALLEST_REGION)
+        soft.append(psnr(blend(scene.a, scene.b, p, decision, THRESHOLD), scene.truth))
+        hard.append(psnr(take(scene.a, scene.b, decision), scene.truth))
     return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))
-
-
-def psnr(image: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 255; 100 for equal images."""
-    error = float(np.mean(np.square(image.astype(np.float64) - truth)))
-    return 100.0 if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def set_luminance_guide(network: FusionGCN) -> None:

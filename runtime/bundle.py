@@ -73,13 +73,15 @@ def shipped_bundles() -> list[str]:
 def load_bundle(model: str | os.PathLike[str]) -> Bundle:
     """Open a shipped bundle by name or any bundle by path, and verify every byte of it.
 
+    A string that is the name of a shipped bundle means that one; write ``./name`` or a Path for a folder so called.
+
     Raises
     ------
     BundleError
         If there is none, or it is truncated, altered, or of a newer format.
     """
-    path = SHIPPED / str(model) if str(model) in shipped_bundles() else Path(model)
-    if not path.is_dir():
+    path = SHIPPED / model if isinstance(model, str) and model in shipped_bundles() else Path(model)
+    if not os.path.isdir(path):
         shipped = ", ".join(shipped_bundles()) or "none yet"
         raise BundleError(
             f"No model {str(model)!r} was found: give the path of a bundle made by 'fusiongcn export', "
@@ -187,9 +189,22 @@ def check_target(path: str | os.PathLike[str]) -> None:
     BundleError, OutputError
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not (path / MANIFEST).is_file():
+    check_folder(path.parent / MANIFEST)
+    if not os.path.exists(path):
+        return
+    if not os.path.isfile(path / MANIFEST):
         raise BundleError(f"{path} exists and is no bundle: choose another name, or remove it first.")
-    check_folder(path / MANIFEST if path.exists() else path)
+    others = sorted(set(os.listdir(path)) - {MANIFEST, *_graph_files(path)})
+    if others:
+        raise BundleError(f"{path} also holds {others[0]}, which would be lost: choose another name, or move it away.")
+
+
+def _graph_files(path: Path) -> set[str]:
+    """Names of the graph files of a bundle that may be damaged."""
+    try:
+        return {str(graph["file"]) for graph in json.loads((path / MANIFEST).read_text("utf-8"))["graphs"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
 
 
 def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs: dict[str, Graph]) -> None:

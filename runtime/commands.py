@@ -24,7 +24,7 @@ from fusiongcn_edge.runtime.images import check_writable, read_image, write_imag
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
 
-The photographs must be aligned and of the same size. In the decision map, white is where the first was taken.
+The photographs must be aligned and of the same size. In the decision map, white is where the first is the sharper.
 """
 
 
@@ -35,7 +35,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="first photograph")
     parser.add_argument("b", metavar="B", help="second photograph, focused at another depth")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
-    parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph each pixel is from")
+    parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph is the sharper one where")
     parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
     add_model_argument(parser)
     parser.add_argument("--engine", choices=list(ENGINES), help="inference engine (default: the bundle's)")
@@ -171,7 +171,7 @@ def _engine_facts(name: str) -> dict[str, Any]:
         engine = get_engine(name)
     except (FusionError, ImportError) as error:
         return {"installed": False, "install": str(error)}
-    return {"installed": True, "version": engine.version, "provider": engine.provider}
+    return {"installed": True, "version": engine.version, "provider": engine.provider, "available": engine.providers}
 
 
 def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:

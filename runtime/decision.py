@@ -8,6 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+# what the published model uses; a bundle carries its own
+THRESHOLD = 0.5
+SMALLEST_REGION = 0.001
+
 
 def decision_map(probability: NDArray[np.float32], threshold: float, smallest_region: float) -> NDArray[np.bool_]:
     """Which photograph each pixel is taken from.
@@ -53,11 +57,14 @@ def blend(
     """Soft fusion: each pixel mixed by the probability that ``first`` is in focus there, rounded to the inputs' type.
 
     Where cleaning the decision map changed sides, the probability goes no further than the threshold, so that a speckle
-    does not return. A pixel never leaves the range of its two sources, and equal sources are returned unchanged.
+    does not return. Alpha (a fourth channel) is not mixed, but taken by the decision. A pixel never leaves the range of
+    its two sources, and equal sources are returned unchanged.
     """
     limit = np.float32(threshold)
     weight = np.where(decision, np.maximum(probability, limit), np.minimum(probability, limit))
     weight = weight if first.ndim == 2 else weight[:, :, None]
     from_second = second.astype(np.float32)
-    mixed = from_second + weight * (first - from_second)
-    return np.rint(mixed).astype(first.dtype)
+    mixed = np.rint(from_second + weight * (first - from_second)).astype(first.dtype)
+    if first.ndim == 3 and first.shape[2] == 4:
+        mixed[:, :, 3] = take(first[:, :, 3], second[:, :, 3], decision)
+    return mixed

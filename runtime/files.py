@@ -13,17 +13,18 @@ from fusiongcn_edge.runtime.errors import OutputError
 
 def check_folder(path: str | os.PathLike[str]) -> None:
     """Refuse, with an OutputError, a path that is a folder or whose own folder is missing or cannot be written to."""
-    path, folder = Path(path), Path(path).absolute().parent
-    if path.is_dir():
+    folder = Path(path).absolute().parent
+    if os.path.isdir(path):
         raise OutputError(f"{path} is a folder: name a file to write.")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise OutputError(f"The folder {folder} does not exist: create it first.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"The folder {folder} cannot be written to: choose another one or change its permissions.")
 
 
 def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
-    """Write every file under a temporary name beside its own, then rename them: all or none, and never half of one.
+    """Write every file under a temporary name beside its own, then rename them: never half of one, and none on failure
+    (but for those that had already replaced an older file).
 
     Raises
     ------
@@ -34,7 +35,7 @@ def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
     os.umask(umask)
     path = Path()
     staged: dict[Path, Path] = {}
-    unwanted: list[Path] = []
+    unwanted: list[Path] = []  # what is to be removed if a later step fails
     try:
         for path, data in ((Path(name), data) for name, data in files.items()):
             descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
@@ -46,8 +47,9 @@ def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
                 os.fsync(file.fileno())
             os.chmod(staged[path], 0o666 & ~umask)
         for path, temporary in staged.items():
+            replaces = os.path.exists(path)
             os.replace(temporary, path)
-            unwanted.append(path)
+            unwanted += [] if replaces else [path]
         unwanted.clear()
     except OSError as error:
         raise OutputError(

@@ -21,6 +21,7 @@ from fusiongcn_edge.runtime.images import check_pair, network_input
 from fusiongcn_edge.runtime.superpixels import superpixels
 
 DEFAULT_MODEL = "fusiongcn"
+MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
 STAGES = ("superpixels", "graph", "gcn", "cnn", "decision")
 
 
@@ -33,7 +34,8 @@ class FusionResult:
     image : uint8 or uint16, shape of the inputs
         The fused photograph.
     decision : bool H x W
-        True where the first photograph was taken.
+        True where the first photograph is the sharper. A model that fuses hard takes it there; one that fuses soft (its
+        bundle says which) mixes both by ``probability``.
     probability : float32 H x W in [0, 1]
         How surely the first photograph is the sharp one.
     labels : int32 H x W
@@ -58,8 +60,9 @@ class Fuser:
                 f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
                 "leave --engine out, or export the model for that engine."
             )
-        if threads is not None and threads < 1:
-            raise FusionError(f"{threads} threads cannot compute anything: give at least 1.")
+        most = max(MOST_THREADS, os.cpu_count() or 1)
+        if threads is not None and not 1 <= threads <= most:
+            raise FusionError(f"{threads} threads cannot be used: give a number from 1 to {most}.")
         self.bundle = bundle
         self.engine = get_engine(bundle.engine)
         self._gcn = self.engine.open(bundle.graphs["gcn"], threads)

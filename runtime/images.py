@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,3 +150,9 @@ def network_input(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float
             plane = image if image.ndim == 2 else image[:, :, 2 - c]
             planes[c] = (plane / full - np.float32(0.5)) / np.float32(0.5)
     return images
+
+
+def psnr(image: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Peak signal-to-noise ratio in dB for a peak of 255; 100 for equal images."""
+    error = float(np.mean(np.square(image.astype(np.float64) - truth)))
+    return 100.0 if error == 0 else 10 * math.log10(255**2 / error)

@@ -271,7 +271,14 @@ def test_a_missing_engine(fails: Fails, random_bundle: Path) -> None:
 
 def test_no_threads(fails: Fails, random_bundle: Path) -> None:
     sentence = fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", random_bundle, "--threads", "0")
-    assert "at least 1" in sentence
+    assert "from 1 to" in sentence
+
+
+@pytest.mark.parametrize("option", ["a", "--model", "-o"])
+def test_a_name_that_is_too_long(option: str, fails: Fails, random_bundle: Path) -> None:
+    long = "x" * 300 + ".png"
+    names = {"a": "a.png", "--model": str(random_bundle), "-o": "out.png", option: long}
+    fails("fuse", names["a"], "b.png", "-o", names["-o"], "--model", names["--model"])
 
 
 # what is refused: the output
@@ -465,7 +472,7 @@ def test_export_without_its_libraries_names_the_extra(library: str, random_check
     assert done.returncode == 2
     assert done.stderr == (
         f"fusiongcn: 'fusiongcn export' needs {library}, which is not installed: "
-        "pip install 'fusiongcn-edge[export]'.\n"
+        "pip install 'fusiongcn-edge[export]', or '.[export]' in a checkout.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -240,11 +240,18 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
 @pytest.mark.usefixtures("no_second_export")
 def test_an_export_replaces_an_older_bundle(random_checkpoint: Path, bundle_copy: Path, tmp_path: Path) -> None:
     (bundle_copy / "cnn.onnx").write_bytes(b"damaged")
-    (bundle_copy / "left-over.onnx").write_bytes(b"")
     export_onnx(random_checkpoint, bundle_copy)
     assert load_bundle(bundle_copy).name == "fusiongcn"
     assert sorted(path.name for path in bundle_copy.iterdir()) == ["bundle.json", "cnn.onnx", "gcn.onnx"]
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_an_export_loses_no_file_of_the_users(bundle_copy: Path) -> None:
+    (bundle_copy / "notes.txt").write_text("precious")
+    with pytest.raises(BundleError, match=r"notes\.txt, which would be lost"):
+        write_bundle(bundle_copy, {}, {})
+    load_bundle(bundle_copy)
+    assert (bundle_copy / "notes.txt").read_text() == "precious"
 
 
 @pytest.mark.parametrize("kind", ["folder", "empty folder", "file"])

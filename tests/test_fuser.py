@@ -139,12 +139,6 @@ def test_threads_do_not_change_the_result(random_bundle: Path, photographs: Pair
     np.testing.assert_allclose(found.probability, result.probability, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_no_threads_are_refused(threads: int, random_bundle: Path) -> None:
-    with pytest.raises(FusionError, match="at least 1"):
-        Fuser.open(random_bundle, threads=threads)
-
-
 def by_scikit_image(probability: NDArray[np.float32], threshold: float, smallest_region: float) -> NDArray[np.bool_]:
     """The decision with skimage's regions: small 4-connected ones change sides, the first photograph's come first."""
     decision = probability > threshold
@@ -256,3 +250,26 @@ def test_decisions_are_those_of_the_authors_code(pair: str, shared: Path, offici
     first, second = (read_image(next((folder / side).glob(f"{number}.*"))) for side in "ab")
     decision = Fuser.open(official_bundle).fuse(first, second).decision
     assert differing_fraction(decision, folder / "official_decision" / f"{number}.png") <= 1e-4
+
+
+def test_the_shipped_model_fuses_a_pair_and_is_certain_of_its_halves(photographs: Pair) -> None:
+    fuser = Fuser.open()
+    assert fuser.bundle.params == 137_174
+    assert {"weights", "photographs", "licence"} <= set(fuser.bundle.origin)
+    found = fuser.fuse(*photographs)
+    assert found.decision[:, :48].mean() > 0.9
+    assert found.decision[:, 80:].mean() < 0.1
+
+
+def test_alpha_is_taken_and_not_mixed_by_a_soft_model() -> None:
+    first, second = np.full((4, 4, 4), 200, np.uint8), np.full((4, 4, 4), 90, np.uint8)
+    probability = np.full((4, 4), 0.6, np.float32)
+    fused = blend(first, second, probability, probability > 0.5, 0.5)
+    assert (fused[:, :, :3] == 156).all()
+    assert (fused[:, :, 3] == 200).all()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 100_000])
+def test_an_absurd_number_of_threads_is_refused(threads: int, random_bundle: Path) -> None:
+    with pytest.raises(FusionError, match=f"{threads} threads"):
+        Fuser.open(random_bundle, threads=threads)

@@ -111,14 +111,12 @@ def test_segmentations_beside_the_photographs_shape_the_scenes(photo_folder: Pat
     segments.mkdir()
     source = next(photo_folder.glob("*.png"))
     (images / source.name).write_bytes(source.read_bytes())
-    plain = make_scene(Photographs(images), 64, seed=0, index=0)
+    plain = [make_scene(Photographs(images), 64, seed=0, index=index).matte for index in range(5)]
     height, width = cv2.imread(str(source)).shape[:2]
     regions = (np.indices((height, width)).sum(axis=0) // 40).astype(np.uint16)
     cv2.imwrite(str(segments / f"{source.stem}_1.png"), regions)
-    differ = [
-        not np.array_equal(make_scene(Photographs(images), 64, seed=0, index=i).matte, plain.matte) for i in range(5)
-    ]
-    assert any(differ)
+    shaped = [make_scene(Photographs(images), 64, seed=0, index=index).matte for index in range(5)]
+    assert any(not np.array_equal(with_segments, without) for with_segments, without in zip(shaped, plain, strict=True))
 
 
 def test_the_contact_sheet_shows_each_scene(photo_folder: Path) -> None:

@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.bundler import export_onnx
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
-from fusiongcn_edge.model.depthwise import MultiplierConv2d
 from fusiongcn_edge.model.scenes import Photographs, make_scene
 from fusiongcn_edge.model.training import Recipe, Run, TrainingError
 from fusiongcn_edge.runtime import Fuser
@@ -142,26 +140,6 @@ def test_warm_up_and_cosine_start_and_end_low() -> None:
     assert factors[0] == pytest.approx(0.01, rel=0.01)
     assert max(factors) == factors[99]
     assert factors[-1] == pytest.approx(0.01)
-
-
-@pytest.mark.parametrize(("kernel", "dilation", "height", "width"), [(5, 2, 30, 41), (3, 1, 17, 16), (5, 2, 8, 9)])
-def test_the_fast_depthwise_convolution_has_the_same_gradients(
-    kernel: int, dilation: int, height: int, width: int
-) -> None:
-    torch.manual_seed(0)
-    layer = MultiplierConv2d(6, kernel, dilation).double()
-    plain = nn.Conv2d(6, 12, kernel, padding=layer.padding, dilation=dilation, groups=6).double()
-    plain.load_state_dict(layer.state_dict())
-    x = torch.randn(3, 6, height, width, dtype=torch.double)
-    towards = torch.randn(3, 12, height, width, dtype=torch.double)
-    results = []
-    for module in (layer, plain):
-        inputs = x.clone().requires_grad_()
-        outputs = module(inputs)
-        outputs.backward(towards)
-        results.append([outputs, inputs.grad, *(p.grad for p in module.parameters())])
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
 
 
 def test_the_guide_is_the_mean_luminance_of_both_photographs() -> None:

@@ -32,7 +32,11 @@ class Engine(Protocol):
 
     name: str
     version: str
-    provider: str  # what really computes, as the library names it
+    provider: str  # what computes, as the library names it
+
+    @property
+    def providers(self) -> list[str]:
+        """What the installed library could compute with."""
 
     def open(self, graph: Graph, threads: int | None) -> OpenGraph:
         """Load a graph file; ``threads`` None leaves the number to the library."""

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     raise
                 print(
                     f"fusiongcn: 'fusiongcn {name}' needs {error.name}, which is not installed: "
-                    f"pip install 'fusiongcn-edge[{extra}]'.",
+                    f"pip install 'fusiongcn-edge[{extra}]', or '.[{extra}]' in a checkout.",
                     file=sys.stderr,
                 )
                 return 2
