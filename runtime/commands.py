@@ -133,12 +133,17 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``fusiongcn info``."""
     parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model or a bundle to describe")
     parser.add_argument(
-        "--size", type=_size, default=(520, 520), metavar="HxW", help="image size that 'macs' is for (default: 520x520)"
+        "--size",
+        type=parse_size,
+        default=(520, 520),
+        metavar="HxW",
+        help="image size that 'macs' is for (default: 520x520)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """``520x640`` to (height, width)."""
     try:
         height, width = (int(part) for part in text.lower().split("x"))
         if min(height, width) < 1:
