@@ -65,7 +65,8 @@ def main() -> int:
         base = base or spent
         recall, share, count = np.mean(rows, axis=0)
         print(
-            f"{compactness:>11}{sigma:>7}{iterations:>12}{recall:>8.3f}{share:>12.3f}{count:>13.0f}{spent / base:>6.2f}",
+            f"{compactness:>11}{sigma:>7}{iterations:>12}{recall:>8.3f}{share:>12.3f}{count:>13.0f}"
+            f"{spent / base:>6.2f}",
             flush=True,
         )
     return 0
