@@ -6,14 +6,15 @@ import argparse
 import dataclasses
 import math
 import os
-import signal
 import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
+from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder
 from fusiongcn_edge.runtime.images import check_writable, write_image
 
@@ -70,27 +71,46 @@ def run_train(arguments: argparse.Namespace) -> int:
     recipe = training.PUBLISHED if arguments.recipe == "published" else training.Recipe()
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if not arguments.minutes > 0 or arguments.workers < 0:
+        raise training.TrainingError("minutes must be above 0 and workers not negative.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    check_folder(folder / training.STATE)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background job has them ignored
-        signal.signal(stop, signal.default_int_handler)
-    run = training.Run(
-        recipe,
-        folder,
-        photographs,
-        held_out,
-        workers=arguments.workers,
-        photographs=arguments.photos_name,
-        licence=arguments.licence,
-    )
+    made = _make_run_folder(folder)
+    try:
+        run = training.Run(
+            recipe,
+            folder,
+            photographs,
+            held_out,
+            workers=arguments.workers,
+            photographs=arguments.photos_name,
+            licence=arguments.licence,
+        )
+    except training.TrainingError:
+        if made:
+            folder.rmdir()
+        raise
     scores = training.run(run, minutes=arguments.minutes)
     print(
         f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "
         f"held-out PSNR {scores['held_out_psnr_soft']:.2f} dB soft, {scores['held_out_psnr_hard']:.2f} dB hard"
     )
     return 0
+
+
+def _make_run_folder(folder: Path) -> bool:
+    """Make the folder of a run unless it is there; True if it was made. Refuses one that holds other things."""
+    if os.path.isdir(folder):
+        check_folder(folder / training.STATE)
+        strangers = set(os.listdir(folder)) - {training.STATE, training.WEIGHTS, training.LOG}
+        if strangers and not (folder / training.STATE).exists():
+            raise training.TrainingError(f"{folder} holds other files ({min(strangers)}): give a folder of its own.")
+        return False
+    check_folder(folder)
+    if os.path.exists(folder):
+        raise training.TrainingError(f"{folder} is a file: give the name of a folder.")
+    folder.mkdir()
+    return True
 
 
 def _photographs(folder: str | os.PathLike[str]) -> Photographs:
@@ -114,9 +134,13 @@ def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_scenes(arguments: argparse.Namespace) -> int:
     cv2.setRNGSeed(0)
+    if arguments.count < 1:
+        raise FusionError(f"{arguments.count} scenes cannot be shown: give at least 1.")
     photographs = _photographs(arguments.photos)
+    if os.path.realpath(arguments.output) in {os.path.realpath(path) for path in photographs.paths}:
+        raise FusionError(f"{arguments.output} is one of the photographs: give another name.")
+    check_writable(arguments.output, np.empty((1, 1), np.uint8))
     sheet = contact_sheet(photographs, arguments.size, arguments.seed, arguments.count)
-    check_writable(arguments.output, sheet)
     write_image(arguments.output, sheet)
     print(f"{arguments.output}: {arguments.count} scenes from {len(photographs)} photographs")
     return 0

@@ -26,6 +26,7 @@ from fusiongcn_edge.runtime.images import read_image
 Float32 = NDArray[np.float32]
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 SMALLEST_PHOTOGRAPH = 64  # pixels on the shorter side
+SMALLEST_SCENE = 32  # pixels on a side
 LARGEST_RADIUS = 12.0  # pixels
 
 
@@ -70,7 +71,7 @@ class Photographs:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise FusionError(f"There is no folder {self.folder}: give a folder of photographs.")
+            raise FusionError(f"{self.folder} is no folder: give a folder of photographs.")
         candidates = [
             path
             for path in sorted(self.folder.rglob("*"))
@@ -143,6 +144,10 @@ def _as_bgr8(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Scene:
     """Scene number ``index`` of the endless series ``seed``, ``size`` x ``size`` pixels: always the same one."""
+    if size < SMALLEST_SCENE or seed < 0:
+        raise FusionError(
+            f"A scene has at least {SMALLEST_SCENE} pixels on a side and a seed from 0, not {size} and {seed}."
+        )
     rng = np.random.default_rng([seed, index])
     margin = 16
     full = size + 2 * margin  # blur looks beyond the frame

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS, save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
+from fusiongcn_edge.model.scenes import SMALLEST_SCENE, Photographs, Scene, make_scene
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
@@ -85,6 +85,16 @@ PUBLISHED = Recipe(
     steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
     ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
+
+
+def _check(recipe: Recipe) -> None:
+    least = {"steps": 1, "batch": 1, "crop": SMALLEST_SCENE, "seed": 0, "iterations": 1}
+    for name, bound in least.items():
+        if getattr(recipe, name) < bound:
+            raise TrainingError(f"{name} is {getattr(recipe, name)}: give at least {bound}.")
+    for name in ("learning_rate", "compactness", "segments_per_side"):
+        if not 0 < getattr(recipe, name) < math.inf:
+            raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,7 @@ class Run:
         photographs: str = "",
         licence: str = "not stated",
     ) -> None:
+        _check(recipe)
         if recipe.network not in NETWORKS:
             raise TrainingError(f"There is no network {recipe.network!r}: choose one of {', '.join(NETWORKS)}.")
         self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers
@@ -229,6 +240,11 @@ class Run:
             raise TrainingError(
                 f"{path} was begun with another {', '.join(changed)} "
                 f"({', '.join(str(saved.get(name)) for name in changed)}): use the same options, or another folder."
+            )
+        if state["step"] > self.recipe.steps:
+            raise TrainingError(
+                f"{path} is at step {state['step']} of {saved['steps']}: "
+                f"give at least as many steps, not {self.recipe.steps}."
             )
         self.network.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
@@ -348,8 +364,8 @@ def _one_thread(_: int) -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what an interruption means
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in _StopRequest.SIGNALS:  # the main process decides what they mean, and ends its workers
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run(
@@ -362,11 +378,12 @@ def run(
     dict
         The last validation scores.
     """
-    begin = validated = saved = shown = time.monotonic()
+    begin = validated = saved = time.monotonic()
+    shown = -math.inf
     first_step, losses = training.step, []
     scores: dict[str, float] = {}
     log = _Log(training.folder / LOG, training.step)
-    try:
+    with _StopRequest() as stop:
         for loss in training.steps():
             losses.append(loss)
             now = time.monotonic()
@@ -380,17 +397,38 @@ def run(
             if now - saved > save_every:
                 training.save()
                 saved = now
-            if now - begin > minutes * 60:
+            if stop.requested or now - begin > minutes * 60:
                 break
-    except KeyboardInterrupt:
-        training.save()
-        raise
     training.save()
+    if stop.requested:
+        print(
+            f"\nsaved step {training.step} in {training.folder}; the same command goes on from there", file=sys.stderr
+        )
+        raise KeyboardInterrupt
     scores = training.validate()
     log.write(training, losses, scores)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
     return scores
+
+
+class _StopRequest:
+    """Lets the step in hand be finished when the process is asked to stop (SIGINT, SIGTERM); asked again, it stops."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> _StopRequest:
+        self._before = [signal.signal(number, self._request) for number in self.SIGNALS]
+        return self
+
+    def _request(self, number: int, _: object) -> None:
+        self.requested = True
+        signal.signal(number, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in zip(self.SIGNALS, self._before, strict=True):
+            signal.signal(number, handler)
 
 
 def _show(training: Run, losses: list[float], seconds_per_step: float, left: float) -> None:
@@ -398,7 +436,7 @@ def _show(training: Run, losses: list[float], seconds_per_step: float, left: flo
     recent = float(np.mean(losses[-50:])) if losses else float("nan")
     line = (
         f"step {training.step}/{training.recipe.steps}  loss {recent:.4f}  {seconds_per_step:.2f} s/step  "
-        f"{left / 60:.0f} min left"
+        f"{max(left, 0) / 60:.0f} min left"
     )
     start, end = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
     print(start + line, end=end, file=sys.stderr, flush=True)
@@ -430,7 +468,8 @@ class _Log:
         with open(self.path, "a", newline="") as file:
             csv.DictWriter(file, LOG_FIELDS).writerow(row)
         shown = "  ".join(f"{name.replace('held_out_', '')} {value:.3f}" for name, value in scores.items())
-        print(f"\nstep {training.step}, held-out scenes: {shown}", file=sys.stderr, flush=True)
+        start = "\r\033[K" if sys.stderr.isatty() else ""
+        print(f"{start}step {training.step}, held-out scenes: {shown}", file=sys.stderr, flush=True)
 
 
 def keep_freed_memory() -> None:

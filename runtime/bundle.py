@@ -81,7 +81,9 @@ def load_bundle(model: str | os.PathLike[str]) -> Bundle:
         If there is none, or it is truncated, altered, or of a newer format.
     """
     path = SHIPPED / model if isinstance(model, str) and model in shipped_bundles() else Path(model)
-    if not os.path.isdir(path):
+    if os.path.isfile(path):
+        raise BundleError(f"{path} is a file, and a bundle is a folder: give the folder that 'fusiongcn export' made.")
+    if not str(model) or not os.path.isdir(path):
         shipped = ", ".join(shipped_bundles()) or "none yet"
         raise BundleError(
             f"No model {str(model)!r} was found: give the path of a bundle made by 'fusiongcn export', "

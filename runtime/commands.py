@@ -135,7 +135,6 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         type=parse_size,
-        default=(520, 520),
         metavar="HxW",
         help="image size that 'macs' is for (default: 520x520)",
     )
@@ -161,7 +160,9 @@ def run_info(arguments: argparse.Namespace) -> int:
         "shipped_models": shipped_bundles(),
     }
     if arguments.model is not None:
-        facts["model"] = _model_facts(load_bundle(arguments.model), *arguments.size)
+        facts["model"] = _model_facts(load_bundle(arguments.model), *(arguments.size or (520, 520)))
+    elif arguments.size is not None:
+        raise FusionError("--size is about a model: name one with --model.")
     if arguments.json:
         print(json.dumps(facts, indent=1))
     else:
@@ -184,10 +185,11 @@ def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
         "name": bundle.name,
         "precision": bundle.precision,
         "engine": bundle.engine,
+        "blend": bundle.blend,
         "params": bundle.params,
         "size": f"{height}x{width}",
         "macs": bundle.macs(height, width),
-        "files": {graph.file: len(graph.data) for graph in bundle.graphs.values()},
+        "file_bytes": {graph.file: len(graph.data) for graph in bundle.graphs.values()},
         "minimum_size": bundle.minimum_size,
         "origin": bundle.origin,
         "path": str(Path(bundle.path).resolve()),

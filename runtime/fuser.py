@@ -58,7 +58,7 @@ class Fuser:
         if engine is not None and engine != bundle.engine:
             raise BundleError(
                 f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
-                "leave --engine out, or export the model for that engine."
+                "name no engine, or export the model for that one."
             )
         most = max(MOST_THREADS, os.cpu_count() or 1)
         if threads is not None and not 1 <= threads <= most:

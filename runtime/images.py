@@ -83,6 +83,7 @@ def write_images(images: Mapping[str | os.PathLike[str], NDArray[Any]]) -> None:
 
 def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     """Refuse, before any work is done, a name whose format cannot hold ``image`` or a folder that is not there."""
+    check_folder(path)
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         raise ImageError(
@@ -92,7 +93,6 @@ def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
         raise ImageError(f"{path} cannot hold 16 bits per channel: use .png or .tif.")
     if image.ndim == 3 and image.shape[2] == 4 and suffix not in TRANSPARENT:
         raise ImageError(f"{path} cannot hold the photographs' alpha channel: use .png, .tif or .webp.")
-    check_folder(path)
 
 
 def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> None:

@@ -387,7 +387,7 @@ def test_info_as_json(random_bundle: Path, capfd: pytest.CaptureFixture[str]) ->
     model = facts["model"]
     assert (model["params"], model["size"], model["precision"]) == (137_174, "300x400", "fp32")
     assert model["macs"] == load_bundle(random_bundle).macs(300, 400)
-    assert model["files"] == {name: (random_bundle / name).stat().st_size for name in ("gcn.onnx", "cnn.onnx")}
+    assert model["file_bytes"] == {name: (random_bundle / name).stat().st_size for name in ("gcn.onnx", "cnn.onnx")}
     assert model["origin"]["weights"] == "random"
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import scenes
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet, make_scene
 from fusiongcn_edge.runtime.errors import FusionError
@@ -88,7 +89,7 @@ def test_apertures_neither_brighten_nor_shift(shape: int, radius: float) -> None
 def test_an_empty_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FusionError, match="no photograph that can be used"):
         Photographs(tmp_path)
-    with pytest.raises(FusionError, match="There is no folder"):
+    with pytest.raises(FusionError, match="is no folder"):
         Photographs(tmp_path / "missing")
 
 
@@ -117,6 +118,24 @@ def test_segmentations_beside_the_photographs_shape_the_scenes(photo_folder: Pat
     cv2.imwrite(str(segments / f"{source.stem}_1.png"), regions)
     shaped = [make_scene(Photographs(images), 64, seed=0, index=index).matte for index in range(5)]
     assert any(not np.array_equal(with_segments, without) for with_segments, without in zip(shaped, plain, strict=True))
+
+
+@pytest.mark.parametrize("options", [["--count", "0"], ["--size", "5"], ["--seed", "-1"]])
+def test_the_command_refuses_numbers_that_make_no_sense(
+    options: list[str], photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["scenes", "--photos", str(photo_folder), "-o", str(tmp_path / "sheet.png")]
+    assert main([*command, *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_the_command_does_not_overwrite_a_photograph(photo_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photograph = min(photo_folder.glob("*.png"))
+    before = photograph.read_bytes()
+    assert main(["scenes", "--photos", str(photo_folder), "-o", str(photograph)]) == 2
+    assert "is one of the photographs" in capsys.readouterr().err
+    assert photograph.read_bytes() == before
 
 
 def test_the_contact_sheet_shows_each_scene(photo_folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -126,6 +128,61 @@ def test_the_command_refuses_an_empty_folder(
     assert main(["train", "--photos", str(empty), "--held-out", str(empty), "-o", str(tmp_path / "run")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "option", ["--steps", "--batch", "--crop", "--learning-rate", "--compactness", "--minutes", "--workers", "--seed"]
+)
+def test_the_command_refuses_numbers_that_make_no_sense(
+    option: str,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
+    folder = str(photo_folder)
+    command = ["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path / "run")]
+    assert main([*command, option, "-1"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_steps_than_were_done_are_refused(photo_folder: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", photo_folder)
+    run.step = 7
+    run.save()
+    with pytest.raises(TrainingError, match="at step 7"):
+        make_run(tmp_path / "run", photo_folder, replace(TINY, steps=5))
+
+
+def test_a_run_stays_out_of_a_folder_with_other_things(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
+    (tmp_path / "holiday.txt").write_text("precious")
+    folder = str(photo_folder)
+    assert main(["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path)]) == 2
+    assert "holds other files (holiday.txt)" in capsys.readouterr().err
+
+
+def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run", photo_folder)
+    steps = run.steps
+
+    def asked_after_two() -> Iterator[float]:
+        for count, loss in enumerate(steps(), 1):
+            if count == 2:
+                signal.raise_signal(signal.SIGTERM)
+            yield loss
+
+    run.steps = asked_after_two  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        training.run(run)
+    assert "saved step 2" in capsys.readouterr().err
+    assert make_run(tmp_path / "run", photo_folder).step == 2
 
 
 def test_the_published_recipe_is_the_published_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +22,24 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when done, 2 for a mistake of the user's (told in one sentence on standard error)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not _is_user_mistake(error):
+            raise
+        print(f"fusiongcn: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="fusiongcn",
         description="Fuse photographs focused at different depths into one that is sharp everywhere.",
@@ -47,16 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             getattr(module, f"add_{name}_arguments")(command)
             command.set_defaults(run=getattr(module, f"run_{name}"))
     parsed = parser.parse_args(arguments)
-    try:
-        return int(parsed.run(parsed))
-    except KeyboardInterrupt:
-        print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if not _is_user_mistake(error):
-            raise
-        print(f"fusiongcn: {error}", file=sys.stderr)
-        return 2
+    return int(parsed.run(parsed))
 
 
 def _is_user_mistake(error: Exception) -> bool:
