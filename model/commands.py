@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fusiongcn_edge.model import training
+from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder
@@ -27,7 +28,7 @@ Interrupt it whenever you like (Ctrl-C): the same command goes on where it was. 
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    recipe = training.Recipe()
+    recipe = Recipe()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
     parser.add_argument(
@@ -68,11 +69,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     training.keep_freed_memory()
-    recipe = training.PUBLISHED if arguments.recipe == "published" else training.Recipe()
+    recipe = PUBLISHED if arguments.recipe == "published" else Recipe()
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0 or arguments.workers < 0:
-        raise training.TrainingError("minutes must be above 0 and workers not negative.")
+        raise TrainingError("minutes must be above 0 and workers not negative.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
     made = _make_run_folder(folder)
@@ -86,7 +87,7 @@ def run_train(arguments: argparse.Namespace) -> int:
             photographs=arguments.photos_name,
             licence=arguments.licence,
         )
-    except training.TrainingError:
+    except TrainingError:
         if made:
             folder.rmdir()
         raise
@@ -104,11 +105,11 @@ def _make_run_folder(folder: Path) -> bool:
         check_folder(folder / training.STATE)
         strangers = set(os.listdir(folder)) - {training.STATE, training.WEIGHTS, training.LOG}
         if strangers and not (folder / training.STATE).exists():
-            raise training.TrainingError(f"{folder} holds other files ({min(strangers)}): give a folder of its own.")
+            raise TrainingError(f"{folder} holds other files ({min(strangers)}): give a folder of its own.")
         return False
     check_folder(folder)
     if os.path.exists(folder):
-        raise training.TrainingError(f"{folder} is a file: give the name of a folder.")
+        raise TrainingError(f"{folder} is a file: give the name of a folder.")
     folder.mkdir()
     return True
 

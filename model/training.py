@@ -17,18 +17,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS, save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.checkpoint import save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.model.scenes import SMALLEST_SCENE, Photographs, Scene, make_scene
+from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
+from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
-from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input, psnr
@@ -41,60 +40,6 @@ WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
 SCORES = ("held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
 LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
-
-
-class TrainingError(FusionError):
-    """A training run that cannot start or go on."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the outcome of a run, saved with its state."""
-
-    network: str = "fusiongcn"
-    steps: int = 6000
-    batch: int = 4
-    crop: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"  # or "published": StepLR, factor 0.88 every 800 steps (3,200 pairs in batches of 4)
-    warm_up: int = 200
-    clip: float = 1.0
-    ema: float = 0.998
-    fused_weight: float = 10.0  # of the fused image's error against the truth, beside the matte's cross-entropy
-    published_loss: bool = False  # L1 of the probability alone
-    seed: int = 0
-    bf16: bool = True
-    compactness: float = 0.1
-    sigma: float = 2.0
-    iterations: int = 3
-    segments_per_side: float = 0.5
-    cell_sizes: tuple[float, float] = (12.0, 36.0)  # superpixels of training crops, in pixels: drawn from this range
-
-    def superpixels(self) -> dict[str, Any]:
-        """The settings that the weights are used with."""
-        return {
-            "segments_per_side": self.segments_per_side,
-            "compactness": self.compactness,
-            "sigma": self.sigma,
-            "iterations": self.iterations,
-        }
-
-
-PUBLISHED = Recipe(
-    steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
-    ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
-)  # fmt: skip
-
-
-def _check(recipe: Recipe) -> None:
-    least = {"steps": 1, "batch": 1, "crop": SMALLEST_SCENE, "seed": 0, "iterations": 1}
-    for name, bound in least.items():
-        if getattr(recipe, name) < bound:
-            raise TrainingError(f"{name} is {getattr(recipe, name)}: give at least {bound}.")
-    for name in ("learning_rate", "compactness", "segments_per_side"):
-        if not 0 < getattr(recipe, name) < math.inf:
-            raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
 
 
 @dataclass(frozen=True)
@@ -175,14 +120,6 @@ def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> T
     return (weight * entropy).mean() + recipe.fused_weight * (fused - truth).abs().mean() / 2  # / 2: range of [-1, 1]
 
 
-def learning_rate_factor(step: int, recipe: Recipe) -> float:
-    """Of the recipe's learning rate, at a step."""
-    if recipe.schedule == "published":
-        return float(0.88 ** (step // 800))
-    warm = min(1.0, (step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
-    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps))))
-
-
 class Run:
     """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot."""
 
@@ -197,7 +134,7 @@ class Run:
         photographs: str = "",
         licence: str = "not stated",
     ) -> None:
-        _check(recipe)
+        check_recipe(recipe)
         if recipe.network not in NETWORKS:
             raise TrainingError(f"There is no network {recipe.network!r}: choose one of {', '.join(NETWORKS)}.")
         self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers

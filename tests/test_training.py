@@ -18,8 +18,9 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.bundler import export_onnx
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
+from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError, learning_rate_factor
 from fusiongcn_edge.model.scenes import Photographs, make_scene
-from fusiongcn_edge.model.training import Recipe, Run, TrainingError
+from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
 
 TINY = Recipe(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
@@ -186,14 +187,14 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
 
 
 def test_the_published_recipe_is_the_published_one() -> None:
-    assert training.learning_rate_factor(799, training.PUBLISHED) == 1
-    assert training.learning_rate_factor(800, training.PUBLISHED) == pytest.approx(0.88)
-    assert training.PUBLISHED.learning_rate == 2e-4
-    assert training.PUBLISHED.superpixels()["compactness"] == 10
+    assert learning_rate_factor(799, PUBLISHED) == 1
+    assert learning_rate_factor(800, PUBLISHED) == pytest.approx(0.88)
+    assert PUBLISHED.learning_rate == 2e-4
+    assert PUBLISHED.superpixels()["compactness"] == 10
 
 
 def test_warm_up_and_cosine_start_and_end_low() -> None:
-    factors = [training.learning_rate_factor(step, Recipe(steps=1000, warm_up=100)) for step in range(1001)]
+    factors = [learning_rate_factor(step, Recipe(steps=1000, warm_up=100)) for step in range(1001)]
     assert factors[0] == pytest.approx(0.01, rel=0.01)
     assert max(factors) == factors[99]
     assert factors[-1] == pytest.approx(0.01)

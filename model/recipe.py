@@ -1,0 +1,74 @@
+"""What decides the outcome of a training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.scenes import SMALLEST_SCENE
+from fusiongcn_edge.runtime.errors import FusionError
+
+
+class TrainingError(FusionError):
+    """A training run that cannot start or go on."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the outcome of a run, saved with its state."""
+
+    network: str = "fusiongcn"
+    steps: int = 6000
+    batch: int = 4
+    crop: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"  # or "published": StepLR, factor 0.88 every 800 steps (3,200 pairs in batches of 4)
+    warm_up: int = 200
+    clip: float = 1.0
+    ema: float = 0.998
+    fused_weight: float = 10.0  # of the fused image's error against the truth, beside the matte's cross-entropy
+    published_loss: bool = False  # L1 of the probability alone
+    seed: int = 0
+    bf16: bool = True
+    compactness: float = 0.1
+    sigma: float = 2.0
+    iterations: int = 3
+    segments_per_side: float = 0.5
+    cell_sizes: tuple[float, float] = (12.0, 36.0)  # superpixels of training crops, in pixels: drawn from this range
+
+    def superpixels(self) -> dict[str, Any]:
+        """The settings that the weights are used with."""
+        return {
+            "segments_per_side": self.segments_per_side,
+            "compactness": self.compactness,
+            "sigma": self.sigma,
+            "iterations": self.iterations,
+        }
+
+
+PUBLISHED = Recipe(
+    steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
+    ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
+)  # fmt: skip
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse, with a TrainingError, numbers that make no sense."""
+    least = {"steps": 1, "batch": 1, "crop": SMALLEST_SCENE, "seed": 0, "iterations": 1}
+    for name, bound in least.items():
+        if getattr(recipe, name) < bound:
+            raise TrainingError(f"{name} is {getattr(recipe, name)}: give at least {bound}.")
+    for name in ("learning_rate", "compactness", "segments_per_side"):
+        if not 0 < getattr(recipe, name) < math.inf:
+            raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
+
+
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
+    """Of the recipe's learning rate, at a step."""
+    if recipe.schedule == "published":
+        return float(0.88 ** (step // 800))
+    warm = min(1.0, (step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
+    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps))))
