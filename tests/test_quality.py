@@ -1,0 +1,83 @@
+"""The commands that measure quality, superpixel boundaries and memory, on tiny data of known outcome."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fusiongcn_edge.benchmarks import boundaries, memory, quality
+from fusiongcn_edge.runtime.images import psnr
+
+
+@pytest.fixture
+def truth_folder(tmp_path: Path, photographs: tuple[np.ndarray, np.ndarray]) -> Path:
+    first, second = photographs
+    truth = first.copy()
+    truth[:, 64:] = second[:, 64:]
+    for name, image in (("a", first), ("b", second), ("truth", truth)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "set" / name / "1.png"), image)
+    return tmp_path
+
+
+def run(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+    return int(module.main())  # type: ignore[attr-defined]
+
+
+def test_the_shipped_model_comes_nearer_to_the_truth_than_either_photograph(
+    truth_folder: Path,
+    photographs: tuple[np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    worst = truth_folder / "worst"
+    assert run(quality, monkeypatch, "--model", "fusiongcn", "--truth", truth_folder, "--worst", worst) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("fusiongcn "))
+    truth = cv2.imread(str(truth_folder / "set" / "truth" / "1.png"))
+    single = max(psnr(photograph, truth) for photograph in photographs)
+    assert all(float(score) > single for score in row.split()[1:])
+    assert cv2.imread(str(worst / "set-1.jpg")) is not None
+
+
+def test_pairs_are_scored_without_a_truth(
+    truth_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(quality, monkeypatch, "--model", "fusiongcn", "--pairs", truth_folder) == 0
+    assert "Q_G hard" in capsys.readouterr().out
+
+
+def test_a_folder_without_pairs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(quality, monkeypatch, "--model", "fusiongcn", "--truth", tmp_path) == 2
+    assert "No pairs below" in capsys.readouterr().err
+
+
+def test_compact_superpixels_recall_fewer_edges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "segments"):
+        (tmp_path / name).mkdir()
+    y, x = np.indices((90, 120))
+    disc = (np.hypot(y - 45, x - 60) < 30).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "images" / "1.png"), (disc * 200).astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "segments" / "1_1.png"), disc)
+    assert run(boundaries, monkeypatch, "--photos", tmp_path, "--every", 1) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    recall = {tuple(line.split()[:3]): float(line.split()[3]) for line in lines}
+    assert recall["0.1", "1.0", "3"] > 0.95
+    assert recall["0.1", "1.0", "3"] > recall["10.0", "5.0", "10"] + 0.1
+
+
+def test_peak_memory_counts_what_the_model_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(memory, monkeypatch, "--size", "48x32") == 0
+    words = capsys.readouterr().out.split()
+    assert words[0] == "48x32:"
+    assert float(words[2]) >= float(words[6]) > 0
