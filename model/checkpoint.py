@@ -61,7 +61,7 @@ def save_checkpoint(path: str | os.PathLike[str], network: FusionGCN, facts: dic
 
 def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> SuperpixelSettings:
     """The settings the runtime needs: the numbers of a checkpoint and the guide filter of its network."""
-    kernel = network.mix.weight.detach().numpy()[0]
+    kernel = network.mix.weight.detach().cpu().numpy()[0]
     bias = network.mix.bias
     return SuperpixelSettings(guide_kernel=kernel, guide_bias=0.0 if bias is None else bias.item(), **superpixels)
 
