@@ -9,12 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
+from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder
 from fusiongcn_edge.runtime.images import check_writable, write_image
@@ -134,12 +134,10 @@ def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_scenes(arguments: argparse.Namespace) -> int:
-    cv2.setRNGSeed(0)
     if arguments.count < 1:
         raise FusionError(f"{arguments.count} scenes cannot be shown: give at least 1.")
     photographs = _photographs(arguments.photos)
-    if os.path.realpath(arguments.output) in {os.path.realpath(path) for path in photographs.paths}:
-        raise FusionError(f"{arguments.output} is one of the photographs: give another name.")
+    refuse_overwriting(photographs.paths, [arguments.output])
     check_writable(arguments.output, np.empty((1, 1), np.uint8))
     sheet = contact_sheet(photographs, arguments.size, arguments.seed, arguments.count)
     write_image(arguments.output, sheet)

@@ -318,7 +318,6 @@ def run(
     begin = validated = saved = time.monotonic()
     shown = -math.inf
     first_step, losses = training.step, []
-    scores: dict[str, float] = {}
     log = _Log(training.folder / LOG, training.step)
     with _StopRequest() as stop:
         for loss in training.steps():
@@ -328,8 +327,7 @@ def run(
                 _show(training, losses, (now - begin) / (training.step - first_step), minutes * 60 - (now - begin))
                 shown = now
             if now - validated > validate_every:
-                scores = training.validate()
-                log.write(training, losses, scores)
+                log.write(training, losses, training.validate())
                 losses, validated = [], time.monotonic()
             if now - saved > save_every:
                 training.save()

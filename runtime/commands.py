@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -56,7 +56,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     """Read, fuse, write: all of the files asked for, or none."""
     start = perf_counter()
     outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
-    _refuse_overwriting([arguments.a, arguments.b], outputs)
+    refuse_overwriting([arguments.a, arguments.b], outputs)
     with _libraries_silenced():
         first, second = read_image(arguments.a), read_image(arguments.b)
     check_writable(arguments.output, first)
@@ -100,14 +100,14 @@ def _libraries_silenced() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _refuse_overwriting(sources: list[str], outputs: list[str]) -> None:
+def refuse_overwriting(sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str]) -> None:
     """The photographs are never written to, and no output replaces another."""
-    taken = {os.path.realpath(source): source for source in sources}
+    taken = {os.path.realpath(source) for source in sources}
     for output in outputs:
         real = os.path.realpath(output)
         if real in taken:
             raise ImageError(f"{output} is named twice or is one of the photographs: give each output its own name.")
-        taken[real] = output
+        taken.add(real)
 
 
 class _Progress:
@@ -175,7 +175,7 @@ def _engine_facts(name: str) -> dict[str, Any]:
         return {"installed": False, "install": ENGINES[name][2]}
     try:
         engine = get_engine(name)
-    except (FusionError, ImportError) as error:
+    except FusionError as error:
         return {"installed": False, "install": str(error)}
     return {"installed": True, "version": engine.version, "provider": engine.provider, "available": engine.providers}
 

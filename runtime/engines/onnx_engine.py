@@ -31,13 +31,12 @@ class OnnxGraph:
         expected = list(graph.inputs), list(graph.outputs)
         if found != expected:
             raise EngineError(f"{graph.file} has tensors {found} instead of {expected}: export it again.")
-        self._file = graph.file
+        self._file, self._outputs = graph.file, list(graph.outputs)
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Named arrays in, named arrays out."""
-        names = [output.name for output in self._session.get_outputs()]
         try:
-            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+            return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
         except Exception as error:
             raise EngineError(
                 f"ONNX Runtime failed in {self._file} ({_first_line(error)}): "
