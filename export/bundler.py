@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,15 @@ import torch
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.export.cost import macs_terms
-from fusiongcn_edge.export.to_onnx import example_inputs, to_onnx
+from fusiongcn_edge.export.stages import KEEP
+from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, stages_to_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import Graph, check_target, write_bundle
+from fusiongcn_edge.runtime.bundle import Bundle, check_target, load_bundle, write_bundle
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.fuser import open_cnn
 
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
 TOLERANCE = 1e-3  # of the probability, between torch and the exported graphs
@@ -26,8 +30,16 @@ class ExportError(FusionError):
     """An export whose graphs do not compute what the network computes."""
 
 
-def export_onnx(checkpoint: str | os.PathLike[str], output: str | os.PathLike[str]) -> float:
+def export_onnx(
+    checkpoint: str | os.PathLike[str], output: str | os.PathLike[str], *, whole_cnn: bool = False
+) -> float:
     """Export a checkpoint to a float32 ONNX bundle, checked against torch.
+
+    Parameters
+    ----------
+    checkpoint, output : path
+    whole_cnn : bool
+        The CNN as one graph for other programs, instead of the stages that the runtime is fast and lean with.
 
     Returns
     -------
@@ -40,14 +52,24 @@ def export_onnx(checkpoint: str | os.PathLike[str], output: str | os.PathLike[st
     """
     check_target(output)
     network, facts = load_checkpoint(checkpoint)
-    graphs = to_onnx(network)
-    difference = compare(network, graphs)
+    facts_of_model = manifest(network, facts)
+    graphs = {"gcn": gcn_to_onnx(network)}
+    if whole_cnn:
+        graphs["cnn"] = cnn_to_onnx(network)
+        facts_of_model |= {"stages": [], "keep": []}
+    else:
+        stages, chain = stages_to_onnx(network)
+        graphs |= stages
+        facts_of_model |= {"stages": chain, "keep": KEEP}
+    with tempfile.TemporaryDirectory() as folder:
+        write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
+        difference = compare(network, load_bundle(Path(folder) / "bundle"))
     if not difference <= TOLERANCE:
         raise ExportError(
             f"The exported graphs differ from the network by {difference:.2g} (allowed: {TOLERANCE}); nothing was "
             "written. Check the weights: values of great magnitude do not survive float32."
         )
-    write_bundle(output, manifest(network, facts), graphs)
+    write_bundle(output, facts_of_model, graphs)
     return difference
 
 
@@ -78,14 +100,13 @@ def manifest(network: FusionGCN, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def compare(network: FusionGCN, graphs: dict[str, Graph]) -> float:
+def compare(network: FusionGCN, bundle: Bundle) -> float:
     """Greatest difference of the probability between torch and the engine, at a size the export did not see."""
     examples = example_inputs(40, 72, 20)
     engine = get_engine("onnx")
-    tables = engine.open(graphs["gcn"], None).run({k: v.numpy() for k, v in examples["gcn"].items()})
-    cnn = {k: v.numpy() for k, v in examples["cnn"].items() if k not in tables}
-    found = engine.open(graphs["cnn"], None).run({**cnn, **tables})["probability"]
+    tables = engine.open(bundle.graphs["gcn"], 1).run({k: v.numpy() for k, v in examples["gcn"].items()})
+    images, labels = examples["cnn"]["images"], examples["cnn"]["labels"]
+    found = open_cnn(bundle, engine, 2).run(images.numpy(), labels.numpy(), **tables, memory=None)
     with torch.no_grad():
-        images, labels = examples["cnn"]["images"], examples["cnn"]["labels"]
         expected = network(images, labels.unsqueeze(0), *examples["gcn"].values())[0, 0].numpy()
     return float(np.abs(found - expected).max())

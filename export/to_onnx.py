@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import onnx
 import onnxscript  # noqa: F401  torch's exporter needs it: better missed here than half-way
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from fusiongcn_edge.export.stages import stages_of
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
@@ -40,35 +42,68 @@ def example_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, T
     }
 
 
-def to_onnx(network: FusionGCN) -> dict[str, Graph]:
-    """The GCN and the CNN of a network as checked ONNX graphs with free height, width and number of superpixels."""
+def gcn_to_onnx(network: FusionGCN) -> Graph:
+    """The GCN as a checked ONNX graph with a free number of superpixels."""
+    nodes = Dim("nodes")
+    free = {"features": {1: nodes}, "adjacency": {0: nodes, 1: nodes}, "attention_mask": {0: nodes, 1: nodes}}
+    example = example_inputs(48, 64, 12)["gcn"]
+    return _graph("gcn.onnx", GcnSubgraph(network), example, free, ["shallow", "deep"])
+
+
+def cnn_to_onnx(network: FusionGCN) -> Graph:
+    """The CNN as one checked ONNX graph with free height, width and number of superpixels."""
     nodes, height, width = Dim("nodes"), Dim("height", min=2), Dim("width", min=2)
-    examples = example_inputs(48, 64, 12)
-    return {
-        "gcn": _graph(
-            "gcn.onnx",
-            GcnSubgraph(network),
-            examples["gcn"],
-            {
-                "features": {1: nodes},
-                "adjacency": {0: nodes, 1: nodes},
-                "attention_mask": {0: nodes, 1: nodes},
-            },
-            ["shallow", "deep"],
-        ),
-        "cnn": _graph(
-            "cnn.onnx",
-            CnnSubgraph(network),
-            examples["cnn"],
-            {
-                "images": {2: height, 3: width},
-                "labels": {0: height, 1: width},
-                "shallow": {1: nodes},
-                "deep": {1: nodes},
-            },
-            ["probability"],
-        ),
+    free = {
+        "images": {2: height, 3: width},
+        "labels": {0: height, 1: width},
+        "shallow": {1: nodes},
+        "deep": {1: nodes},
     }
+    return _graph("cnn.onnx", CnnSubgraph(network), example_inputs(48, 64, 12)["cnn"], free, ["probability"])
+
+
+def stages_to_onnx(network: FusionGCN) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    """The CNN as ONNX graphs of its stages, and what the manifest says of each stage."""
+    height, width, nodes, patterns = Dim("rows", min=2), Dim("width", min=2), Dim("nodes"), Dim("patterns")
+    shapes: dict[str, tuple[tuple[int, ...], dict[int, Any]]] = {
+        "shallow": ((2, 12, 18), {1: nodes}),
+        "deep": ((2, 12, 36), {1: nodes}),
+        "counts": ((12,), {0: nodes}),
+        "patterns": ((30, 9), {0: patterns}),
+        "injected": ((12, 36), {0: nodes}),
+        "graph": ((31, 48), {0: patterns}),
+        "labels": ((24, 40), {0: height, 1: width}),
+        "places": ((24, 40), {0: height, 1: width}),
+        **{
+            name: ((n, channels, 24, 40), {2: height, 3: width})
+            for name, n, channels in (
+                ("images", 2, 3), ("x", 2, 18), ("wide", 2, 36), ("attended", 2, 18), ("pixels", 2, 36),
+                ("mixed", 1, 48), ("decoder_wide", 1, 96), ("decoder_attended", 1, 48), ("cnn", 1, 24),
+            )
+        },
+        **{
+            f"{name}_{statistic}": ((n, channels, 1, 1), {})
+            for name, n, channels in (("encoder", 2, 72), ("pixels", 2, 36), ("decoder", 1, 192), ("join", 1, 288))
+            for statistic in ("mean", "variance")
+        },
+    }  # fmt: skip
+    graphs, entries = {}, []
+    for stage in stages_of(network):
+        example, free = {}, {}
+        for name in stage.inputs:
+            shape, dims = shapes[name]
+            more = 2 * stage.reach if name in stage.widened else 0
+            rows = 2 if len(shape) == 4 else 0
+            if more:
+                shape = tuple(d + more if i == rows else d for i, d in enumerate(shape))
+                dims = {i: d + more if i == rows else d for i, d in dims.items()}
+            example[name] = (
+                torch.zeros(shape, dtype=torch.int32) if name in ("labels", "places", "patterns") else torch.rand(shape)
+            )
+            free[name] = dims
+        graphs[stage.name] = _graph(f"{stage.name}.onnx", stage.module, example, free, stage.outputs)
+        entries.append({"graph": stage.name, "reach": stage.reach, "crop": stage.crop, "widened": stage.widened})
+    return graphs, entries
 
 
 def _graph(
@@ -77,12 +112,12 @@ def _graph(
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
-            kwargs=example,
+            tuple(example.values()),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(example),
             output_names=outputs,
-            dynamic_shapes=free,
+            dynamic_shapes=tuple(free[name] for name in example),
             external_data=False,
             verbose=False,
         )

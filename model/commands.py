@@ -59,6 +59,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rate", type=float, metavar="X", help=f"at its highest (default: {recipe.learning_rate})"
     )
     parser.add_argument("--seed", type=int, metavar="N", help=f"default: {recipe.seed}")
+    parser.add_argument("--weights", metavar="FILE", help="begin with these weights (weights.pt of an earlier run)")
     parser.add_argument(
         "--compactness", type=float, metavar="X", help=f"of the superpixels (default: {recipe.compactness})"
     )

@@ -152,7 +152,7 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
     margin = 16
     full = size + 2 * margin  # blur looks beyond the frame
     reach = min(LARGEST_RADIUS, size / 12)
-    kind = str(rng.choice(["mask", "layers-2", "layers-3"], p=[0.4, 0.4, 0.2]))
+    kind = str(rng.choice(["mask", "layers-2", "layers-3"], p=[0.6, 0.3, 0.1]))
     if kind == "mask":
         a, b, truth, matte, weight = _mask_scene(photographs, rng, full, reach)
     else:
@@ -164,7 +164,7 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
     inner = slice(margin, margin + size)
     a8, b8, t8 = (np.clip(np.rint(image[inner, inner]), 0, 255).astype(np.uint8) for image in (a, b, truth))
     if rng.random() < 0.4:
-        quality = int(rng.integers(60, 99))
+        quality = int(rng.integers(75, 100))
         a8, b8 = _jpeg(a8, quality), _jpeg(b8, quality)
     matte, weight = (np.clip(share[inner, inner], 0, 1) for share in (matte, weight))  # rounding
     return Scene(a8, b8, t8, matte, weight, kind)
@@ -176,7 +176,9 @@ def _mask_scene(
     """One photograph, blurred outside a mask in A and inside it in B; nothing spreads over the edge."""
     truth, segments = photographs.crop(rng, size)
     matte = _matte(segments, rng, size)
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
+        matte = _displace(matte, rng)
+    if rng.random() < 0.7:
         matte = (matte > 0.5).astype(np.float32)
     kernel = _kernel(rng, _radius(rng, reach))
     other = kernel if rng.random() < 0.7 else _kernel(rng, _radius(rng, reach))
@@ -277,6 +279,11 @@ def _random_shape(rng: np.random.Generator, size: int) -> Float32:
     if kind == 0:
         coarse = rng.standard_normal((int(rng.integers(3, 9)),) * 2).astype(np.float32)
         field = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+        if rng.random() < 0.6:  # a ragged edge, such as a measured depth has
+            for cell in (8, 3, 1):
+                ragged = rng.standard_normal((size // cell + 1,) * 2).astype(np.float32)
+                ragged = cv2.resize(ragged, (size, size), interpolation=cv2.INTER_LINEAR)
+                field = (field + ragged * rng.uniform(0, 0.12)).astype(np.float32)
         return (field > np.quantile(field, rng.uniform(0.25, 0.75))).astype(np.float32)
     if kind == 1:
         corners = int(rng.integers(3, 9))
@@ -292,6 +299,17 @@ def _random_shape(rng: np.random.Generator, size: int) -> Float32:
     along, across = y * math.sin(angle) + x * math.cos(angle), y * math.cos(angle) - x * math.sin(angle)
     wave = rng.uniform(0, 0.1) * size * np.sin(along * rng.uniform(1, 6) * 2 * math.pi / size)
     return (across + wave > rng.uniform(-0.3, 0.3) * size).astype(np.float32)
+
+
+def _displace(matte: Float32, rng: np.random.Generator) -> Float32:
+    """Push the edge about by up to some pixels, so that it leaves the photograph's own edges."""
+    height, width = matte.shape
+    reach = rng.uniform(0.5, 4)
+    coarse = rng.uniform(-reach, reach, (2, int(rng.integers(4, 17)), int(rng.integers(4, 17)))).astype(np.float32)
+    shifts = [cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC) for part in coarse]
+    y, x = np.indices((height, width), np.float32)
+    moved = cv2.remap(matte, x + shifts[0], y + shifts[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return moved.astype(np.float32)
 
 
 def _radius(rng: np.random.Generator, reach: float) -> float:
@@ -328,8 +346,8 @@ def _blur(image: Float32, kernel: Float32 | None) -> Float32:
 
 
 def _misregister(image: Float32, rng: np.random.Generator) -> Float32:
-    """In three scenes of ten, shift by up to 0.4 pixels and breathe by up to 0.15 %."""
-    if rng.random() < 0.7:
+    """In one scene of ten, shift by up to 0.4 pixels and breathe by up to 0.15 %."""
+    if rng.random() < 0.9:
         return image
     height, width = image.shape[:2]
     scale = 1 + rng.uniform(-0.0015, 0.0015)
@@ -341,9 +359,9 @@ def _misregister(image: Float32, rng: np.random.Generator) -> Float32:
 
 def _expose(image: Float32, rng: np.random.Generator) -> Float32:
     """Now and then a slightly different exposure; now and then noise."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
         image = image * np.float32(rng.uniform(0.98, 1.02))
-    if rng.random() < 0.4:
+    if rng.random() < 0.15:
         image = image + rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0.3, 3.0))
     return image
 

@@ -17,13 +17,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from fusiongcn_edge.model.checkpoint import save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
 from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
@@ -38,6 +39,7 @@ STATE = "state.pt"
 LOG = "log.csv"
 WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
+FINEST_ERROR = (2 / 255 / 2) ** 2  # half a gray level of [-1, 1], squared: what is below says nothing
 SCORES = ("held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
 LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
 
@@ -106,7 +108,11 @@ def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tenso
 
 
 def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> Tensor:
-    """Cross-entropy against the matte and L1 of the softly fused image against the all-in-focus truth."""
+    """Cross-entropy against the matte, and the fused image's error against the all-in-focus truth.
+
+    The error is half the logarithm of each softly fused image's mean square error: its PSNR, up to scale and sign, so
+    that scenes that are almost right still count.
+    """
     device = probability.device
     matte, weight, truth = (
         torch.stack([getattr(s, name) for s in samples]).to(device) for name in ("matte", "weight", "truth")
@@ -117,7 +123,8 @@ def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> T
     p = probability.clamp(1e-4, 1 - 1e-4)
     entropy = -(matte * p.log() + (1 - matte) * (1 - p).log())
     fused = p.unsqueeze(1) * a + (1 - p.unsqueeze(1)) * b
-    return (weight * entropy).mean() + recipe.fused_weight * (fused - truth).abs().mean() / 2  # / 2: range of [-1, 1]
+    error = (fused - truth).square().mean(dim=(1, 2, 3))
+    return (weight * entropy).mean() + recipe.fused_weight * (error + FINEST_ERROR).log().mean() / 2
 
 
 class Run:
@@ -143,6 +150,9 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = NETWORKS[recipe.network]()
+        self.origin: dict[str, Any] = {}
+        if recipe.weights and not (folder / STATE).exists():
+            self._begin_with(recipe.weights)
         set_luminance_guide(self.network)
         self.network.to(self.device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -158,6 +168,11 @@ class Run:
         if (folder / STATE).exists():
             self._resume()
         self.validation: list[tuple[Scene, Sample]] | None = None
+
+    def _begin_with(self, path: str) -> None:
+        network, facts = load_checkpoint(path)
+        self.network.load_state_dict(network.state_dict())
+        self.origin = {"begun_with": facts.get("origin", {})}
 
     def _resume(self) -> None:
         path = self.folder / STATE
@@ -186,7 +201,7 @@ class Run:
         self.network.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.origin = state["step"], state["seconds"], state["origin"]
 
     def save(self) -> None:
         """Write the state and the averaged weights; whole or not at all."""
@@ -198,6 +213,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "origin": self.origin,
         }
         torch.save(state, buffer)
         write_files({self.folder / STATE: buffer.getvalue()})
@@ -211,6 +227,7 @@ class Run:
             "licence": self.licence,
             "steps": self.step,
             "seed": self.recipe.seed,
+            **self.origin,
         }
         facts = {"superpixels": self.recipe.superpixels(), "blend": "soft", "origin": origin}
         save_checkpoint(path, self.average, facts)

@@ -22,7 +22,7 @@ from fusiongcn_edge.runtime.errors import BundleError
 from fusiongcn_edge.runtime.files import check_folder
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, seed_grid
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
@@ -40,6 +40,27 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One step of a CNN that runs in row bands; see :class:`fusiongcn_edge.runtime.bands.BandedCnn`.
+
+    ``widened`` inputs come with ``reach`` rows above and below, zeros outside the image; all images come with ``crop``
+    rows more where the image has them, which are cut off the outputs.
+    """
+
+    graph: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    reach: int
+    crop: int
+    widened: tuple[str, ...]
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The outputs that are sums over rows."""
+        return tuple(name for name in self.outputs if name.endswith(("_sum", "_squares")))
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A verified bundle in memory."""
 
@@ -53,6 +74,8 @@ class Bundle:
     smallest_region: float
     blend: str  # one of BLENDS
     graphs: dict[str, Graph]
+    stages: tuple[Stage, ...]  # the CNN, tables first; none if it is one graph
+    keep: tuple[str, ...]  # images between stages worth keeping; the first is the cheapest to compute again
     params: int
     macs_terms: dict[str, int]
     origin: dict[str, Any]
@@ -101,7 +124,7 @@ def load_bundle(model: str | os.PathLike[str]) -> Bundle:
             f"{path} has bundle format {version}, and this version reads up to {FORMAT}: upgrade fusiongcn-edge."
         )
     try:
-        if version != FORMAT:
+        if version not in range(1, FORMAT + 1) or isinstance(version, bool):
             raise ValueError(f"format is {version!r}")
         if manifest["checksum"] != manifest_checksum(manifest):
             raise ValueError("its checksum differs")
@@ -117,6 +140,7 @@ def manifest_checksum(manifest: dict[str, Any]) -> str:
 
 
 def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
+    version = manifest["format"]
     pre, decision = manifest["preprocessing"], manifest["decision"]
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
         kernel = np.asarray(pre["guide"]["kernel"], np.float32)
@@ -133,6 +157,11 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     )
     if decision["blend"] not in BLENDS:
         raise ValueError(f"blend is {decision['blend']!r}")
+    stages = tuple(_read_stage(entry, manifest["graphs"]) for entry in manifest["stages"]) if version > 1 else ()
+    keep = tuple(map(str, manifest["keep"])) if version > 1 else ()
+    _check_chain(stages, keep)
+    names = ("gcn", *(stage.graph for stage in stages)) if stages else GRAPHS
+    graphs = {name: _read_graph(path, manifest["graphs"][name]) for name in names}
     return Bundle(
         path=path,
         name=str(manifest["name"]),
@@ -143,7 +172,9 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         threshold=_positive(decision["threshold"], low=0.0),
         smallest_region=_positive(decision["smallest_region"], low=0.0),
         blend=decision["blend"],
-        graphs={name: _read_graph(path, manifest["graphs"][name]) for name in GRAPHS},
+        graphs=graphs,
+        stages=stages,
+        keep=keep,
         params=int(manifest["params"]),
         macs_terms={
             term: int(manifest["macs"][term]) for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
@@ -157,6 +188,31 @@ def _positive(value: Any, low: float = 1e-12) -> float:
     if not (math.isfinite(number) and number >= low):
         raise ValueError(f"{number} is out of range")
     return number
+
+
+def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
+    graph = graphs[entry["graph"]]
+    return Stage(
+        graph=str(entry["graph"]),
+        inputs=tuple(graph["inputs"]),
+        outputs=tuple(graph["outputs"]),
+        reach=int(_positive(entry["reach"], low=0)),
+        crop=int(_positive(entry["crop"], low=0)),
+        widened=tuple(map(str, entry["widened"])),
+    )
+
+
+def _check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
+    """A ValueError if a stage reads what no earlier one gives."""
+    known = {"images", "labels", "shallow", "deep", "counts", "patterns", "places"}
+    for stage in stages:
+        missing = {*stage.inputs, *stage.widened} - known
+        if missing:
+            raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")
+        sums = {name.rpartition("_")[0] for name in stage.sums}
+        known |= {*stage.outputs, *(f"{name}_{kind}" for name in sums for kind in ("mean", "variance"))}
+    if set(keep) - known or (stages and "probability" not in stages[-1].outputs):
+        raise ValueError("the stages do not lead to the probability")
 
 
 def _read_graph(path: Path, entry: dict[str, Any]) -> Graph:

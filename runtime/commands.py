@@ -39,7 +39,13 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
     add_model_argument(parser)
     parser.add_argument("--engine", choices=list(ENGINES), help="inference engine (default: the bundle's)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: its own choice)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: the fast physical cores)")
+    parser.add_argument(
+        "--max-memory",
+        type=float,
+        metavar="MB",
+        help="memory that may be used, in 10^6 bytes; less is slower, with the same result (default: what is free)",
+    )
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +68,9 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output, first)
     for output in outputs[1:]:
         check_writable(output, np.empty((1, 1), np.uint8))
-    fuser = Fuser.open(arguments.model, engine=arguments.engine, threads=arguments.threads)
+    fuser = Fuser.open(
+        arguments.model, engine=arguments.engine, threads=arguments.threads, max_memory=arguments.max_memory
+    )
     with _Progress() as progress:
         result = fuser.fuse(first, second, progress=progress)
     pictures = {arguments.output: result.image}

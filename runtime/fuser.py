@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.runtime.bands import BandedCnn
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
-from fusiongcn_edge.runtime.engines.base import get_engine
+from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, get_engine
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import check_pair, network_input
+from fusiongcn_edge.runtime.machine import default_threads, resident_memory
 from fusiongcn_edge.runtime.superpixels import superpixels
 
 DEFAULT_MODEL = "fusiongcn"
@@ -54,7 +57,14 @@ class FusionResult:
 class Fuser:
     """A model opened on an engine, ready to fuse pairs of photographs."""
 
-    def __init__(self, bundle: Bundle, *, engine: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        threads: int | None = None,
+        max_memory: float | None = None,
+    ) -> None:
         if engine is not None and engine != bundle.engine:
             raise BundleError(
                 f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
@@ -63,14 +73,23 @@ class Fuser:
         most = max(MOST_THREADS, os.cpu_count() or 1)
         if threads is not None and not 1 <= threads <= most:
             raise FusionError(f"{threads} threads cannot be used: give a number from 1 to {most}.")
+        if max_memory is not None and not max_memory > 0:
+            raise FusionError(f"{max_memory} MB of memory cannot be used: give a number above 0.")
         self.bundle = bundle
+        self.threads = threads if threads is not None else default_threads()
+        self.max_memory = max_memory
         self.engine = get_engine(bundle.engine)
-        self._gcn = self.engine.open(bundle.graphs["gcn"], threads)
-        self._cnn = self.engine.open(bundle.graphs["cnn"], threads)
+        self._gcn = self.engine.open(bundle.graphs["gcn"], 1)
+        self._cnn = open_cnn(bundle, self.engine, self.threads)
 
     @classmethod
     def open(
-        cls, model: str | os.PathLike[str] = DEFAULT_MODEL, *, engine: str | None = None, threads: int | None = None
+        cls,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        engine: str | None = None,
+        threads: int | None = None,
+        max_memory: float | None = None,
     ) -> Fuser:
         """Open a shipped model by name or a bundle by path.
 
@@ -80,7 +99,10 @@ class Fuser:
         engine : str, optional
             ``"onnx"``; default: the one the bundle is made for.
         threads : int, optional
-            Threads of the engine; default: as the engine sees fit.
+            Threads of everything; default: the fast physical cores that this process may use.
+        max_memory : float, optional
+            MB (10^6 bytes) that the whole process may hold; default: what the system has free. With less memory the
+            answer is the same, and takes longer.
 
         Raises
         ------
@@ -88,7 +110,7 @@ class Fuser:
             See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
             :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
         """
-        return cls(load_bundle(model), engine=engine, threads=threads)
+        return cls(load_bundle(model), engine=engine, threads=threads, max_memory=max_memory)
 
     def fuse(
         self,
@@ -110,8 +132,11 @@ class Fuser:
         ------
         ImageError
             If the arrays cannot be fused.
+        FusionError
+            If ``max_memory`` does not suffice for photographs of this size.
         """
         check_pair(first, second, self.bundle.minimum_size)
+        cv2.setNumThreads(self.threads)
         timings: dict[str, float] = {}
 
         @contextmanager
@@ -131,7 +156,8 @@ class Fuser:
         with stage("gcn"):
             embeddings = self._gcn.run({"features": features, "adjacency": adjacency, "attention_mask": attention_mask})
         with stage("cnn"):
-            probability = self._cnn.run({"images": images, "labels": labels, **embeddings})["probability"]
+            memory = None if self.max_memory is None else int(self.max_memory * 1e6) - resident_memory()
+            probability = self._cnn.run(images, labels, **embeddings, memory=memory)
         with stage("decision"):
             decision = decision_map(probability, self.bundle.threshold, self.bundle.smallest_region)
             if self.bundle.blend == "soft":
@@ -139,3 +165,46 @@ class Fuser:
             else:
                 image = take(first, second, decision)
         return FusionResult(image, decision, probability, labels, timings)
+
+
+class Cnn(Protocol):
+    """A CNN ready to run, in whatever form its bundle holds it."""
+
+    def run(
+        self,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        shallow: NDArray[np.float32],
+        deep: NDArray[np.float32],
+        memory: int | None,
+    ) -> NDArray[np.float32]:
+        """The probability H x W; see :meth:`fusiongcn_edge.runtime.bands.BandedCnn.run`."""
+
+
+def open_cnn(bundle: Bundle, engine: Engine, threads: int) -> Cnn:
+    """The CNN of a bundle on an engine."""
+    if bundle.stages:
+        return BandedCnn(bundle, lambda name: engine.open(bundle.graphs[name], 1, pooled=True), threads)
+    return WholeCnn(engine.open(bundle.graphs["cnn"], threads))
+
+
+class WholeCnn:
+    """A CNN that is one graph."""
+
+    def __init__(self, graph: OpenGraph) -> None:
+        self._graph = graph
+
+    def run(
+        self,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        shallow: NDArray[np.float32],
+        deep: NDArray[np.float32],
+        memory: int | None,
+    ) -> NDArray[np.float32]:
+        """The probability H x W; takes the memory it takes."""
+        if memory is not None:
+            raise FusionError(
+                "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
+            )
+        return self._graph.run({"images": images, "labels": labels, "shallow": shallow, "deep": deep})["probability"]

@@ -66,3 +66,39 @@ def node_features(images: Float32, labels: NDArray[np.int32]) -> Float32:
             magnitude = np.sqrt(gx * gx + gy * gy)  # cv2.magnitude rounds differently from one call to the next
             features[photograph, :, channel] = np.bincount(flat, weights=magnitude.ravel())
     return features
+
+
+def superpixel_patterns(labels: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Which superpixels lie around each pixel, without saying the same for every pixel inside a superpixel.
+
+    Parameters
+    ----------
+    labels : int32 H x W
+        Superpixels 0 .. N-1.
+
+    Returns
+    -------
+    places : int32 H x W
+        Row of ``patterns`` that holds for each pixel.
+    patterns : int32 P x 9
+        Superpixels of a pixel's 3 x 3 neighbourhood, row by row; N outside the image. The first N rows are those of
+        pixels inside a superpixel.
+    """
+    height, width = labels.shape
+    nodes = int(labels.max()) + 1
+    framed = np.full((height + 2, width + 2), nodes, np.int32)
+    framed[1:-1, 1:-1] = labels
+    mixed = np.zeros((height, width), bool)
+    for tap in range(9):
+        mixed |= framed[tap // 3 : tap // 3 + height, tap % 3 : tap % 3 + width] != labels
+    y, x = np.nonzero(mixed)
+    corner = y * (width + 2) + x
+    found = np.stack([framed.ravel()[corner + (tap // 3) * (width + 2) + tap % 3] for tap in range(9)], axis=1)
+    mixer = np.random.default_rng(0).integers(1, 2**63, 9, dtype=np.uint64)
+    _, first, which = np.unique(found.astype(np.uint64) @ mixer, return_index=True, return_inverse=True)
+    if not np.array_equal(found[first][which], found):  # two patterns with one hash
+        first = which = np.arange(len(found))
+    inside = np.repeat(np.arange(nodes, dtype=np.int32)[:, None], 9, axis=1)
+    places = labels.copy()
+    places[y, x] = nodes + which
+    return places, np.concatenate([inside, found[first]])

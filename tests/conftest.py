@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -117,6 +118,14 @@ def random_bundle(random_checkpoint: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def whole_bundle(random_checkpoint: Path) -> Path:
+    """The same with its CNN as one graph."""
+    path = random_checkpoint.parent / "whole"
+    export_onnx(random_checkpoint, path, whole_cnn=True)
+    return path
+
+
 @pytest.fixture
 def bundle_copy(random_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that a test may damage."""
@@ -128,8 +137,11 @@ def bundle_copy(random_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_second_export(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> None:
     """Graphs of the random network, already exported, in place of some seconds of torch's exporter."""
-    graphs = load_bundle(random_bundle).graphs
-    monkeypatch.setattr(bundler, "to_onnx", lambda network: graphs)
+    graphs = dict(load_bundle(random_bundle).graphs)
+    gcn = graphs.pop("gcn")
+    stages = json.loads((random_bundle / "bundle.json").read_text())["stages"]
+    monkeypatch.setattr(bundler, "gcn_to_onnx", lambda network: gcn)
+    monkeypatch.setattr(bundler, "stages_to_onnx", lambda network: (graphs, stages))
 
 
 @pytest.fixture(scope="session")

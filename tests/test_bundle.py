@@ -65,11 +65,11 @@ def with_value(manifest: dict[str, Any], key: Key, *value: Any) -> dict[str, Any
 def test_a_whole_bundle_opens(random_bundle: Path) -> None:
     bundle = load_bundle(random_bundle)
     assert (bundle.name, bundle.precision, bundle.engine) == ("fusiongcn", "fp32", "onnx")
-    assert set(bundle.graphs) == {"gcn", "cnn"}
+    assert set(bundle.graphs) == {"gcn", *(stage.graph for stage in bundle.stages)}
     assert load_bundle(str(random_bundle)).params == 137_174
 
 
-@pytest.mark.parametrize("file", ["gcn.onnx", "cnn.onnx"])
+@pytest.mark.parametrize("file", ["gcn.onnx", "join.onnx"])
 @pytest.mark.parametrize("length", [0, 1, -1])
 def test_a_truncated_graph_is_refused(file: str, length: int, bundle_copy: Path) -> None:
     data = (bundle_copy / file).read_bytes()
@@ -77,7 +77,7 @@ def test_a_truncated_graph_is_refused(file: str, length: int, bundle_copy: Path)
     assert f"bytes instead of {len(data)}, so it is truncated" in refusal(bundle_copy)
 
 
-@pytest.mark.parametrize("file", ["gcn.onnx", "cnn.onnx"])
+@pytest.mark.parametrize("file", ["gcn.onnx", "join.onnx"])
 @pytest.mark.parametrize("place", [0, 0.5, 1])
 def test_a_graph_with_one_bit_changed_is_refused(file: str, place: float, bundle_copy: Path) -> None:
     data = bytearray((bundle_copy / file).read_bytes())
@@ -87,12 +87,12 @@ def test_a_graph_with_one_bit_changed_is_refused(file: str, place: float, bundle
 
 
 def test_a_graph_with_bytes_added_is_refused(bundle_copy: Path) -> None:
-    with (bundle_copy / "cnn.onnx").open("ab") as file:
+    with (bundle_copy / "join.onnx").open("ab") as file:
         file.write(b"\0")
     assert "altered" in refusal(bundle_copy)
 
 
-@pytest.mark.parametrize("file", ["gcn.onnx", "cnn.onnx"])
+@pytest.mark.parametrize("file", ["gcn.onnx", "join.onnx"])
 def test_a_missing_graph_is_named(file: str, bundle_copy: Path) -> None:
     (bundle_copy / file).unlink()
     assert f"{file} is missing" in refusal(bundle_copy)
@@ -149,10 +149,10 @@ def test_a_bundle_of_no_known_format_is_refused(version: Any, bundle_copy: Path)
     assert "format is" in refusal(bundle_copy)
 
 
-@pytest.mark.parametrize("file", ["../cnn.onnx", "..", ".", "", "sub/cnn.onnx", "/etc/passwd", "cnn\0.onnx"])
+@pytest.mark.parametrize("file", ["../join.onnx", "..", ".", "", "sub/join.onnx", "/etc/passwd", "cnn\0.onnx"])
 def test_a_graph_lies_in_the_bundle_itself(file: str, bundle_copy: Path) -> None:
-    (bundle_copy.parent / "cnn.onnx").write_bytes((bundle_copy / "cnn.onnx").read_bytes())
-    write_manifest(bundle_copy, with_value(manifest_of(bundle_copy), ("graphs", "cnn", "file"), file))
+    (bundle_copy.parent / "join.onnx").write_bytes((bundle_copy / "join.onnx").read_bytes())
+    write_manifest(bundle_copy, with_value(manifest_of(bundle_copy), ("graphs", "join", "file"), file))
     refusal(bundle_copy)
 
 
@@ -173,7 +173,7 @@ def test_no_key_of_the_manifest_can_be_missed(bundle_copy: Path) -> None:
     manifest = manifest_of(bundle_copy)
     keys = list(keys_of(manifest))
     assert ("preprocessing", "superpixels", "compactness") in keys
-    assert ("graphs", "cnn", "inputs", "labels") in keys
+    assert ("graphs", "join", "inputs", "places") in keys
     for key in keys:
         write_manifest(bundle_copy, with_value(manifest, key))
         with pytest.raises(FusionError) as caught:
@@ -193,7 +193,7 @@ def test_no_number_of_the_manifest_can_be_something_else(value: Any, bundle_copy
         *(("decision", n) for n in manifest["decision"]),
         *(("macs", n) for n in manifest["macs"]),
         ("params",),
-        ("graphs", "cnn", "bytes"),
+        ("graphs", "join", "bytes"),
     ]
     for key in numbers:
         write_manifest(bundle_copy, with_value(manifest, key, value))

@@ -23,6 +23,7 @@ from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser
 from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum, write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
+from fusiongcn_edge.runtime.fuser import open_cnn
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
 
@@ -38,7 +39,7 @@ def test_onnx_runtime_gives_the_stages_of_the_authors_code(stage: Stage, officia
     features = node_features(network_input(stage.first, stage.second), result.labels)
     np.testing.assert_allclose(features, stage.both("features"), rtol=1e-5)
     adjacency, mask = region_graph(result.labels)
-    gcn = get_engine("onnx").open(fuser.bundle.graphs["gcn"], None)
+    gcn = get_engine("onnx").open(fuser.bundle.graphs["gcn"], 1)
     tables = gcn.run({"features": features, "adjacency": adjacency, "attention_mask": mask})
     np.testing.assert_allclose(tables["shallow"], stage.both("shallow"), rtol=0, atol=1e-4)
     np.testing.assert_allclose(tables["deep"], stage.both("deep"), rtol=0, atol=1e-4)
@@ -47,16 +48,17 @@ def test_onnx_runtime_gives_the_stages_of_the_authors_code(stage: Stage, officia
 @pytest.mark.parametrize(
     ("height", "width", "nodes"), [(16, 16, 1), (16, 16, 2), (37, 20, 7), (24, 61, 90), (64, 48, 12)]
 )
+@pytest.mark.parametrize("form", ["random_bundle", "whole_bundle"])
 def test_the_graphs_compute_what_the_network_computes(
-    height: int, width: int, nodes: int, random_network: FusionGCN, random_bundle: Path
+    height: int, width: int, nodes: int, form: str, random_network: FusionGCN, request: pytest.FixtureRequest
 ) -> None:
-    graphs, engine = load_bundle(random_bundle).graphs, get_engine("onnx")
+    bundle, engine = load_bundle(request.getfixturevalue(form)), get_engine("onnx")
     examples = example_inputs(height, width, nodes)
     edges = torch.rand(nodes, nodes, generator=torch.Generator().manual_seed(1)) < 0.3
     edges |= torch.eye(nodes, dtype=torch.bool)
     examples["gcn"]["adjacency"] = edges / edges.sum(1, keepdim=True)
     examples["gcn"]["attention_mask"] = torch.where(edges, 0.0, -1e4)
-    tables = engine.open(graphs["gcn"], 1).run({name: t.numpy() for name, t in examples["gcn"].items()})
+    tables = engine.open(bundle.graphs["gcn"], 1).run({name: t.numpy() for name, t in examples["gcn"].items()})
     with torch.no_grad():
         expected = random_network.embed(**examples["gcn"])
         for name, table in zip(("shallow", "deep"), expected, strict=True):
@@ -64,10 +66,11 @@ def test_the_graphs_compute_what_the_network_computes(
             examples["cnn"][name] = table
         images, labels, *others = examples["cnn"].values()
         probability = random_network.classify(images, labels.unsqueeze(0), *others)[0, 0].numpy()
-    found = engine.open(graphs["cnn"], 1).run({name: t.numpy() for name, t in examples["cnn"].items()})
-    assert found["probability"].shape == (height, width)
+    arrays = [tensor.numpy() for tensor in examples["cnn"].values()]
+    found = open_cnn(bundle, engine, 2).run(*arrays, memory=None)
+    assert found.shape == (height, width)
     assert np.ptp(probability) > 0.01
-    np.testing.assert_allclose(found["probability"], probability, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, probability, rtol=0, atol=1e-4)
 
 
 def test_folding_changes_the_modules_but_not_the_function(random_network: FusionGCN) -> None:
@@ -88,8 +91,8 @@ def test_folding_changes_the_modules_but_not_the_function(random_network: Fusion
 
 
 @pytest.mark.parametrize("name", ["gcn", "cnn"])
-def test_the_graphs_are_valid_onnx_of_free_size(name: str, random_bundle: Path) -> None:
-    graph = load_bundle(random_bundle).graphs[name]
+def test_the_graphs_are_valid_onnx_of_free_size(name: str, whole_bundle: Path) -> None:
+    graph = load_bundle(whole_bundle).graphs[name]
     model = onnx.load_from_string(graph.data)
     onnx.checker.check_model(model, full_check=True)
     signature = {
@@ -118,8 +121,8 @@ def test_the_graphs_are_valid_onnx_of_free_size(name: str, random_bundle: Path) 
     )
 
 
-def test_tables_reach_the_pixels_by_gather_and_batch_normalisation_is_folded(random_bundle: Path) -> None:
-    model = onnx.load(random_bundle / "cnn.onnx")
+def test_tables_reach_the_pixels_by_gather_and_batch_normalisation_is_folded(whole_bundle: Path) -> None:
+    model = onnx.load(whole_bundle / "cnn.onnx")
     kinds = Counter(node.op_type for node in model.graph.node)
     assert kinds["Gather"] == 2  # one for each table
     assert not {"OneHot", "BatchNormalization", "ScatterND", "ScatterElements", "Mish", "Softplus", "Exp"} & set(kinds)
@@ -130,14 +133,14 @@ def test_tables_reach_the_pixels_by_gather_and_batch_normalisation_is_folded(ran
     assert all(product.input[1] in weights for product in products)
 
 
-def test_convolutions_are_exported_as_they_are(random_bundle: Path) -> None:
-    convolutions = [node for node in onnx.load(random_bundle / "cnn.onnx").graph.node if node.op_type == "Conv"]
+def test_convolutions_are_exported_as_they_are(whole_bundle: Path) -> None:
+    convolutions = [node for node in onnx.load(whole_bundle / "cnn.onnx").graph.node if node.op_type == "Conv"]
     groups = Counter(next(a.i for a in node.attribute if a.name == "group") for node in convolutions)
     once = dict.fromkeys([36, 18, 96, 48, 72, 144, 24], 1)  # encoder, decoder, graph decoder
     assert groups == {1: 10, **once}
 
 
-@pytest.mark.parametrize("name", ["gcn.onnx", "cnn.onnx", "bundle.json"])
+@pytest.mark.parametrize("name", ["gcn.onnx", "join.onnx", "mix.onnx", "bundle.json"])
 def test_a_bundle_says_nothing_about_the_machine_it_was_made_on(name: str, random_bundle: Path) -> None:
     data = (random_bundle / name).read_bytes()
     for trace in (str(Path(__file__).resolve().parents[1]), sys.prefix, "site-packages", str(random_bundle), ".py"):

@@ -38,8 +38,8 @@ class Engine(Protocol):
     def providers(self) -> list[str]:
         """What the installed library could compute with."""
 
-    def open(self, graph: Graph, threads: int | None) -> OpenGraph:
-        """Load a graph file; ``threads`` None leaves the number to the library."""
+    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
+        """Load a graph file. ``pooled``: one of many small graphs, which keep and share the memory they work in."""
 
 
 def installed_engines() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import onnxruntime
@@ -15,12 +16,15 @@ from fusiongcn_edge.runtime.errors import EngineError
 class OnnxGraph:
     """One inference session."""
 
-    def __init__(self, graph: Graph, threads: int | None, provider: str) -> None:
+    def __init__(self, graph: Graph, threads: int, provider: str, pooled: bool) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only: what matters is raised
-        options.enable_cpu_mem_arena = False  # faster with it, but the second pair would double the peak memory
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads
+        options.enable_mem_pattern = False  # would keep one block for each shape of input
+        options.enable_cpu_mem_arena = pooled  # for a whole image, the second one would double the peak memory
+        if pooled:
+            _register_pool()
+            options.add_session_config_entry("session.use_env_allocators", "1")
         try:
             self._session = onnxruntime.InferenceSession(graph.data, options, providers=[provider])
         except Exception as error:  # the library raises several unrelated types
@@ -44,6 +48,14 @@ class OnnxGraph:
             ) from None
 
 
+@cache
+def _register_pool() -> None:
+    """Make the arena that pooled sessions share; without it, each would keep one of its own."""
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, 0, -1, -1))
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
@@ -60,9 +72,9 @@ class OnnxEngine:
         """What this build of the library could compute with."""
         return list(onnxruntime.get_available_providers())
 
-    def open(self, graph: Graph, threads: int | None) -> OnnxGraph:
+    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OnnxGraph:
         """Load a graph file."""
-        return OnnxGraph(graph, threads, self.provider)
+        return OnnxGraph(graph, threads, self.provider, pooled)
 
 
 ENGINE = OnnxEngine()

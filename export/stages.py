@@ -1,0 +1,357 @@
+"""The CNN as a chain of stages, each of which needs only a few rows more than it gives.
+
+SimAM and the squeeze-and-excitation look at the whole image, but only through sums over it. Between those sums the
+network is local, so each stage runs on bands of rows, and the sums are collected on the way. Its first convolution
+reads rows above and below its own ("valid" there: the caller adds them, zeros outside the image), so that no row is
+computed twice; what few stages compute beyond their rows is cut off (``crop``).
+
+What engines like is done here, and changes no result: batch normalisation folded, a channel multiplier of two written
+as two depthwise convolutions, input channels split into blocks of sixteen and a rest, the stem's kernels laid into one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folded
+from fusiongcn_edge.model.network import AttentionBlock, FusionGCN, Stem
+
+# images between stages that are worth their memory; where it is short, the first is given up first
+KEEP = ("decoder_wide", "wide", "x", "mixed", "pixels", "cnn")
+BLOCK = 16  # channels that ONNX Runtime's convolutions handle at once, with AVX-512
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its graph, and how many rows more than its own it reads.
+
+    Attributes
+    ----------
+    name : str
+    module : nn.Module
+        Called with tensors by name.
+    inputs, outputs : list of str
+    reach : int
+        Rows above and below that the first convolution reads: zeros outside the image.
+    crop : int
+        Rows above and below, where the image has them, that the stage computes but that are cut off its outputs.
+    widened : list of str
+        The inputs that come with these rows.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: list[str]
+    outputs: list[str]
+    reach: int = 0
+    crop: int = 0
+    widened: list[str] = field(default_factory=list)
+
+
+def stages_of(network: FusionGCN) -> list[Stage]:
+    """The chain for a network, in order; tables first."""
+    net = folded(network)
+    encoder, decoder = Block(net.cnn_encoder1), Block(net.cnn_decoder)
+    join = GraphJoin(net)
+    return [
+        Stage("tables", Tables(network, net), ["shallow", "deep", "counts", "patterns"], ["injected", "graph"]),
+        Stage("stem", StemStage(net.feature_extraction), ["images", "labels", "injected"], ["x"], 4, 0, ["images"]),
+        Stage("encoder_widen", encoder.widen, ["x"], ["wide"], 2, 0, ["x"]),
+        Stage("encoder_weigh", encoder.weigh, ["wide"], ["encoder_sum", "encoder_squares"], 4, 0, ["wide"]),
+        Stage(
+            "encoder_attend",
+            encoder.attend,
+            ["wide", "x", "encoder_mean", "encoder_variance"],
+            ["attended"],
+            4,
+            0,
+            ["wide"],
+        ),
+        Stage(
+            "encoder_narrow",
+            EncoderNarrow(encoder),
+            ["attended"],
+            ["pixels", "pixels_sum", "pixels_squares"],
+            1,
+            0,
+            ["attended"],
+        ),
+        Stage("mix", Mix(net), ["pixels", "pixels_mean", "pixels_variance"], ["mixed"], 1, 0, ["pixels"]),
+        Stage("decoder_widen", decoder.widen, ["mixed"], ["decoder_wide"], 1, 0, ["mixed"]),
+        Stage(
+            "decoder_weigh", decoder.weigh, ["decoder_wide"], ["decoder_sum", "decoder_squares"], 4, 0, ["decoder_wide"]
+        ),
+        Stage(
+            "decoder_attend",
+            decoder.attend,
+            ["decoder_wide", "mixed", "decoder_mean", "decoder_variance"],
+            ["decoder_attended"],
+            4,
+            0,
+            ["decoder_wide"],
+        ),
+        Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], 1, 0, ["decoder_attended"]),
+        Stage("join_weigh", JoinWeigh(join), ["cnn", "places", "graph"], ["join_sum"], 1, 4, ["cnn", "places"]),
+        Stage("join", Join(join), ["cnn", "places", "graph", "join_mean"], ["probability"], 1, 6, ["cnn", "places"]),
+    ]
+
+
+class Tables(nn.Module):
+    """Everything that is the same for all pixels of a superpixel, or of a pattern of superpixels.
+
+    ``shallow`` 2 x N x 18, ``deep`` 2 x N x 36, ``counts`` N (pixels of each superpixel), ``patterns`` int32 P x 9
+    (superpixels around a pixel, row by row; N outside the image) to ``injected`` N x 36 (what each photograph's
+    stem gets from the other's embedding) and ``graph`` (P + 1) x 48 (the graph branch of ``fea_mix``; last row zeros).
+    """
+
+    def __init__(self, network: FusionGCN, net: FusionGCN) -> None:
+        super().__init__()
+        self.norm_shallow, self.norm_deep = TableNorm(network.gcn_bn1), TableNorm(network.gcn_bn2)
+        weight, self.bias = weights(net.fea_mix.conv3x3[0])
+        self.taps = nn.Parameter(weight.permute(2, 3, 1, 0).reshape(9, 72, 48).clone())
+        self.mish = OneExponentialMish()
+
+    def forward(self, shallow: Tensor, deep: Tensor, counts: Tensor, patterns: Tensor) -> tuple[Tensor, Tensor]:
+        normed = self.norm_shallow(shallow)
+        injected = torch.cat([normed[1], normed[0]], dim=1)
+        normed = self.norm_deep(deep)
+        nodes = torch.cat([normed[0], normed[1]], dim=1)  # N, 72
+        share = counts.unsqueeze(1)
+        number = counts.sum()
+        squares = (nodes - (nodes * share).sum(0) / number).square()
+        variance = (squares * share).sum(0) / (number - 1)
+        weighed = F.pad(nodes * torch.sigmoid(squares / (4 * (variance + 1e-5)) + 0.5), (0, 0, 0, 1))  # N + 1, 72
+        around = self.bias
+        for tap in range(9):
+            around = around + (weighed @ self.taps[tap]).index_select(0, patterns[:, tap])
+        return injected, F.pad(self.mish(around), (0, 0, 0, 1))
+
+
+class StemStage(nn.Module):
+    """``images`` 2 x 3 x (R+8) x W, ``labels`` int32 R x W, ``injected`` to ``x`` 2 x 18 x R x W."""
+
+    def __init__(self, stem: Stem) -> None:
+        super().__init__()
+        weight, bias = torch.zeros(18, 3, 9, 9), torch.zeros(18)
+        for i, conv in enumerate((stem.conv5_5, stem.conv7_7, stem.conv9_9)):
+            own, step = slice(6 * i, 6 * i + 6), conv.dilation[0]
+            part, bias[own] = weights(conv)
+            edge = 4 - step * (part.shape[3] // 2)
+            weight[own, :, edge : 9 - edge : step, edge : 9 - edge : step] = part
+        self.conv = convolution(weight, bias, (0, 4))
+        self.mish = OneExponentialMish()
+
+    def forward(self, images: Tensor, labels: Tensor, injected: Tensor) -> Tensor:
+        rows, width = labels.shape
+        other = injected.index_select(0, labels.reshape(-1)).transpose(0, 1).reshape(2, 18, rows, width)
+        x: Tensor = self.mish(self.conv(images)) + other
+        return x
+
+
+class Multiplier(nn.Module):
+    """A depthwise convolution with two outputs a channel, as two depthwise convolutions: even and odd outputs.
+
+    ``order`` says which channel of the original each input channel is; ``valid``: no padding above and below.
+    """
+
+    def __init__(self, original: nn.Module, order: Tensor, *, dilation: int, valid: bool) -> None:
+        super().__init__()
+        weight, bias = weights(original)
+        reach = dilation * (weight.shape[3] // 2)
+        padding = (0 if valid else reach, reach)
+        self.parts = nn.ModuleList(
+            convolution(weight[2 * order + part], bias[2 * order + part], padding, dilation, len(order))
+            for part in (0, 1)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [part(x) for part in self.parts]
+
+
+class SplitConv(nn.Module):
+    """A convolution with input channels in whole blocks, plus one of the rest: engines compute in blocks of sixteen."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.whole = weight.shape[1] // BLOCK * BLOCK
+        padding = (0, weight.shape[3] // 2)
+        self.conv = convolution(weight[:, : self.whole], bias, padding)
+        self.rest = None
+        if self.whole < weight.shape[1]:
+            self.rest = convolution(weight[:, self.whole :], torch.zeros_like(bias), padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rest is None:
+            return self.conv(x)  # type: ignore[no-any-return]
+        return self.conv(x[:, : self.whole]) + self.rest(x[:, self.whole :])  # type: ignore[no-any-return]
+
+
+class Block:
+    """The stages of an :class:`AttentionBlock`."""
+
+    def __init__(self, block: AttentionBlock) -> None:
+        weight, bias = weights(block.block1[0])
+        join_weight, join_bias = weights(block.block3[0])
+        groups = len(join_bias)  # each joins four channels, that is two of the first convolution's
+        order = torch.cat([torch.arange(0, 2 * groups, 2), torch.arange(1, 2 * groups, 2)])
+        self.widen = nn.Sequential(SplitConv(weight[order], bias[order]), nn.LeakyReLU(0.01))
+        spread = Multiplier(block.block2[0], order, dilation=2, valid=True)
+        self.weigh = Weigh(spread)
+        self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias)
+        self.narrow = SplitConv(*weights(block.block4))
+
+
+class Weigh(nn.Module):
+    """``wide`` n x 2C x (R+8) x W to the sums over each row of what SimAM looks at: n x 4C x R, and of its squares."""
+
+    def __init__(self, spread: Multiplier) -> None:
+        super().__init__()
+        self.spread = spread
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        parts = [F.relu(part) for part in self.spread(x)]
+        return torch.cat([row_sums(part) for part in parts], 1), torch.cat([row_sums(part * part) for part in parts], 1)
+
+
+class Attend(nn.Module):
+    """``wide`` n x 2C x (R+8) x W and the block's input n x C x R x W to SimAM, joined, added to the input."""
+
+    def __init__(self, spread: Multiplier, shares: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.spread = spread  # its even outputs are the first and third of each four, its odd ones the others
+        parts = [shares[:, (part, part + 2)].T.reshape(1, -1, 1, 1) for part in (0, 1)]
+        self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in parts])
+        self.bias = nn.Parameter(bias[None, :, None, None].clone())
+        self.mish = OneExponentialMish()
+
+    def forward(self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        channels = wide.shape[1]
+        joined = None
+        for part, (weighed, share) in enumerate(zip(self.spread(wide), self.shares, strict=True)):
+            own = slice(part * channels, (part + 1) * channels)
+            term = simam(F.relu(weighed), mean[:, own], variance[:, own]) * share
+            joined = term if joined is None else joined + term
+        assert joined is not None
+        half = channels // 2
+        y: Tensor = self.mish(joined[:, :half] + joined[:, half:] + self.bias)
+        return x + y
+
+
+class EncoderNarrow(nn.Module):
+    """``attended`` 2 x C x (R+2) x W to ``pixels`` 2 x 36 x R x W and their sums over each row."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.narrow = block.narrow
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y = self.narrow(x)
+        return y, row_sums(y), row_sums(y * y)
+
+
+class Mix(nn.Module):
+    """``pixels`` 2 x 36 x (R+2) x W to ``mixed`` 1 x 48 x R x W."""
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        self.conv = convolution(*weights(net.fea_mix.conv3x3[0]), (0, 1))
+        self.mish = OneExponentialMish()
+
+    def forward(self, pixels: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        both = simam(pixels, mean, variance).reshape(1, 72, pixels.shape[2], pixels.shape[3])
+        mixed: Tensor = self.mish(self.conv(both))
+        return mixed
+
+
+class GraphJoin(nn.Module):
+    """What both stages of the join share: the two multipliers, with their four kinds of output."""
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        first, second = net.gcn_decoder.block[0], net.gcn_decoder.block[2]
+        every = torch.arange(72)
+        self.first = Multiplier(first, every, dilation=1, valid=True)
+        self.second = nn.ModuleList(Multiplier(second, 2 * every + i, dilation=2, valid=False) for i in (0, 1))
+        self.order = torch.cat([4 * every + 2 * i + j for i in (0, 1) for j in (0, 1)])
+        self.rest = net
+
+    def forward(self, cnn: Tensor, places: Tensor, graph: Tensor) -> list[Tensor]:
+        rows, width = places.shape
+        pixels = graph.index_select(0, places.reshape(-1)).transpose(0, 1).reshape(1, 48, rows, width)
+        parts = [F.leaky_relu(part, 0.01) for part in self.first(torch.cat([pixels, cnn], dim=1))]
+        return [F.relu(y) for part, second in zip(parts, self.second, strict=True) for y in second(part)]
+
+
+class JoinWeigh(nn.Module):
+    """``cnn`` 1 x 24 x (R+2) x W and ``places`` int32 (R+2) x W (rows of ``graph``) to sums over rows, 1 x 288 x R."""
+
+    def __init__(self, join: GraphJoin) -> None:
+        super().__init__()
+        self.join = join
+
+    def forward(self, cnn: Tensor, places: Tensor, graph: Tensor) -> Tensor:
+        return torch.cat([row_sums(part) for part in self.join(cnn, places, graph)], 1)
+
+
+class Join(nn.Module):
+    """The same inputs and the mean 1 x 288 x 1 x 1 to the probability R x W."""
+
+    def __init__(self, join: GraphJoin) -> None:
+        super().__init__()
+        self.join = join
+        net, order = join.rest, join.order
+        weight, self.bias = weights(net.gcn_decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
+        parts = weight.reshape(288, 1, 3, 3)[order].chunk(4)
+        self.smooth = nn.ModuleList(convolution(part, torch.zeros(72), (1, 1), groups=72) for part in parts)
+        self.members = nn.Parameter((order[:, None] // 12 == torch.arange(24)).float())  # 288 x 24
+        excitation = net.gcn_decoder.se
+        (squeeze,), (excite,) = (list(part.parameters()) for part in (excitation.linear1, excitation.linear2))
+        self.squeeze, self.excite = nn.Parameter(squeeze[:, order].clone()), nn.Parameter(excite[order].clone())
+        self.mish = OneExponentialMish()
+        self.out = net.out
+
+    def forward(self, cnn: Tensor, places: Tensor, graph: Tensor, mean: Tensor) -> Tensor:
+        importance = torch.sigmoid(self.excite @ self.mish(self.squeeze @ mean.reshape(288, 1)))  # 288, 1
+        parts = [smooth(part) for smooth, part in zip(self.smooth, self.join(cnn, places, graph), strict=True)]
+        rows, width = parts[0].shape[2:]
+        joined = self.bias
+        for part, shares in zip(parts, (self.members * importance).chunk(4), strict=True):
+            joined = joined + part.permute(0, 2, 3, 1).reshape(rows * width, 72) @ shares
+        joined = self.mish(joined).T.reshape(1, 24, rows, width)
+        probability: Tensor = self.out(joined + cnn[:, :, 1:-1])
+        return probability.reshape(rows, width)
+
+
+def simam(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """SimAM with given statistics n x C x 1 x 1: batch normalisation has the same form, and is one operator."""
+    flat = x.reshape(1, -1, x.shape[2], x.shape[3])
+    energy = F.batch_norm(flat, mean.reshape(-1), 4 * variance.reshape(-1), eps=4e-5)
+    return (flat * torch.sigmoid(energy * energy + 0.5)).reshape(x.shape)
+
+
+def row_sums(x: Tensor) -> Tensor:
+    """n x C x R x W to n x C x R, over W: by eights through a convolution first, which engines keep in cache."""
+    eight = F.conv2d(x, torch.ones(x.shape[1], 1, 1, 8), None, (1, 8), (0, 7), groups=x.shape[1])
+    return eight.sum(3)
+
+
+def weights(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution."""
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.bias is not None
+    return conv.weight, conv.bias
+
+
+def convolution(
+    weight: Tensor, bias: Tensor, padding: tuple[int, int], dilation: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    """A convolution with given weights."""
+    height, width = weight.shape[2:]
+    inputs = weight.shape[1] * groups
+    conv = nn.Conv2d(inputs, len(weight), (height, width), padding=padding, dilation=dilation, groups=groups)
+    conv.weight, conv.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return conv

@@ -1,0 +1,68 @@
+"""What this machine offers: cores worth computing on, and memory that is free."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+CPUS = Path("/sys/devices/system/cpu")
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+MEMORY = Path("/proc/meminfo")
+OWN_MEMORY = Path("/proc/self/statm")
+SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
+FREE_SHARE = 0.8  # of the free memory may be used
+
+
+def default_threads(cpus: Path = CPUS, quota: Path = CGROUP_QUOTA) -> int:
+    """How many threads to compute with: the fast physical cores that this process may use.
+
+    Where the system tells, the second hyper-thread of a core does not count, nor do small cores of a big.LITTLE chip,
+    nor more than the container's share of processors.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    speeds: dict[str, float] = {}  # fastest of each physical core
+    for number in allowed:
+        cpu = cpus / f"cpu{number}"
+        core = _read(cpu / "topology" / "thread_siblings_list") or str(number)
+        speed = _read(cpu / "cpu_capacity") or _read(cpu / "cpufreq" / "cpuinfo_max_freq") or "1"
+        speeds[core] = max(speeds.get(core, 0.0), float(speed))
+    fast = sum(speed >= SLOW * max(speeds.values()) for speed in speeds.values())
+    share, _, period = _read(quota).partition(" ")
+    if share.isdigit() and period.isdigit():
+        fast = min(fast, max(1, int(share) // int(period)))
+    return max(1, fast)
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the system has free, or its own limit leaves, if that is less."""
+    free = 2**62
+    for line in _read(MEMORY).splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    if resource is not None:
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            free = min(free, limit - _own_pages(0))
+    return int(max(free, 0) * FREE_SHARE)
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now; 0 where the system does not tell."""
+    return _own_pages(1)
+
+
+def _own_pages(column: int) -> int:
+    columns = _read(OWN_MEMORY).split()
+    return int(columns[column]) * resource.getpagesize() if columns and resource is not None else 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

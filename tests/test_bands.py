@@ -1,0 +1,170 @@
+"""The CNN in row bands: the same answer whatever is kept, however many threads, and what memory it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime import Fuser, FusionError, bands
+from fusiongcn_edge.runtime.bands import BandedCnn, Image, plan, statistics
+from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.engines.base import get_engine
+from fusiongcn_edge.runtime.fuser import open_cnn
+from fusiongcn_edge.runtime.graph import superpixel_patterns
+from fusiongcn_edge.runtime.machine import resident_memory
+
+
+def inputs(height: int, width: int, nodes: int = 9) -> list[NDArray[np.generic]]:
+    rng = np.random.default_rng(height)
+    return [
+        rng.uniform(-1, 1, (2, 3, height, width)).astype(np.float32),
+        rng.integers(0, nodes, (height // 4 + 1, width // 4 + 1), np.int32).repeat(4, 0).repeat(4, 1)[:height, :width],
+        rng.random((2, nodes, 18), np.float32),
+        rng.random((2, nodes, 36), np.float32),
+    ]
+
+
+@pytest.fixture
+def small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a small image has many bands, and every stage an inner, an upper and a lower one."""
+    monkeypatch.setattr(bands, "BAND_PIXELS", 300)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (33, 47), (100, 40), (9, 130)])
+def test_bands_give_what_the_whole_graph_gives(
+    height: int, width: int, random_bundle: Path, whole_bundle: Path, small_bands: None
+) -> None:
+    arrays = inputs(height, width)
+    found, expected = (
+        open_cnn(load_bundle(path), get_engine("onnx"), 1).run(*arrays, memory=None)
+        for path in (random_bundle, whole_bundle)
+    )
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+
+
+def test_what_is_kept_and_how_many_threads_changes_no_bit(random_bundle: Path, small_bands: None) -> None:
+    bundle = load_bundle(random_bundle)
+    arrays = inputs(75, 60)
+    expected = open_cnn(bundle, get_engine("onnx"), 1).run(*arrays, memory=None)
+    plans = set()
+    for given_up in range(len(bundle.keep) + 1):
+        for threads in (1, 3):
+            needed = bands._plan(bundle, 75, 60, bundle.keep[given_up:], threads).bytes
+            plans.add(plan(bundle, 75, 60, needed, threads).kept)
+            cnn = open_cnn(bundle, get_engine("onnx"), threads)
+            np.testing.assert_array_equal(cnn.run(*arrays, memory=needed), expected)
+    assert len(plans) > 3
+
+
+def test_less_memory_is_used_before_it_is_refused(random_bundle: Path) -> None:
+    bundle = load_bundle(random_bundle)
+    roomy = plan(bundle, 2048, 2048, 2**62, 4)
+    assert roomy.threads == 4
+    assert set(bundle.keep) < roomy.kept
+    lean = plan(bundle, 2048, 2048, 0, 4)
+    assert lean.threads == 1
+    assert lean.kept == {"probability"}
+    between = plan(bundle, 2048, 2048, (roomy.bytes + lean.bytes) // 2, 4)
+    assert lean.bytes < between.bytes <= (roomy.bytes + lean.bytes) // 2
+
+
+def test_the_memory_of_a_plan_counts_what_is_held_at_once(random_bundle: Path) -> None:
+    bundle = load_bundle(random_bundle)
+    extra = plan(bundle, 2000, 500, 2**62, 1).bytes - plan(bundle, 1000, 500, 2**62, 1).bytes
+    # x, wide and pixels: 2 x (18 + 36 + 36) channels of float32, and the probability
+    assert extra == 1000 * 500 * 4 * (2 * (18 + 36 + 36))
+
+
+def test_too_little_memory_is_refused_with_what_is_needed(
+    random_bundle: Path, photographs: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+) -> None:
+    limit = resident_memory() / 1e6 + 0.1
+    with pytest.raises(FusionError, match=r"128x96 need about \d+ MB"):
+        Fuser.open(random_bundle, max_memory=limit).fuse(*photographs)
+    with pytest.raises(FusionError, match="above 0"):
+        Fuser.open(random_bundle, max_memory=0)
+
+
+def test_a_whole_graph_takes_no_limit(
+    whole_bundle: Path, photographs: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+) -> None:
+    with pytest.raises(FusionError, match="export it in stages"):
+        Fuser.open(whole_bundle, max_memory=4000).fuse(*photographs)
+
+
+def test_a_failing_stage_is_an_error_not_a_hang(random_bundle: Path) -> None:
+    bundle = load_bundle(random_bundle)
+
+    class Failing:
+        def run(self, inputs: object) -> dict[str, NDArray[np.generic]]:
+            raise FusionError("no more memory")
+
+    engine = get_engine("onnx")
+    cnn = BandedCnn(
+        bundle, lambda name: Failing() if name == "mix" else engine.open(bundle.graphs[name], 1, pooled=True), 2
+    )
+    with pytest.raises(FusionError, match="no more memory"):
+        cnn.run(*inputs(40, 40), memory=None)  # type: ignore[arg-type]
+
+
+@given(
+    heights=st.lists(st.integers(1, 5), min_size=1, max_size=6),
+    first=st.integers(-3, 30),
+    length=st.integers(1, 20),
+    outside=st.integers(0, 3),
+)
+def test_rows_are_read_across_bands_and_beyond_the_edges(
+    heights: list[int], first: int, length: int, outside: int
+) -> None:
+    total = sum(heights)
+    whole = np.arange(1, total * 2 + 1, dtype=np.int32).reshape(total, 2)
+    image = Image(list(split(whole, heights)), outside)
+    padded = np.pad(whole, ((3, 60), (0, 0)), constant_values=outside)
+    np.testing.assert_array_equal(image.read(first, first + length), padded[first + 3 : first + 3 + length])
+
+
+def split(whole: NDArray[np.int32], heights: list[int]) -> Iterator[NDArray[np.int32]]:
+    start = 0
+    for height in heights:
+        yield whole[start : start + height]
+        start += height
+
+
+def test_statistics_come_from_sums() -> None:
+    x = np.random.default_rng(0).normal(3, 2, (2, 4, 30, 50)).astype(np.float32)
+    sums = {"a_sum": x.sum(3), "a_squares": (x * x).sum(3), "b_sum": x.sum(3)}
+    found = statistics(sums, 1500)
+    assert set(found) == {"a_mean", "a_variance", "b_mean"}
+    np.testing.assert_allclose(found["a_mean"], x.mean((2, 3), dtype=np.float64, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(found["a_variance"], x.var((2, 3), dtype=np.float64, ddof=1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (12, 9), (30, 31)])
+def test_patterns_hold_the_superpixels_around_every_pixel(shape: tuple[int, int]) -> None:
+    labels = np.random.default_rng(5).integers(0, 4, shape, np.int32).repeat(2, 0).repeat(3, 1)
+    labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    nodes = labels.max() + 1
+    places, patterns = superpixel_patterns(labels)
+    framed = np.pad(labels, 1, constant_values=nodes)
+    around = np.lib.stride_tricks.sliding_window_view(framed, (3, 3)).reshape(*labels.shape, 9)
+    np.testing.assert_array_equal(patterns[places], around)
+    assert len(np.unique(patterns[nodes:], axis=0)) == len(patterns) - nodes  # none is there twice
+
+
+def test_patterns_survive_equal_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Same:
+        def integers(self, *_: object, **__: object) -> NDArray[np.uint64]:
+            return np.zeros(9, np.uint64)
+
+    labels = np.arange(12, dtype=np.int32).reshape(3, 4)
+    expected = superpixel_patterns(labels)
+    monkeypatch.setattr(np.random, "default_rng", lambda _: Same())
+    places, patterns = superpixel_patterns(labels)
+    np.testing.assert_array_equal(patterns[places], expected[1][expected[0]])

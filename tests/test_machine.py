@@ -1,0 +1,85 @@
+"""What the machine offers, read from made-up systems."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusiongcn_edge.runtime import machine
+from fusiongcn_edge.runtime.machine import default_threads, free_memory, resident_memory
+
+
+def make_cpus(folder: Path, cores: list[tuple[str, int]]) -> Path:
+    """CPUs with (siblings, capacity)."""
+    for number, (siblings, capacity) in enumerate(cores):
+        (folder / f"cpu{number}" / "topology").mkdir(parents=True)
+        (folder / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
+        if capacity:
+            (folder / f"cpu{number}" / "cpu_capacity").write_text(f"{capacity}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [
+        ([("0", 0)], 1),
+        ([(str(i), 1024) for i in range(4)], 4),  # a Raspberry Pi
+        ([("0-1", 0), ("0-1", 0), ("2-3", 0), ("2-3", 0)], 2),  # hyper-threads
+        ([(str(i), 250 if i < 4 else 1024) for i in range(6)], 2),  # big.LITTLE
+        ([(str(i), 1024) for i in range(6)], 6),
+    ],
+    ids=["one", "four", "hyper-threads", "big.LITTLE", "six"],
+)
+def test_threads_are_the_fast_physical_cores(
+    cores: list[tuple[str, int]], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(len(cores))), raising=False)
+    assert default_threads(make_cpus(tmp_path / "cpu", cores), tmp_path / "none") == expected
+
+
+def test_a_containers_share_and_the_processs_own_cores_bound_the_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpus = make_cpus(tmp_path / "cpu", [(str(i), 0) for i in range(8)])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4, 5}, raising=False)
+    quota = tmp_path / "cpu.max"
+    for text, expected in (("max 100000", 6), ("200000 100000", 2), ("50000 100000", 1)):
+        quota.write_text(text)
+        assert default_threads(cpus, quota) == expected
+
+
+def test_a_system_that_tells_nothing_counts_its_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert default_threads(tmp_path, tmp_path / "none") == 3
+
+
+def test_free_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 1000 kB\nMemAvailable: 500 kB\n")
+    monkeypatch.setattr(machine, "MEMORY", meminfo)
+    assert free_memory() == int(500 * 1024 * machine.FREE_SHARE)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_free_memory_is_bounded_by_the_processs_own_limit() -> None:
+    code = (
+        "import resource; from fusiongcn_edge.runtime.machine import free_memory, resident_memory;"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); print(free_memory(), resident_memory())"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    free, resident = map(int, output.split())
+    assert 0 < free < 2**31
+    assert 10e6 < resident < 2**31
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_resident_memory_grows_with_what_is_held() -> None:
+    before = resident_memory()
+    held = bytearray(os.urandom(30_000_000))
+    assert resident_memory() - before > 25e6
+    del held
