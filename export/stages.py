@@ -1,12 +1,12 @@
-"""The CNN as a chain of stages, each of which needs only a few rows more than it gives.
+"""The CNN as a chain of stages, each of which sees only a little more of the image than it gives.
 
 SimAM and the squeeze-and-excitation look at the whole image, but only through sums over it. Between those sums the
-network is local, so each stage runs on bands of rows, and the sums are collected on the way. Its first convolution
-reads rows above and below its own ("valid" there: the caller adds them, zeros outside the image), so that no row is
-computed twice; what few stages compute beyond their rows is cut off (``crop``).
+network is local, so each stage runs on tiles, and the sums are collected on the way. A stage's convolution reads pixels
+around its own ("valid": the caller adds them, zeros outside the image), so that hardly any pixel is computed twice.
 
 What engines like is done here, and changes no result: batch normalisation folded, a channel multiplier of two written
 as two depthwise convolutions, input channels split into blocks of sixteen and a rest, the stem's kernels laid into one.
+In shapes, R x W is a tile and r the reach that a stage states for an input.
 """
 
 from __future__ import annotations
@@ -21,82 +21,63 @@ from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folde
 from fusiongcn_edge.model.network import AttentionBlock, FusionGCN, Stem
 
 # images between stages that are worth their memory; where it is short, the first is given up first
-KEEP = ("decoder_wide", "wide", "x", "mixed", "pixels", "cnn")
+KEEP = ("joined_even", "joined_odd", "decoder_wide", "wide", "x", "mixed", "pixels", "cnn")
 BLOCK = 16  # channels that ONNX Runtime's convolutions handle at once, with AVX-512
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its graph, and how many rows more than its own it reads.
+    """A stage: its graph, and how much more than its own tile it reads.
 
     Attributes
     ----------
     name : str
     module : nn.Module
-        Called with tensors by name.
+        Called with ``inputs``, gives ``outputs``.
     inputs, outputs : list of str
-    reach : int
-        Rows above and below that the first convolution reads: zeros outside the image.
+    reach : dict
+        Input to the number of pixels around the tile that it comes with, zeros outside the image.
     crop : int
-        Rows above and below, where the image has them, that the stage computes but that are cut off its outputs.
-    widened : list of str
-        The inputs that come with these rows.
+        Pixels around the tile, where the image has them, that all images come with and that are cut off the outputs.
     """
 
     name: str
     module: nn.Module
     inputs: list[str]
     outputs: list[str]
-    reach: int = 0
+    reach: dict[str, int] = field(default_factory=dict)
     crop: int = 0
-    widened: list[str] = field(default_factory=list)
 
 
 def stages_of(network: FusionGCN) -> list[Stage]:
     """The chain for a network, in order; tables first."""
     net = folded(network)
     encoder, decoder = Block(net.cnn_encoder1), Block(net.cnn_decoder)
-    join = GraphJoin(net)
+    join = [Multiplier(net.gcn_decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
+    attend = ["wide", "x", "encoder_mean", "encoder_variance"]
+    decoder_attend = ["decoder_wide", "mixed", "decoder_mean", "decoder_variance"]
+    even_and_odd = ["joined_even", "joined_odd"]
+    far = dict.fromkeys(even_and_odd, 4)
     return [
         Stage("tables", Tables(network, net), ["shallow", "deep", "counts", "patterns"], ["injected", "graph"]),
-        Stage("stem", StemStage(net.feature_extraction), ["images", "labels", "injected"], ["x"], 4, 0, ["images"]),
-        Stage("encoder_widen", encoder.widen, ["x"], ["wide"], 2, 0, ["x"]),
-        Stage("encoder_weigh", encoder.weigh, ["wide"], ["encoder_sum", "encoder_squares"], 4, 0, ["wide"]),
+        Stage("stem", StemStage(net.feature_extraction), ["images", "labels", "injected"], ["x"], {"images": 4}),
+        Stage("encoder_widen", encoder.widen, ["x"], ["wide"], {"x": 2}),
+        Stage("encoder_weigh", encoder.weigh, ["wide"], ["encoder_sum", "encoder_squares"], {"wide": 4}),
+        Stage("encoder_attend", encoder.attend, attend, ["attended"], {"wide": 4}),
         Stage(
-            "encoder_attend",
-            encoder.attend,
-            ["wide", "x", "encoder_mean", "encoder_variance"],
-            ["attended"],
-            4,
-            0,
-            ["wide"],
+            "encoder_narrow", Narrow(encoder), ["attended"], ["pixels", "pixels_sum", "pixels_squares"], {"attended": 1}
         ),
+        Stage("mix", Mix(net), ["pixels", "pixels_mean", "pixels_variance"], ["mixed"], {"pixels": 1}),
+        Stage("decoder_widen", decoder.widen, ["mixed"], ["decoder_wide"], {"mixed": 1}),
         Stage(
-            "encoder_narrow",
-            EncoderNarrow(encoder),
-            ["attended"],
-            ["pixels", "pixels_sum", "pixels_squares"],
-            1,
-            0,
-            ["attended"],
+            "decoder_weigh", decoder.weigh, ["decoder_wide"], ["decoder_sum", "decoder_squares"], {"decoder_wide": 4}
         ),
-        Stage("mix", Mix(net), ["pixels", "pixels_mean", "pixels_variance"], ["mixed"], 1, 0, ["pixels"]),
-        Stage("decoder_widen", decoder.widen, ["mixed"], ["decoder_wide"], 1, 0, ["mixed"]),
-        Stage(
-            "decoder_weigh", decoder.weigh, ["decoder_wide"], ["decoder_sum", "decoder_squares"], 4, 0, ["decoder_wide"]
-        ),
-        Stage(
-            "decoder_attend",
-            decoder.attend,
-            ["decoder_wide", "mixed", "decoder_mean", "decoder_variance"],
-            ["decoder_attended"],
-            4,
-            0,
-            ["decoder_wide"],
-        ),
-        Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], 1, 0, ["decoder_attended"]),
-        Stage("join_weigh", JoinWeigh(join), ["cnn", "places", "graph"], ["join_sum"], 1, 4, ["cnn", "places"]),
-        Stage("join", Join(join), ["cnn", "places", "graph", "join_mean"], ["probability"], 1, 6, ["cnn", "places"]),
+        Stage("decoder_attend", decoder.attend, decoder_attend, ["decoder_attended"], {"decoder_wide": 4}),
+        Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], {"decoder_attended": 1}),
+        Stage("join_widen", JoinWiden(net), ["cnn", "places", "graph"], even_and_odd, {"cnn": 1, "places": 1}),
+        Stage("join_weigh", JoinWeigh(join), even_and_odd, ["join_sum"], far),
+        Stage("join", Join(net, join), [*even_and_odd, "cnn", "join_mean"], ["joined"], far, crop=1),
+        Stage("out", Out(net), ["joined"], ["probability"], {"joined": 1}),
     ]
 
 
@@ -132,7 +113,7 @@ class Tables(nn.Module):
 
 
 class StemStage(nn.Module):
-    """``images`` 2 x 3 x (R+8) x W, ``labels`` int32 R x W, ``injected`` to ``x`` 2 x 18 x R x W."""
+    """``images`` 2 x 3 x (R+2r) x (W+2r), ``labels`` int32 R x W, ``injected`` to ``x`` 2 x 18 x R x W."""
 
     def __init__(self, stem: Stem) -> None:
         super().__init__()
@@ -142,7 +123,7 @@ class StemStage(nn.Module):
             part, bias[own] = weights(conv)
             edge = 4 - step * (part.shape[3] // 2)
             weight[own, :, edge : 9 - edge : step, edge : 9 - edge : step] = part
-        self.conv = convolution(weight, bias, (0, 4))
+        self.conv = convolution(weight, bias)
         self.mish = OneExponentialMish()
 
     def forward(self, images: Tensor, labels: Tensor, injected: Tensor) -> Tensor:
@@ -155,16 +136,14 @@ class StemStage(nn.Module):
 class Multiplier(nn.Module):
     """A depthwise convolution with two outputs a channel, as two depthwise convolutions: even and odd outputs.
 
-    ``order`` says which channel of the original each input channel is; ``valid``: no padding above and below.
+    ``order`` says which channel of the original each input channel is.
     """
 
-    def __init__(self, original: nn.Module, order: Tensor, *, dilation: int, valid: bool) -> None:
+    def __init__(self, original: nn.Module, order: Tensor, *, dilation: int) -> None:
         super().__init__()
         weight, bias = weights(original)
-        reach = dilation * (weight.shape[3] // 2)
-        padding = (0 if valid else reach, reach)
         self.parts = nn.ModuleList(
-            convolution(weight[2 * order + part], bias[2 * order + part], padding, dilation, len(order))
+            convolution(weight[2 * order + part], bias[2 * order + part], dilation=dilation, groups=len(order))
             for part in (0, 1)
         )
 
@@ -178,11 +157,10 @@ class SplitConv(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.whole = weight.shape[1] // BLOCK * BLOCK
-        padding = (0, weight.shape[3] // 2)
-        self.conv = convolution(weight[:, : self.whole], bias, padding)
+        self.conv = convolution(weight[:, : self.whole], bias)
         self.rest = None
         if self.whole < weight.shape[1]:
-            self.rest = convolution(weight[:, self.whole :], torch.zeros_like(bias), padding)
+            self.rest = convolution(weight[:, self.whole :], torch.zeros_like(bias))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.rest is None:
@@ -199,14 +177,14 @@ class Block:
         groups = len(join_bias)  # each joins four channels, that is two of the first convolution's
         order = torch.cat([torch.arange(0, 2 * groups, 2), torch.arange(1, 2 * groups, 2)])
         self.widen = nn.Sequential(SplitConv(weight[order], bias[order]), nn.LeakyReLU(0.01))
-        spread = Multiplier(block.block2[0], order, dilation=2, valid=True)
+        spread = Multiplier(block.block2[0], order, dilation=2)
         self.weigh = Weigh(spread)
         self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias)
         self.narrow = SplitConv(*weights(block.block4))
 
 
 class Weigh(nn.Module):
-    """``wide`` n x 2C x (R+8) x W to the sums over each row of what SimAM looks at: n x 4C x R, and of its squares."""
+    """``wide`` n x 2C x (R+2r) x (W+2r) to sums over the tile of what SimAM looks at, n x 4C, and of its squares."""
 
     def __init__(self, spread: Multiplier) -> None:
         super().__init__()
@@ -214,11 +192,11 @@ class Weigh(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         parts = [F.relu(part) for part in self.spread(x)]
-        return torch.cat([row_sums(part) for part in parts], 1), torch.cat([row_sums(part * part) for part in parts], 1)
+        return torch.cat([sums(part) for part in parts], 1), torch.cat([sums(part * part) for part in parts], 1)
 
 
 class Attend(nn.Module):
-    """``wide`` n x 2C x (R+8) x W and the block's input n x C x R x W to SimAM, joined, added to the input."""
+    """``wide`` n x 2C x (R+2r) x (W+2r) and the block's input n x C x R x W to SimAM, joined, added to the input."""
 
     def __init__(self, spread: Multiplier, shares: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -241,8 +219,8 @@ class Attend(nn.Module):
         return x + y
 
 
-class EncoderNarrow(nn.Module):
-    """``attended`` 2 x C x (R+2) x W to ``pixels`` 2 x 36 x R x W and their sums over each row."""
+class Narrow(nn.Module):
+    """``attended`` 2 x C x (R+2r) x (W+2r) to ``pixels`` 2 x 36 x R x W and their sums over the tile."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -250,15 +228,15 @@ class EncoderNarrow(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         y = self.narrow(x)
-        return y, row_sums(y), row_sums(y * y)
+        return y, sums(y), sums(y * y)
 
 
 class Mix(nn.Module):
-    """``pixels`` 2 x 36 x (R+2) x W to ``mixed`` 1 x 48 x R x W."""
+    """``pixels`` 2 x 36 x (R+2r) x (W+2r) to ``mixed`` 1 x 48 x R x W."""
 
     def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.conv = convolution(*weights(net.fea_mix.conv3x3[0]), (0, 1))
+        self.conv = convolution(*weights(net.fea_mix.conv3x3[0]))
         self.mish = OneExponentialMish()
 
     def forward(self, pixels: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -267,63 +245,70 @@ class Mix(nn.Module):
         return mixed
 
 
-class GraphJoin(nn.Module):
-    """What both stages of the join share: the two multipliers, with their four kinds of output."""
+class JoinWiden(nn.Module):
+    """``cnn`` 1 x 24 x (R+2r) x (W+2r) and ``places`` int32 (R+2r) x (W+2r), rows of ``graph``, to the even and odd
+    outputs of the first multiplier, 1 x 72 x R x W each.
+    """
 
     def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        first, second = net.gcn_decoder.block[0], net.gcn_decoder.block[2]
-        every = torch.arange(72)
-        self.first = Multiplier(first, every, dilation=1, valid=True)
-        self.second = nn.ModuleList(Multiplier(second, 2 * every + i, dilation=2, valid=False) for i in (0, 1))
-        self.order = torch.cat([4 * every + 2 * i + j for i in (0, 1) for j in (0, 1)])
-        self.rest = net
+        self.spread = Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1)
 
     def forward(self, cnn: Tensor, places: Tensor, graph: Tensor) -> list[Tensor]:
         rows, width = places.shape
         pixels = graph.index_select(0, places.reshape(-1)).transpose(0, 1).reshape(1, 48, rows, width)
-        parts = [F.leaky_relu(part, 0.01) for part in self.first(torch.cat([pixels, cnn], dim=1))]
-        return [F.relu(y) for part, second in zip(parts, self.second, strict=True) for y in second(part)]
+        return [F.leaky_relu(part, 0.01) for part in self.spread(torch.cat([pixels, cnn], dim=1))]
 
 
 class JoinWeigh(nn.Module):
-    """``cnn`` 1 x 24 x (R+2) x W and ``places`` int32 (R+2) x W (rows of ``graph``) to sums over rows, 1 x 288 x R."""
+    """Those two, (R+2r) x (W+2r), to the sums over the tile of what the squeeze-and-excitation looks at, 1 x 288."""
 
-    def __init__(self, join: GraphJoin) -> None:
+    def __init__(self, join: list[Multiplier]) -> None:
         super().__init__()
-        self.join = join
+        self.join = nn.ModuleList(join)
 
-    def forward(self, cnn: Tensor, places: Tensor, graph: Tensor) -> Tensor:
-        return torch.cat([row_sums(part) for part in self.join(cnn, places, graph)], 1)
+    def forward(self, even: Tensor, odd: Tensor) -> Tensor:
+        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
+        return torch.cat([sums(part) for part in parts], 1)
 
 
 class Join(nn.Module):
-    """The same inputs and the mean 1 x 288 x 1 x 1 to the probability R x W."""
+    """The same two, ``cnn`` 1 x 24 x R x W and the mean 1 x 288 x 1 x 1 to ``joined`` 1 x 24 x R x W."""
 
-    def __init__(self, join: GraphJoin) -> None:
+    def __init__(self, net: FusionGCN, join: list[Multiplier]) -> None:
         super().__init__()
-        self.join = join
-        net, order = join.rest, join.order
+        self.join = nn.ModuleList(join)
+        order = torch.cat([4 * torch.arange(72) + i for i in range(4)])  # of the 288 channels
         weight, self.bias = weights(net.gcn_decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
         parts = weight.reshape(288, 1, 3, 3)[order].chunk(4)
-        self.smooth = nn.ModuleList(convolution(part, torch.zeros(72), (1, 1), groups=72) for part in parts)
+        self.smooth = nn.ModuleList(convolution(part, torch.zeros(72), padding=1, groups=72) for part in parts)
         self.members = nn.Parameter((order[:, None] // 12 == torch.arange(24)).float())  # 288 x 24
         excitation = net.gcn_decoder.se
         (squeeze,), (excite,) = (list(part.parameters()) for part in (excitation.linear1, excitation.linear2))
         self.squeeze, self.excite = nn.Parameter(squeeze[:, order].clone()), nn.Parameter(excite[order].clone())
         self.mish = OneExponentialMish()
-        self.out = net.out
 
-    def forward(self, cnn: Tensor, places: Tensor, graph: Tensor, mean: Tensor) -> Tensor:
+    def forward(self, even: Tensor, odd: Tensor, cnn: Tensor, mean: Tensor) -> Tensor:
         importance = torch.sigmoid(self.excite @ self.mish(self.squeeze @ mean.reshape(288, 1)))  # 288, 1
-        parts = [smooth(part) for smooth, part in zip(self.smooth, self.join(cnn, places, graph), strict=True)]
-        rows, width = parts[0].shape[2:]
+        shares = (self.members * importance).chunk(4)
+        rows, width = cnn.shape[2:]
         joined = self.bias
-        for part, shares in zip(parts, (self.members * importance).chunk(4), strict=True):
-            joined = joined + part.permute(0, 2, 3, 1).reshape(rows * width, 72) @ shares
-        joined = self.mish(joined).T.reshape(1, 24, rows, width)
-        probability: Tensor = self.out(joined + cnn[:, :, 1:-1])
-        return probability.reshape(rows, width)
+        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
+        for part, smooth, share in zip(parts, self.smooth, shares, strict=True):
+            joined = joined + smooth(part).permute(0, 2, 3, 1).reshape(rows * width, 72) @ share
+        y: Tensor = self.mish(joined).T.reshape(1, 24, rows, width) + cnn
+        return y
+
+
+class Out(nn.Module):
+    """``joined`` 1 x 24 x (R+2r) x (W+2r) to the probability R x W."""
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        self.conv = convolution(*weights(net.out[0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.conv(x))[0, 0]
 
 
 def simam(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -333,10 +318,10 @@ def simam(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     return (flat * torch.sigmoid(energy * energy + 0.5)).reshape(x.shape)
 
 
-def row_sums(x: Tensor) -> Tensor:
-    """n x C x R x W to n x C x R, over W: by eights through a convolution first, which engines keep in cache."""
-    eight = F.conv2d(x, torch.ones(x.shape[1], 1, 1, 8), None, (1, 8), (0, 7), groups=x.shape[1])
-    return eight.sum(3)
+def sums(x: Tensor) -> Tensor:
+    """n x C x R x W to n x C: by eights through a convolution first, which engines do without leaving their layout."""
+    eights = F.conv2d(x, torch.ones(x.shape[1], 1, 1, 8), None, (1, 8), (0, 7), groups=x.shape[1])
+    return eights.sum((2, 3))
 
 
 def weights(conv: nn.Module) -> tuple[Tensor, Tensor]:
@@ -346,9 +331,7 @@ def weights(conv: nn.Module) -> tuple[Tensor, Tensor]:
     return conv.weight, conv.bias
 
 
-def convolution(
-    weight: Tensor, bias: Tensor, padding: tuple[int, int], dilation: int = 1, groups: int = 1
-) -> nn.Conv2d:
+def convolution(weight: Tensor, bias: Tensor, *, padding: int = 0, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
     """A convolution with given weights."""
     height, width = weight.shape[2:]
     inputs = weight.shape[1] * groups

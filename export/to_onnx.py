@@ -64,45 +64,39 @@ def cnn_to_onnx(network: FusionGCN) -> Graph:
 
 def stages_to_onnx(network: FusionGCN) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
     """The CNN as ONNX graphs of its stages, and what the manifest says of each stage."""
-    height, width, nodes, patterns = Dim("rows", min=2), Dim("width", min=2), Dim("nodes"), Dim("patterns")
-    shapes: dict[str, tuple[tuple[int, ...], dict[int, Any]]] = {
+    rows, columns, nodes, patterns = Dim("rows", min=2), Dim("columns", min=2), Dim("nodes"), Dim("patterns")
+    whole: dict[str, tuple[tuple[int, ...], dict[int, Any]]] = {
         "shallow": ((2, 12, 18), {1: nodes}),
         "deep": ((2, 12, 36), {1: nodes}),
         "counts": ((12,), {0: nodes}),
         "patterns": ((30, 9), {0: patterns}),
         "injected": ((12, 36), {0: nodes}),
         "graph": ((31, 48), {0: patterns}),
-        "labels": ((24, 40), {0: height, 1: width}),
-        "places": ((24, 40), {0: height, 1: width}),
-        **{
-            name: ((n, channels, 24, 40), {2: height, 3: width})
-            for name, n, channels in (
-                ("images", 2, 3), ("x", 2, 18), ("wide", 2, 36), ("attended", 2, 18), ("pixels", 2, 36),
-                ("mixed", 1, 48), ("decoder_wide", 1, 96), ("decoder_attended", 1, 48), ("cnn", 1, 24),
-            )
-        },
         **{
             f"{name}_{statistic}": ((n, channels, 1, 1), {})
             for name, n, channels in (("encoder", 2, 72), ("pixels", 2, 36), ("decoder", 1, 192), ("join", 1, 288))
             for statistic in ("mean", "variance")
         },
+    }
+    images: dict[str, tuple[int, ...]] = {
+        "images": (2, 3), "labels": (), "places": (), "x": (2, 18), "wide": (2, 36), "attended": (2, 18),
+        "pixels": (2, 36), "mixed": (1, 48), "decoder_wide": (1, 96), "decoder_attended": (1, 48), "cnn": (1, 24),
+        "joined_even": (1, 72), "joined_odd": (1, 72), "joined": (1, 24),
     }  # fmt: skip
     graphs, entries = {}, []
     for stage in stages_of(network):
         example, free = {}, {}
         for name in stage.inputs:
-            shape, dims = shapes[name]
-            more = 2 * stage.reach if name in stage.widened else 0
-            rows = 2 if len(shape) == 4 else 0
-            if more:
-                shape = tuple(d + more if i == rows else d for i, d in enumerate(shape))
-                dims = {i: d + more if i == rows else d for i, d in dims.items()}
-            example[name] = (
-                torch.zeros(shape, dtype=torch.int32) if name in ("labels", "places", "patterns") else torch.rand(shape)
-            )
-            free[name] = dims
+            if name in whole:
+                shape, free[name] = whole[name]
+            else:
+                more, first = 2 * stage.reach.get(name, 0), len(images[name])
+                shape = (*images[name], 24 + more, 40 + more)
+                free[name] = {first: rows + more, first + 1: columns + more}
+            integers = name in ("labels", "places", "patterns")
+            example[name] = torch.zeros(shape, dtype=torch.int32) if integers else torch.rand(shape)
         graphs[stage.name] = _graph(f"{stage.name}.onnx", stage.module, example, free, stage.outputs)
-        entries.append({"graph": stage.name, "reach": stage.reach, "crop": stage.crop, "widened": stage.widened})
+        entries.append({"graph": stage.name, "reach": stage.reach, "crop": stage.crop})
     return graphs, entries
 
 

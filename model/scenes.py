@@ -278,12 +278,12 @@ def _random_shape(rng: np.random.Generator, size: int) -> Float32:
     kind = int(rng.integers(3))
     if kind == 0:
         coarse = rng.standard_normal((int(rng.integers(3, 9)),) * 2).astype(np.float32)
-        field = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+        field: NDArray[Any] = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
         if rng.random() < 0.6:  # a ragged edge, such as a measured depth has
             for cell in (8, 3, 1):
                 ragged = rng.standard_normal((size // cell + 1,) * 2).astype(np.float32)
                 ragged = cv2.resize(ragged, (size, size), interpolation=cv2.INTER_LINEAR)
-                field = (field + ragged * rng.uniform(0, 0.12)).astype(np.float32)
+                field = field + ragged * np.float32(rng.uniform(0, 0.12))
         return (field > np.quantile(field, rng.uniform(0.25, 0.75))).astype(np.float32)
     if kind == 1:
         corners = int(rng.integers(3, 9))

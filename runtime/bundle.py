@@ -41,22 +41,21 @@ class Graph:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a CNN that runs in row bands; see :class:`fusiongcn_edge.runtime.bands.BandedCnn`.
+    """One step of a CNN that runs in tiles; see :class:`fusiongcn_edge.runtime.tiles.TiledCnn`.
 
-    ``widened`` inputs come with ``reach`` rows above and below, zeros outside the image; all images come with ``crop``
-    rows more where the image has them, which are cut off the outputs.
+    ``reach``: input to the number of pixels around the tile that it comes with, zeros outside the image. All images
+    come with ``crop`` pixels more, where the image has them, which are cut off the outputs.
     """
 
     graph: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    reach: int
+    reach: dict[str, int]
     crop: int
-    widened: tuple[str, ...]
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """The outputs that are sums over rows."""
+        """The outputs that are sums over a tile."""
         return tuple(name for name in self.outputs if name.endswith(("_sum", "_squares")))
 
 
@@ -196,9 +195,8 @@ def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
         graph=str(entry["graph"]),
         inputs=tuple(graph["inputs"]),
         outputs=tuple(graph["outputs"]),
-        reach=int(_positive(entry["reach"], low=0)),
+        reach={str(name): int(_positive(pixels, low=0)) for name, pixels in entry["reach"].items()},
         crop=int(_positive(entry["crop"], low=0)),
-        widened=tuple(map(str, entry["widened"])),
     )
 
 
@@ -206,7 +204,7 @@ def _check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
     """A ValueError if a stage reads what no earlier one gives."""
     known = {"images", "labels", "shallow", "deep", "counts", "patterns", "places"}
     for stage in stages:
-        missing = {*stage.inputs, *stage.widened} - known
+        missing = {*stage.inputs, *stage.reach} - known
         if missing:
             raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")
         sums = {name.rpartition("_")[0] for name in stage.sums}

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bands import BandedCnn
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
 from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, get_engine
@@ -22,6 +21,7 @@ from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import check_pair, network_input
 from fusiongcn_edge.runtime.machine import default_threads, resident_memory
 from fusiongcn_edge.runtime.superpixels import superpixels
+from fusiongcn_edge.runtime.tiles import TiledCnn
 
 DEFAULT_MODEL = "fusiongcn"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -178,13 +178,13 @@ class Cnn(Protocol):
         deep: NDArray[np.float32],
         memory: int | None,
     ) -> NDArray[np.float32]:
-        """The probability H x W; see :meth:`fusiongcn_edge.runtime.bands.BandedCnn.run`."""
+        """The probability H x W; see :meth:`fusiongcn_edge.runtime.tiles.TiledCnn.run`."""
 
 
 def open_cnn(bundle: Bundle, engine: Engine, threads: int) -> Cnn:
     """The CNN of a bundle on an engine."""
     if bundle.stages:
-        return BandedCnn(bundle, lambda name: engine.open(bundle.graphs[name], 1, pooled=True), threads)
+        return TiledCnn(bundle, lambda name: engine.open(bundle.graphs[name], 1, pooled=True), threads)
     return WholeCnn(engine.open(bundle.graphs["cnn"], threads))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ Float32 = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 TILE = 12  # pixels; measured best between 8 and 24 at the published settings (cells of 33 pixels)
+EXACT_INTEGERS = 2**24  # below this, float32 holds every whole number
 GAUSSIAN_TRUNCATE = 4.0  # standard deviations, as scikit-image (scipy.ndimage)
 MAX_SIZE_FACTOR = 3  # a region of this many mean sizes is cut (scikit-image's default)
 MIN_SIZE_FACTOR = 0.5  # a region below this many mean sizes joins a neighbour (scikit-image's default)
@@ -176,14 +178,11 @@ def _kmeans(image: Float32, rows: range, columns: range, iterations: int) -> Lab
     window = 2 * window_rows.step, 2 * window_columns.step
     weight = np.float32(1.0) / np.float32(max(rows.step, columns.step) ** 2)
     tiles = _Tiles(image)
-    pixels = np.concatenate(
-        [
-            np.broadcast_to(np.arange(height, dtype=np.float32)[:, None, None], (height, width, 1)),
-            np.broadcast_to(np.arange(width, dtype=np.float32)[None, :, None], (height, width, 1)),
-            image,
-        ],
-        axis=2,
-    ).reshape(-1, 2 + channels)
+    pixels: list[NDArray[Any]] = [
+        np.repeat(np.arange(height, dtype=np.float64), width),
+        np.tile(np.arange(width, dtype=np.float64), height),
+        *(np.ascontiguousarray(image[:, :, channel]).ravel() for channel in range(channels)),
+    ]
     labels = np.full((height, width), -1, np.int32)
     for _ in range(iterations):
         previous = labels
@@ -194,10 +193,14 @@ def _kmeans(image: Float32, rows: range, columns: range, iterations: int) -> Lab
         covered = flat >= 0  # pixels outside every window stay without a superpixel
         where = flat if covered.all() else flat[covered]
         counts = np.bincount(where, minlength=len(centres)).astype(np.float32)
+        exact = counts.max() * max(height, width) < EXACT_INTEGERS
         centres = np.zeros_like(centres)
-        for feature in range(2 + channels):  # summed in float32 and in scan order, as the reference does
-            values = pixels[:, feature]
-            np.add.at(centres[:, feature], where, values if where is flat else values[covered])
+        for feature in range(2 + channels):
+            values = pixels[feature] if where is flat else pixels[feature][covered]
+            if feature < 2 and exact:  # sums of coordinates: the same in any order
+                centres[:, feature] = np.bincount(where, values, len(centres))
+            else:  # summed in float32 and in scan order, as the reference does
+                np.add.at(centres[:, feature], where, values.astype(np.float32, copy=False))
         with np.errstate(invalid="ignore"):  # a centre that lost all its pixels becomes NaN and wins none again
             centres /= counts[:, None]
     return labels

@@ -1,0 +1,318 @@
+"""The CNN in tiles: a chain of stage graphs with sums over the whole image between them.
+
+A bundle may hold the CNN as stages (``export/stages.py`` makes them) instead of one graph. Each stage reads a little
+more of the images that earlier stages gave than the tile it gives itself; what it needs to know of the whole image are
+means and variances, from sums that earlier stages collected. So the working set is a few tiles, however large the
+photograph is. What is kept between stages and what is computed again is decided by the memory that there is
+(:func:`plan`); the result is the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.bundle import Bundle, Stage
+from fusiongcn_edge.runtime.engines.base import OpenGraph
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.graph import superpixel_patterns
+from fusiongcn_edge.runtime.machine import free_memory, resident_memory
+
+Array = NDArray[Any]
+TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
+TILE_COLUMNS = 256  # at most
+FLOATS_PER_PIXEL = 700  # of a tile, that a stage needs at most at once
+RESULT = "probability"
+
+
+class Window(NamedTuple):
+    """Rows ``top`` to ``bottom``, columns ``left`` to ``right`` of an image; may reach beyond it."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def grown(self, pixels: int) -> Window:
+        return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
+
+    def within(self, other: Window) -> Window:
+        """The part of it in another window."""
+        return Window(
+            max(self.top, other.top), min(self.bottom, other.bottom),
+            max(self.left, other.left), min(self.right, other.right),
+        )  # fmt: skip
+
+    def of(self, array: Array, origin: Window) -> Array:
+        """This part of an array that holds the window ``origin``."""
+        rows = slice(self.top - origin.top, self.bottom - origin.top)
+        return array[..., rows, self.left - origin.left : self.right - origin.left]
+
+
+class TiledCnn:
+    """The stages of a bundle, opened."""
+
+    def __init__(self, bundle: Bundle, open_graph: Callable[[str], OpenGraph], threads: int) -> None:
+        self.bundle = bundle
+        self._graphs = {stage.graph: open_graph(stage.graph) for stage in bundle.stages}
+        self._threads = threads
+
+    def run(
+        self,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        shallow: NDArray[np.float32],
+        deep: NDArray[np.float32],
+        memory: int | None,
+    ) -> NDArray[np.float32]:
+        """The probability H x W of a pair.
+
+        Parameters
+        ----------
+        images : float32 2 x 3 x H x W
+        labels : int32 H x W
+            Superpixels.
+        shallow, deep : float32 2 x N x C
+            Their embeddings.
+        memory : int, optional
+            Bytes that may be used beyond what the process holds; default: what the system has free, or as little as
+            possible if that does not suffice.
+
+        Raises
+        ------
+        FusionError
+            If ``memory`` is given and does not suffice.
+        """
+        places, patterns = superpixel_patterns(labels)
+        tables = self._graphs[self.bundle.stages[0].graph].run(
+            {
+                "shallow": shallow,
+                "deep": deep,
+                "counts": np.bincount(labels.ravel()).astype(np.float32),
+                "patterns": patterns,
+            }
+        )
+        height, width = labels.shape
+        chosen = plan(self.bundle, height, width, free_memory() if memory is None else memory, self._threads)
+        if memory is not None and chosen.bytes > memory:
+            raise FusionError(
+                f"Photographs of {width}x{height} need about {(resident_memory() + chosen.bytes) / 1e6:.0f} MB: "
+                "allow more memory, or use smaller ones."
+            )
+        return _Pass(self.bundle, self._graphs, tables, images, labels, places, chosen).probability()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a pair goes through the stages."""
+
+    kept: frozenset[str]  # images that are kept whole; others are computed again where they are read
+    threads: int
+    bytes: int  # at most at once
+
+
+def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int) -> Plan:
+    """The fastest way that fits into ``memory`` bytes; the leanest if none does.
+
+    Images are given up in the order that the bundle states (``keep``: cheapest first), then threads.
+    """
+    candidates = [
+        _plan(bundle, height, width, bundle.keep[given_up:], n)
+        for n in dict.fromkeys((threads, 1))
+        for given_up in range(len(bundle.keep) + 1)
+    ]
+    return next((c for c in candidates if c.bytes <= memory), candidates[-1])
+
+
+def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], threads: int) -> Plan:
+    kept = frozenset((*keep, RESULT))
+    stages = bundle.stages[1:]
+    channels = {
+        name: math.prod(d for d in shape if isinstance(d, int))
+        for stage in stages
+        for name, (_, shape) in bundle.graphs[stage.graph].outputs.items()
+        if name in kept
+    }
+    live: set[str] = set()
+    most = 0
+    for number, stage in enumerate(stages):
+        if swept(stage, kept):
+            live |= kept & set(stage.outputs)
+            most = max(most, sum(channels[name] for name in live))
+            live &= still_read(stages[number + 1 :], kept, stages) | {RESULT}
+    again = len(bundle.keep) - len(keep)  # what is computed again is held beside what it is computed for
+    working = threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
+    return Plan(kept, threads, 4 * (most * height * width + working))
+
+
+def swept(stage: Stage, kept: frozenset[str]) -> bool:
+    """Whether a stage is run over the whole image for its own sake, not only where another one reads its output."""
+    return bool(stage.sums) or not kept.isdisjoint(stage.outputs)
+
+
+def still_read(later: Sequence[Stage], kept: frozenset[str], stages: Sequence[Stage]) -> set[str]:
+    """Names of what later stages read, directly or through what has to be computed again."""
+    producer = {name: stage for stage in stages for name in stage.outputs}
+    needed: set[str] = set()
+    found = [name for stage in later if swept(stage, kept) for name in stage.inputs]
+    while found:
+        name = found.pop()
+        if name not in needed and name not in kept and name in producer:
+            found += producer[name].inputs
+        needed.add(name)
+    return needed
+
+
+def tile_edges(height: int, width: int) -> tuple[list[int], list[int]]:
+    """Where tiles begin and end: rows and columns, the image's own edges included."""
+    across = -(-width // TILE_COLUMNS)
+    down = -(-height * -(-width // across) // TILE_PIXELS)
+    return _edges(height, down), _edges(width, across)
+
+
+def _edges(length: int, parts: int) -> list[int]:
+    return [length * i // parts for i in range(parts + 1)]
+
+
+class Image:
+    """H x W or n x C x H x W, kept as tiles: ``tiles[i][j]`` from row edge i and column edge j on."""
+
+    def __init__(self, rows: list[int], columns: list[int], tiles: list[list[Array]], outside: int = 0) -> None:
+        self._rows, self._columns, self._tiles, self._outside = rows, columns, tiles, outside
+        self.window = Window(rows[0], rows[-1], columns[0], columns[-1])
+
+    @classmethod
+    def single(cls, array: Array, top: int = 0, left: int = 0, outside: int = 0) -> Image:
+        """An image in one tile."""
+        rows, columns = [top, top + array.shape[-2]], [left, left + array.shape[-1]]
+        return cls(rows, columns, [[array]], outside)
+
+    def read(self, window: Window) -> Array:
+        """A window, filled up with ``outside`` beyond the image; a tile that was kept as it is is not copied."""
+        inner = window.within(self.window)
+        parts = list(self._parts(inner))
+        if len(parts) == 1 and parts[0][0] == window:
+            return parts[0][1]
+        shape = (*self._tiles[0][0].shape[:-2], window.bottom - window.top, window.right - window.left)
+        make = np.empty if inner == window else np.zeros if self._outside == 0 else np.ones
+        found = make(shape, self._tiles[0][0].dtype)
+        if self._outside and inner != window:
+            found *= self._outside
+        for place, tile in parts:
+            covered = place.within(inner)
+            covered.of(found, window)[...] = covered.of(tile, place)
+        return found
+
+    def _parts(self, window: Window) -> Iterator[tuple[Window, Array]]:
+        """The tiles that a window touches."""
+        for i in range(bisect_right(self._rows, window.top) - 1, len(self._tiles)):
+            if self._rows[i] >= window.bottom:
+                break
+            for j in range(bisect_right(self._columns, window.left) - 1, len(self._tiles[i])):
+                if self._columns[j] >= window.right:
+                    break
+                yield Window(*self._rows[i : i + 2], *self._columns[j : j + 2]), self._tiles[i][j]
+
+
+class _Pass:
+    """One pair on its way through the stages."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        graphs: Mapping[str, OpenGraph],
+        tables: Mapping[str, Array],
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        places: NDArray[np.int32],
+        chosen: Plan,
+    ) -> None:
+        self.stages, self.graphs, self.plan = bundle.stages[1:], graphs, chosen
+        self.producer = {name: stage for stage in self.stages for name in stage.outputs}
+        self.whole: dict[str, Array] = dict(tables)  # what a stage gets as it is: tables and statistics
+        self.images = {
+            "images": Image.single(images),
+            "labels": Image.single(labels),
+            "places": Image.single(places, outside=len(tables["graph"]) - 1),
+        }
+        self.window = self.images["labels"].window
+        self.rows, self.columns = tile_edges(*labels.shape)
+
+    def probability(self) -> NDArray[np.float32]:
+        with ThreadPoolExecutor(self.plan.threads) as pool:
+            for number, stage in enumerate(self.stages):
+                if swept(stage, self.plan.kept):
+                    self._sweep(stage, pool)
+                    needed = still_read(self.stages[number + 1 :], self.plan.kept, self.stages) | {RESULT}
+                    self.images = {name: image for name, image in self.images.items() if name in needed}
+        return self.images[RESULT].read(self.window)
+
+    def _sweep(self, stage: Stage, pool: ThreadPoolExecutor) -> None:
+        """Run a stage over all tiles: keep its images, turn its sums into statistics."""
+        kept = [name for name in stage.outputs if name in self.plan.kept]
+
+        def compute(window: Window) -> dict[str, Array]:
+            outputs = self._evaluate(stage, window, {})
+            return {name: outputs[name] for name in (*kept, *stage.sums)}
+
+        across = len(self.columns) - 1
+        windows = [
+            Window(*self.rows[i : i + 2], *self.columns[j : j + 2])
+            for i in range(len(self.rows) - 1)
+            for j in range(across)
+        ]
+        tiles = list(pool.map(compute, windows))
+        for name in kept:
+            in_rows = [[tile[name] for tile in tiles[i : i + across]] for i in range(0, len(tiles), across)]
+            self.images[name] = Image(self.rows, self.columns, in_rows)
+        sums = {name: np.stack([tile[name] for tile in tiles]).sum(axis=0, dtype=np.float64) for name in stage.sums}
+        self.whole.update(statistics(sums, self.window.bottom * self.window.right))
+
+    def _evaluate(self, stage: Stage, window: Window, known: dict[str, Image]) -> dict[str, Array]:
+        """A window of a stage's outputs; ``known`` are images computed for the same tile."""
+        larger = window.grown(stage.crop).within(self.window)
+        feed = {
+            name: self.whole[name]
+            if name in self.whole
+            else self._read(name, larger.grown(stage.reach.get(name, 0)), known)
+            for name in stage.inputs
+        }
+        outputs = self.graphs[stage.graph].run(feed)
+        return outputs if larger == window else {name: window.of(part, larger) for name, part in outputs.items()}
+
+    def _read(self, name: str, window: Window, known: dict[str, Image]) -> Array:
+        """A window of an image, also beyond its edges; computed if it is not kept."""
+        if name in self.images:
+            return self.images[name].read(window)
+        inner = window.within(self.window)
+        if name not in known or inner != inner.within(known[name].window):
+            stage = self.producer[name]
+            outputs = self._evaluate(stage, inner, known)
+            for given in set(outputs) - set(stage.sums):
+                known[given] = Image.single(outputs[given], inner.top, inner.left)
+        return known[name].read(window)
+
+
+def statistics(sums: Mapping[str, NDArray[np.float64]], pixels: int) -> dict[str, NDArray[np.float32]]:
+    """Means and variances, n x C x 1 x 1, from sums over the image, n x C: ``NAME_sum``, perhaps ``NAME_squares``.
+
+    The variance is divided by one less than the number of pixels, as SimAM does.
+    """
+    found = {}
+    for name, total in sums.items():
+        if not name.endswith("_sum"):
+            continue
+        base = name.removesuffix("_sum")
+        mean = total / pixels
+        found[f"{base}_mean"] = mean.astype(np.float32)[:, :, None, None]
+        if f"{base}_squares" in sums:
+            variance = np.maximum(sums[f"{base}_squares"] - pixels * mean**2, 0) / (pixels - 1)
+            found[f"{base}_variance"] = variance.astype(np.float32)[:, :, None, None]
+    return found
