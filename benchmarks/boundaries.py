@@ -10,7 +10,6 @@ setting, which is the published one.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.superpixels import slic
@@ -39,16 +39,14 @@ def edges(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.boundaries", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = new_parser("boundaries", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR")
     parser.add_argument("--every", type=int, default=8, metavar="N", help="use each N-th photograph (default: 8)")
     arguments = parser.parse_args()
-    try:
-        cases = _cases(arguments.photos, arguments.every)
-    except FusionError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return report(lambda: _table(_cases(arguments.photos, arguments.every)))
+
+
+def _table(cases: list[tuple[NDArray[np.float32], NDArray[np.uint16]]]) -> None:
     near = np.ones((2 * TOLERANCE + 1,) * 2)
     base = 0.0
     print(f"{len(cases)} photographs")
@@ -69,7 +67,6 @@ def main() -> int:
             f"{spent / base:>6.2f}",
             flush=True,
         )
-    return 0
 
 
 def _cases(root: Path, every: int) -> list[tuple[NDArray[np.float32], NDArray[np.uint16]]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.images import read_image
@@ -30,18 +31,12 @@ def differing_fraction(decision: np.ndarray, stored: Path) -> float:
 
 def main() -> int:
     """Print the table; 0 if every pair was compared."""
-    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.decisions", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = new_parser("decisions", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     parser.add_argument("--maps", default="official_decision", metavar="NAME", help="folder of the maps beside a/")
     arguments = parser.parse_args()
-    try:
-        _table(arguments)
-    except FusionError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return report(lambda: _table(arguments))
 
 
 def _table(arguments: argparse.Namespace) -> None:

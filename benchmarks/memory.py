@@ -1,45 +1,53 @@
 """Peak memory of fusing one pair in a fresh process.
 
-    python -m fusiongcn_edge.benchmarks.memory [--model NAME|PATH] [--size HxW]
+    python -m fusiongcn_edge.benchmarks.memory [--model NAME|PATH] [--size HxW] [--max-memory MB] [--limit MB]
 
-Prints the process's peak resident memory in MB, and what it was before the model was opened.
+Prints the process's peak resident memory in MB (10^6 bytes), and what it was before the model was opened. ``--limit``
+forbids the process to have more address space than this, as on a board with little memory.
 """
 
 from __future__ import annotations
 
-import argparse
+import hashlib
 import resource
 import sys
 
-import numpy as np
-
-from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.pairs import made_pair
+from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size
 
 
 def main() -> int:
-    """Fuse a pair of noise and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.memory", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Fuse a made pair and print the figures, with a fingerprint of the answer."""
+    parser = new_parser("memory", __doc__)
     add_model_argument(parser)
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="default: %(default)s")
+    parser.add_argument("--max-memory", type=float, metavar="MB", help="as of 'fusiongcn fuse'")
+    parser.add_argument("--limit", type=float, metavar="MB", help="address space of this process")
     arguments = parser.parse_args()
-    before = _peak()
-    first, second = np.random.default_rng(0).integers(0, 256, (2, *arguments.size, 3), dtype=np.uint8)
-    try:
-        Fuser.open(arguments.model).fuse(first, second)
-    except FusionError as error:
-        print(error, file=sys.stderr)
-        return 2
-    height, width = arguments.size
-    print(f"{height}x{width}: peak {_peak():.0f} MB, of which {before:.0f} MB before the model was opened")
-    return 0
+
+    def measure() -> None:
+        if arguments.limit is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (int(arguments.limit * 1e6),) * 2)
+        pair = made_pair(*arguments.size)
+        before = peak_memory()
+        fuser = Fuser.open(arguments.model, threads=arguments.threads, max_memory=arguments.max_memory)
+        result = fuser.fuse(*pair)
+        answer = hashlib.sha256(result.probability.tobytes()).hexdigest()[:8]
+        height, width = arguments.size
+        print(
+            f"{height}x{width}: peak {peak_memory() / 1e6:.0f} MB, of which {before / 1e6:.0f} MB before the model was "
+            f"opened; the answer's fingerprint is {answer}"
+        )
+
+    return report(measure)
 
 
-def _peak() -> float:
-    """Peak resident memory of this process in MB (10^6 bytes)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

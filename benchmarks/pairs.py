@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from fusiongcn_edge.runtime.errors import FusionError
 
 
@@ -39,3 +43,17 @@ def find_pairs(root: Path) -> Iterator[Pair]:
             yield Pair(a.parent.parent.name, a.stem, a, b)
     if not found:
         raise FusionError(f"No pairs below {root}: put the photographs into a/ and b/ with equal names.")
+
+
+def made_pair(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A pair to measure with, always the same one for a size: detail of all sizes, sharp on either side of a wave."""
+    rng = np.random.default_rng(0)
+    scene = np.zeros((height, width, 3), np.float32)
+    for cell in (128, 32, 8, 2):
+        coarse = rng.random((-(-height // cell) + 1, -(-width // cell) + 1, 3), np.float32)
+        scene += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * (255 / 4)
+    blurred = cv2.GaussianBlur(scene, (0, 0), 3)
+    rows, columns = np.mgrid[:height, :width]
+    left = (columns < width / 2 + width / 8 * np.sin(rows * 8 / height))[:, :, None]
+    first, second = np.where(left, scene, blurred), np.where(left, blurred, scene)
+    return np.clip(first, 0, 255).astype(np.uint8), np.clip(second, 0, 255).astype(np.uint8)

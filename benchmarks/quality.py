@@ -11,7 +11,6 @@ stored in ``official_decision/``, if there.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
 from fusiongcn_edge.benchmarks.pairs import find_pairs
@@ -35,15 +35,15 @@ WORST = 4
 
 def main() -> int:
     """Print a table per kind of data."""
-    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.quality", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = new_parser("quality", __doc__)
     parser.add_argument("--model", action="append", required=True, metavar="NAME|PATH")
     parser.add_argument("--truth", type=Path, metavar="DIR")
     parser.add_argument("--pairs", type=Path, metavar="DIR")
     parser.add_argument("--photos", type=Path, metavar="DIR")
     parser.add_argument("--worst", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
-    try:
+
+    def measure() -> None:
         models = [Model(name) for name in arguments.model]
         if arguments.truth is not None:
             _report("truth", models, truth_pairs(arguments.truth), truth_scores, arguments.worst)
@@ -51,10 +51,8 @@ def main() -> int:
             _report("held-out scenes", models, made_scenes(arguments.photos), truth_scores, None)
         if arguments.pairs is not None:
             _report("pairs", models, plain_pairs(arguments.pairs), pair_scores, arguments.worst)
-    except FusionError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+
+    return report(measure)
 
 
 class Model:

@@ -8,15 +8,14 @@ turn, and CPU time is compared, so that the ratio means something on a machine t
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from time import process_time
 
 import numpy as np
 
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.benchmarks.pairs import find_pairs
-from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.images import network_input, read_image
 from fusiongcn_edge.runtime.superpixels import guide_image, slic
@@ -24,17 +23,11 @@ from fusiongcn_edge.runtime.superpixels import guide_image, slic
 
 def main() -> int:
     """Print the table; 0 if every pair was compared."""
-    parser = argparse.ArgumentParser(prog="python -m fusiongcn_edge.benchmarks.slic", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = new_parser("slic", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     arguments = parser.parse_args()
-    try:
-        _table(load_bundle(arguments.model), arguments.pairs)
-    except FusionError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return report(lambda: _table(load_bundle(arguments.model), arguments.pairs))
 
 
 def _table(bundle: Bundle, root: Path) -> None:

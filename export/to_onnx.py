@@ -101,19 +101,23 @@ def stages_to_onnx(network: FusionGCN) -> tuple[dict[str, Graph], list[dict[str,
 
 
 def _graph(
-    file: str, module: nn.Module, example: dict[str, Tensor], free: dict[str, dict[int, Dim]], outputs: list[str]
+    file: str, module: nn.Module, example: dict[str, Tensor], free: dict[str, dict[int, Any]], outputs: list[str]
 ) -> Graph:
+    model = exported(
+        module.eval(),
+        list(example.values()),
+        input_names=list(example),
+        output_names=outputs,
+        dynamic_shapes=tuple(free[name] for name in example),
+    )
+    return Graph(file, model.SerializeToString(), _signature(model.graph.input), _signature(model.graph.output))
+
+
+def exported(module: nn.Module, example: list[Tensor], **options: Any) -> onnx.ModelProto:
+    """A module as a checked ONNX model without traces of this machine; options are those of torch's exporter."""
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            module.eval(),
-            tuple(example.values()),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(example),
-            output_names=outputs,
-            dynamic_shapes=tuple(free[name] for name in example),
-            external_data=False,
-            verbose=False,
+            module, tuple(example), dynamo=True, opset_version=OPSET, external_data=False, verbose=False, **options
         )
     assert program is not None
     model = program.model_proto
@@ -124,7 +128,7 @@ def _graph(
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
         del value.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
-    return Graph(file, model.SerializeToString(), _signature(model.graph.input), _signature(model.graph.output))
+    return model
 
 
 def _signature(values: list[onnx.ValueInfoProto]) -> dict[str, tuple[str, tuple[int | str, ...]]]:

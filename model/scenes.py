@@ -281,8 +281,8 @@ def _random_shape(rng: np.random.Generator, size: int) -> Float32:
         field: NDArray[Any] = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
         if rng.random() < 0.6:  # a ragged edge, such as a measured depth has
             for cell in (8, 3, 1):
-                ragged = rng.standard_normal((size // cell + 1,) * 2).astype(np.float32)
-                ragged = cv2.resize(ragged, (size, size), interpolation=cv2.INTER_LINEAR)
+                noise = rng.standard_normal((size // cell + 1,) * 2).astype(np.float32)
+                ragged = cv2.resize(noise, (size, size), interpolation=cv2.INTER_LINEAR)
                 field = field + ragged * np.float32(rng.uniform(0, 0.12))
         return (field > np.quantile(field, rng.uniform(0.25, 0.75))).astype(np.float32)
     if kind == 1:

@@ -1,0 +1,28 @@
+"""What the measuring commands share: their help is their module's text, and a user's mistake is one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from fusiongcn_edge.runtime.errors import FusionError
+
+
+def new_parser(name: str, text: str | None) -> argparse.ArgumentParser:
+    """A parser for ``python -m fusiongcn_edge.benchmarks.NAME`` that prints the module's docstring as it is."""
+    return argparse.ArgumentParser(
+        prog=f"python -m fusiongcn_edge.benchmarks.{name}",
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def report(body: Callable[[], None]) -> int:
+    """Exit code of a command: 0, or 2 after a sentence on what the user can mend."""
+    try:
+        body()
+    except FusionError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,105 @@
+"""Where the time of a model's graphs goes, by kind of operator.
+
+    python -m fusiongcn_edge.benchmarks.profile --model NAME|PATH [--size HxW] [--graph NAME] [--operators]
+
+Each graph is run alone with ONNX Runtime's profiler on made-up inputs: the stages of a CNN on a tile as the runtime
+cuts them, on one thread as it runs them; a CNN that is one graph on the whole image. Printed is each graph's share of
+all the time (``--operators``: of each operator), so that runs can be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage, load_bundle
+from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.tiles import tile_edges
+
+WARM, RUNS = 2, 6
+PATTERNS = 4096  # distinct patterns of superpixels
+
+
+def main() -> int:
+    """Profile and print."""
+    parser = new_parser("profile", __doc__)
+    parser.add_argument("--model", required=True, metavar="NAME|PATH")
+    parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    parser.add_argument("--graph", metavar="NAME", help="this graph alone")
+    parser.add_argument("--operators", action="store_true", help="each operator, not only each kind")
+    arguments = parser.parse_args()
+    return report(lambda: _print(load_bundle(arguments.model), arguments.size, arguments.graph, arguments.operators))
+
+
+def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) -> None:
+    stages = {stage.graph: stage for stage in bundle.stages}
+    names = [name for name in bundle.graphs if only in (None, name)]
+    if not names:
+        raise FusionError(f"There is no graph {only!r} in {bundle.path}: choose one of {', '.join(bundle.graphs)}.")
+    rows, columns = tile_edges(*size)
+    tile = (rows[1] - rows[0], columns[1] - columns[0]) if stages else size
+    found = {}
+    for name in names:
+        per_pixel = 1 if name in ("gcn", "tables") else size[0] * size[1] / (tile[0] * tile[1])
+        spent = profile(bundle.graphs[name], inputs_of(bundle, name, stages.get(name), tile), each)
+        found[name] = {operator: microseconds * per_pixel for operator, microseconds in spent.items()}
+    total = sum(sum(spent.values()) for spent in found.values())
+    for name, spent in sorted(found.items(), key=lambda item: -sum(item[1].values())):
+        print(f"{sum(spent.values()) / total:>7.1%}  {name}")
+        for operator, microseconds in sorted(spent.items(), key=lambda item: -item[1]):
+            if microseconds > 0.005 * total:
+                print(f"{'':<12}{microseconds / total:>7.1%}  {operator}")
+
+
+def inputs_of(bundle: Bundle, name: str, stage: Stage | None, tile: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Made-up arrays of the shapes that a graph meets."""
+    rng = np.random.default_rng(0)
+    free = {"nodes": 256, "patterns": PATTERNS}
+    arrays: dict[str, NDArray[Any]] = {}
+    for tensor, (dtype, shape) in bundle.graphs[name].inputs.items():
+        more = 0 if stage is None else 2 * (stage.crop + stage.reach.get(tensor, 0))
+        sides = iter(side + more for side in tile)
+        size = [
+            d if isinstance(d, int) else free[d] if d in free else next(sides)
+            for d in (("patterns", *shape[1:]) if tensor == "graph" else shape)
+        ]
+        arrays[tensor] = rng.random(size, np.float32) if dtype == "float32" else rng.integers(0, 200, size, np.int32)
+    return arrays
+
+
+def profile(graph: Graph, inputs: dict[str, NDArray[Any]], each: bool) -> dict[str, float]:
+    """Microseconds by operator, on one thread, median over runs."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = onnxruntime.InferenceSession(graph.data, options, providers=["CPUExecutionProvider"])
+        for _ in range(WARM + RUNS):
+            session.run(None, inputs)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    spent: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            spent[event["args"]["op_name"], event["name"]].append(event["dur"])
+    by_kind: Counter[str] = Counter()
+    for (kind, node), durations in spent.items():
+        label = f"{kind:<20} {node.removesuffix('_kernel_time')}" if each else kind
+        by_kind[label] += float(np.median(durations[WARM:]))  # type: ignore[assignment]
+    return dict(by_kind)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
