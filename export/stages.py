@@ -21,7 +21,7 @@ from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folde
 from fusiongcn_edge.model.network import AttentionBlock, FusionGCN, Stem
 
 # images between stages that are worth their memory; where it is short, the first is given up first
-KEEP = ("joined_even", "joined_odd", "decoder_wide", "wide", "x", "mixed", "pixels", "cnn")
+KEEP = ("decoder_wide", "wide", "x", "mixed", "pixels", "cnn")
 BLOCK = 16  # channels that ONNX Runtime's convolutions handle at once, with AVX-512
 
 

@@ -144,9 +144,10 @@ def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], thread
     most = 0
     for number, stage in enumerate(stages):
         if swept(stage, kept):
-            live |= kept & set(stage.outputs)
-            most = max(most, sum(channels[name] for name in live))
+            before, live = live, live | kept & set(stage.outputs)
             live &= still_read(stages[number + 1 :], kept, stages) | {RESULT}
+            # what is read for the last time goes as fast as what is computed comes
+            most = max(most, *(sum(channels[name] for name in names) for names in (before, live)))
     again = len(bundle.keep) - len(keep)  # what is computed again is held beside what it is computed for
     working = threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
     return Plan(kept, threads, 4 * (most * height * width + working))
@@ -186,6 +187,7 @@ class Image:
 
     def __init__(self, rows: list[int], columns: list[int], tiles: list[list[Array]], outside: int = 0) -> None:
         self._rows, self._columns, self._tiles, self._outside = rows, columns, tiles, outside
+        self._channels, self._dtype = tiles[0][0].shape[:-2], tiles[0][0].dtype
         self.window = Window(rows[0], rows[-1], columns[0], columns[-1])
 
     @classmethod
@@ -200,15 +202,20 @@ class Image:
         parts = list(self._parts(inner))
         if len(parts) == 1 and parts[0][0] == window:
             return parts[0][1]
-        shape = (*self._tiles[0][0].shape[:-2], window.bottom - window.top, window.right - window.left)
+        shape = (*self._channels, window.bottom - window.top, window.right - window.left)
         make = np.empty if inner == window else np.zeros if self._outside == 0 else np.ones
-        found = make(shape, self._tiles[0][0].dtype)
+        found = make(shape, self._dtype)
         if self._outside and inner != window:
             found *= self._outside
         for place, tile in parts:
             covered = place.within(inner)
             covered.of(found, window)[...] = covered.of(tile, place)
         return found
+
+    def forget(self, row: int) -> None:
+        """Give up the tiles that end above a row; nothing above it must be read any more."""
+        for i in range(bisect_right(self._rows, row) - 1):
+            self._tiles[i] = []
 
     def _parts(self, window: Window) -> Iterator[tuple[Window, Array]]:
         """The tiles that a window touches."""
@@ -268,12 +275,35 @@ class _Pass:
             for i in range(len(self.rows) - 1)
             for j in range(across)
         ]
-        tiles = list(pool.map(compute, windows))
+        last_read = {name: self._distance(stage, name) for name in self._read_for_the_last_time(stage)}
+        tiles: list[dict[str, Array]] = []
+        for tile in pool.map(compute, windows):
+            tiles.append(tile)
+            done = self.rows[len(tiles) // across]
+            for name, distance in last_read.items():
+                self.images[name].forget(done - distance)
         for name in kept:
             in_rows = [[tile[name] for tile in tiles[i : i + across]] for i in range(0, len(tiles), across)]
             self.images[name] = Image(self.rows, self.columns, in_rows)
         sums = {name: np.stack([tile[name] for tile in tiles]).sum(axis=0, dtype=np.float64) for name in stage.sums}
         self.whole.update(statistics(sums, self.window.bottom * self.window.right))
+
+    def _read_for_the_last_time(self, stage: Stage) -> list[str]:
+        """The images kept in tiles like ours that no stage after this one reads."""
+        later = self.stages[self.stages.index(stage) + 1 :]
+        needed = still_read(later, self.plan.kept, self.stages)
+        return [name for name in self.plan.kept & set(self.images) if name not in needed]
+
+    def _distance(self, stage: Stage, name: str) -> int:
+        """How far beyond its tile a stage reads an image, itself or through what is computed again for it."""
+        found = -1
+        for given in stage.inputs:
+            further = 0 if given == name else -1
+            if given not in self.images and given in self.producer:
+                further = max(further, self._distance(self.producer[given], name))
+            if further >= 0:
+                found = max(found, further + stage.crop + stage.reach.get(given, 0))
+        return found
 
     def _evaluate(self, stage: Stage, window: Window, known: dict[str, Image]) -> dict[str, Array]:
         """A window of a stage's outputs; ``known`` are images computed for the same tile."""

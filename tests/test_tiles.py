@@ -78,8 +78,8 @@ def test_less_memory_is_used_before_it_is_refused(random_bundle: Path) -> None:
 def test_the_memory_of_a_plan_counts_what_is_held_at_once(random_bundle: Path) -> None:
     bundle = load_bundle(random_bundle)
     extra = plan(bundle, 2000, 500, 2**62, 1).bytes - plan(bundle, 1000, 500, 2**62, 1).bytes
-    # x, wide and pixels: 2 x (18 + 36 + 36) channels of float32, and the probability
-    assert extra == 1000 * 500 * 4 * (2 * (18 + 36 + 36))
+    # mixed and decoder_wide: 48 + 96 channels of float32
+    assert extra == 1000 * 500 * 4 * (48 + 96)
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(
