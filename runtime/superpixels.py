@@ -184,25 +184,31 @@ def _kmeans(image: Float32, rows: range, columns: range, iterations: int) -> Lab
         *(np.ascontiguousarray(image[:, :, channel]).ravel() for channel in range(channels)),
     ]
     labels = np.full((height, width), -1, np.int32)
+    touched = np.ones(len(centres) + 1, bool)  # centres that won or lost a pixel; the last one stands for "none"
     for _ in range(iterations):
         previous = labels
         labels = tiles.assign(centres, window, weight, previous)
-        if np.array_equal(labels, previous):
+        changed = labels != previous
+        if not changed.any():
             break
-        flat = labels.ravel()
-        covered = flat >= 0  # pixels outside every window stay without a superpixel
-        where = flat if covered.all() else flat[covered]
+        if previous.min() >= 0:
+            touched[:] = False
+            touched[labels[changed]] = touched[previous[changed]] = True
+        touched[-1] = False  # pixels outside every window stay without a superpixel
+        members = touched[labels.ravel()]
+        where = labels.ravel()[members]
         counts = np.bincount(where, minlength=len(centres)).astype(np.float32)
         exact = counts.max() * max(height, width) < EXACT_INTEGERS
-        centres = np.zeros_like(centres)
-        for feature in range(2 + channels):
-            values = pixels[feature] if where is flat else pixels[feature][covered]
+        sums = np.zeros_like(centres)
+        for feature, plane in enumerate(pixels):
+            values = plane[members]
             if feature < 2 and exact:  # sums of coordinates: the same in any order
-                centres[:, feature] = np.bincount(where, values, len(centres))
+                sums[:, feature] = np.bincount(where, values, len(centres))
             else:  # summed in float32 and in scan order, as the reference does
-                np.add.at(centres[:, feature], where, values.astype(np.float32, copy=False))
+                np.add.at(sums[:, feature], where, values.astype(np.float32, copy=False))
+        moved = touched[:-1]
         with np.errstate(invalid="ignore"):  # a centre that lost all its pixels becomes NaN and wins none again
-            centres /= counts[:, None]
+            centres[moved] = sums[moved] / counts[moved, None]
     return labels
 
 
@@ -217,6 +223,7 @@ class _Tiles:
         self.pixels = np.ascontiguousarray(grid.transpose(0, 2, 4, 1, 3)).reshape(-1, self.channels, TILE, TILE)
         self.colour_low = self.pixels.min(axis=(2, 3))  # tiles x channels
         self.colour_high = self.pixels.max(axis=(2, 3))
+        self._last: tuple[Float32, NDArray[np.intp], NDArray[np.intp]] | None = None  # centres and pairs of last time
 
     def assign(self, centres: Float32, window: tuple[int, int], weight: np.float32, previous: Labels) -> Labels:
         """Label of the nearest centre for each pixel; on a tie the lower label; outside all windows as before."""
@@ -224,7 +231,8 @@ class _Tiles:
         labels = self._cut(previous)
         labels[tile[sole]] = centre[sole][:, None, None]
         # what is left has several candidates, in ascending order of label within each tile
-        tile, centre, inside = tile[~sole], centre[~sole], inside[~sole]
+        left = ~sole & self._unsettled(tile, centre, centres)[tile]
+        tile, centre, inside = tile[left], centre[left], inside[left]
         first = np.ones(len(tile), bool)
         first[1:] = tile[1:] != tile[:-1]
         slot = np.cumsum(first) - 1
@@ -244,6 +252,18 @@ class _Tiles:
             nearest[s] = np.where(closer, distance, best)
             labels[t] = np.where(closer, k[:, None, None], labels[t])
         return self._join(labels)
+
+    def _unsettled(self, tile: NDArray[np.intp], centre: NDArray[np.intp], centres: Float32) -> NDArray[np.bool_]:
+        """Tiles that one of the candidates, of last time or of now, has moved for; the others' labels stay."""
+        unsettled = np.ones(len(self.pixels), bool)
+        if self._last is not None:
+            last_centres, last_tile, last_centre = self._last
+            moved = (centres != last_centres).any(axis=1)  # NaN included
+            unsettled[:] = False
+            unsettled[tile[moved[centre]]] = True
+            unsettled[last_tile[moved[last_centre]]] = True
+        self._last = centres.copy(), tile, centre
+        return unsettled
 
     def _candidates(
         self, centres: Float32, window: tuple[int, int], weight: np.float32
