@@ -6,7 +6,10 @@
 ``--pairs``: pairs without truth: mean Q_G and Q_W, hard and soft, and the agreement of the decision maps with those
 stored in ``official_decision/``, if there.
 ``--photos``: photographs to make 100 held-out scenes from (needs torch): mean PSNR, hard and soft.
-``--worst FOLDER``: pictures of the pairs with the lowest scores of the first model, beside the last.
+``--worst FOLDER``: a picture of the pairs with the lowest scores of the first model: both photographs, then each
+model's fused one, decision map, and what is wrong: the error against the truth, or the difference between the photographs
+where the first and the last model decide otherwise. ``--maps-only`` leaves the photographs out, where they may not be
+shown.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 Image = NDArray[Any]
 HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77
 WORST = 4
+SHOWN_HEIGHT, ERROR_SHOWN = 240, 4  # pixels of a row of pictures; times that errors are amplified
 
 
 def main() -> int:
@@ -41,16 +45,18 @@ def main() -> int:
     parser.add_argument("--pairs", type=Path, metavar="DIR")
     parser.add_argument("--photos", type=Path, metavar="DIR")
     parser.add_argument("--worst", type=Path, metavar="FOLDER")
+    parser.add_argument("--maps-only", action="store_true")
     arguments = parser.parse_args()
 
     def measure() -> None:
         models = [Model(name) for name in arguments.model]
+        sheet = None if arguments.worst is None else Sheet(arguments.worst, arguments.maps_only)
         if arguments.truth is not None:
-            _report("truth", models, truth_pairs(arguments.truth), truth_scores, arguments.worst)
+            _report("truth", models, truth_pairs(arguments.truth), truth_scores, sheet)
         if arguments.photos is not None:
             _report("held-out scenes", models, made_scenes(arguments.photos), truth_scores, None)
         if arguments.pairs is not None:
-            _report("pairs", models, plain_pairs(arguments.pairs), pair_scores, arguments.worst)
+            _report("pairs", models, plain_pairs(arguments.pairs), pair_scores, sheet)
 
     return report(measure)
 
@@ -119,19 +125,16 @@ def _report(
     models: list[Model],
     cases: Iterator[Case],
     scores_of: Callable[..., dict[str, float]],
-    worst: Path | None,
+    sheet: Sheet | None,
 ) -> None:
     rows: list[tuple[str, list[dict[str, float]]]] = []
-    pictures: dict[str, Image] = {}
     for name, a, b, reference in cases:
-        scores, panels = [], [a, b]
-        for model in models:
-            result, fused = model.fuse(a, b)
-            scores.append(scores_of(a, b, reference, result, fused))
-            panels += [fused[model.fuser.bundle.blend], result.decision.astype(np.uint8) * 255]
-        rows.append((name, scores))
-        if worst is not None:
-            pictures[name] = np.hstack([p if p.ndim == 3 else cv2.cvtColor(p, cv2.COLOR_GRAY2BGR) for p in panels])
+        results = [model.fuse(a, b) for model in models]
+        rows.append((name, [scores_of(a, b, reference, *result) for result in results]))
+        if sheet is not None:
+            truth = reference if isinstance(reference, np.ndarray) else None
+            own = [(fused[m.fuser.bundle.blend], r.decision) for m, (r, fused) in zip(models, results, strict=True)]
+            sheet.add(name, a, b, truth, own)
         if sys.stderr.isatty():
             print(f"\r\033[K{title}: {len(rows)} done", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
@@ -141,13 +144,56 @@ def _report(
     for i, model in enumerate(models):
         means = [float(np.mean([scores[i][key] for _, scores in rows])) for key in keys]
         print(f"{Path(model.name).name:<28}" + "".join(f"{mean:>12.4f}" for mean in means), flush=True)
-    if worst is not None:
+    if sheet is not None:
         key = keys[-1]
-        worst.mkdir(parents=True, exist_ok=True)
+        names = []
         for name, scores in sorted(rows, key=lambda row: row[1][0][key])[:WORST]:
             listed = "  ".join(f"{m.name.split('/')[-1]} {s[key]:.4f}" for m, s in zip(models, scores, strict=True))
             print(f"  {name}: {key} {listed}")
-            write_image(worst / f"{name}.jpg", pictures[name])
+            names.append(name)
+        sheet.write(title, names)
+
+
+class Sheet:
+    """Pictures of pairs, one row each."""
+
+    def __init__(self, folder: Path, maps_only: bool) -> None:
+        self.folder, self.maps_only = folder, maps_only
+        self.rows: dict[str, list[Image]] = {}
+
+    def add(
+        self, name: str, a: Image, b: Image, truth: Image | None, own: list[tuple[Image, NDArray[np.bool_]]]
+    ) -> None:
+        """A pair with each model's fused photograph and decision."""
+        panels = [] if self.maps_only else [a, b]
+        for number, (fused, decision) in enumerate(own):
+            if truth is not None:
+                wrong = cv2.absdiff(fused, truth)
+            else:
+                same = decision == own[-1 if number == 0 else 0][1]
+                wrong = cv2.absdiff(a, b)
+                wrong[same] = 0
+            panels += [] if self.maps_only else [fused]
+            panels += [decision.astype(np.uint8) * 255, cv2.convertScaleAbs(wrong, alpha=ERROR_SHOWN)]
+        self.rows[name] = [_thumbnail(panel) for panel in panels]
+
+    def write(self, title: str, names: list[str]) -> None:
+        """The rows of these names, one below the other."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        strips = [np.hstack(self.rows[name]) for name in names]
+        width = max(strip.shape[1] for strip in strips)
+        padded = [
+            cv2.copyMakeBorder(s, 0, 4, 0, width - s.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for s in strips
+        ]
+        write_image(self.folder / f"worst-{title}.jpg", np.vstack(padded))
+
+
+def _thumbnail(picture: Image) -> Image:
+    height = min(SHOWN_HEIGHT, picture.shape[0])
+    small = cv2.resize(
+        picture, (round(picture.shape[1] * height / picture.shape[0]), height), interpolation=cv2.INTER_AREA
+    )
+    return small if small.ndim == 3 else cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
 
 
 if __name__ == "__main__":

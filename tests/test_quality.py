@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks import boundaries, memory, quality
+from fusiongcn_edge.benchmarks import boundaries, curves, memory, quality
 from fusiongcn_edge.runtime.images import psnr
 
 
@@ -41,7 +41,12 @@ def test_the_shipped_model_comes_nearer_to_the_truth_than_either_photograph(
     truth = cv2.imread(str(truth_folder / "set" / "truth" / "1.png"))
     single = max(psnr(photograph, truth) for photograph in photographs)
     assert all(float(score) > single for score in row.split()[1:])
-    assert cv2.imread(str(worst / "set-1.jpg")) is not None
+    with_photographs = cv2.imread(str(worst / "worst-truth.jpg"))
+    assert (
+        run(quality, monkeypatch, "--model", "fusiongcn", "--truth", truth_folder, "--worst", worst, "--maps-only") == 0
+    )
+    maps = cv2.imread(str(worst / "worst-truth.jpg"))
+    assert maps.shape[1] * 5 == with_photographs.shape[1] * 2  # decision and error, of five pictures
 
 
 def test_pairs_are_scored_without_a_truth(
@@ -81,3 +86,15 @@ def test_peak_memory_counts_what_the_model_needs(
     words = capsys.readouterr().out.split()
     assert words[0] == "48x32:"
     assert float(words[2]) >= float(words[6]) > 0
+
+
+def test_curves_are_drawn_from_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss,held_out_psnr_soft\n100,0.5,36.1\n200,0.4,36.4\n")
+    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 0
+    assert cv2.imread(str(tmp_path / "curves.png")) is not None
+    log.write_text("nothing of the kind\n")
+    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 2
+    assert "give the log.csv of a run" in capsys.readouterr().err

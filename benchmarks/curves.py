@@ -1,0 +1,63 @@
+"""A picture of training runs.
+
+    python -m fusiongcn_edge.benchmarks.curves LOG [LOG …] -o FILE
+
+LOG is the ``log.csv`` that 'fusiongcn train' writes into a run's folder: the loss, and the score on held-out scenes,
+over the steps. Needs matplotlib.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.runtime import FusionError
+
+
+def main() -> int:
+    """Read the logs and draw them."""
+    parser = new_parser("curves", __doc__)
+    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    arguments = parser.parse_args()
+    return report(lambda: draw(arguments.logs, arguments.output))
+
+
+def draw(logs: list[Path], output: Path) -> None:
+    """Loss on the left, held-out PSNR on the right; one line per log."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for path in logs:
+        rows = read_log(path)
+        steps = [int(row["step"]) for row in rows]
+        left.plot(steps, [float(row["loss"]) for row in rows], label=path.parent.name or path.stem)
+        right.plot(steps, [float(row["held_out_psnr_soft"]) for row in rows])
+    left.set(xlabel="step", ylabel="loss (mean since the last point)")
+    right.set(xlabel="step", ylabel="held-out scenes, PSNR dB")
+    if len(logs) > 1:
+        left.legend()
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(output)
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """The rows of a log that have a loss."""
+    try:
+        with open(path, newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("loss") and row.get("step")]
+    except OSError as error:
+        raise FusionError(f"{path} cannot be read ({error.strerror}): give the log.csv of a run.") from None
+    if not rows:
+        raise FusionError(f"{path} holds no rows of a training run: give the log.csv of a run.")
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
