@@ -7,9 +7,9 @@
 stored in ``official_decision/``, if there.
 ``--photos``: photographs to make 100 held-out scenes from (needs torch): mean PSNR, hard and soft.
 ``--worst FOLDER``: a picture of the pairs with the lowest scores of the first model: both photographs, then each
-model's fused one, decision map, and what is wrong: the error against the truth, or the difference between the photographs
-where the first and the last model decide otherwise. ``--maps-only`` leaves the photographs out, where they may not be
-shown.
+model's fused one, decision map, and what is wrong: the error against the truth, or the difference between the
+photographs where the first and the last model decide otherwise. ``--maps-only`` leaves the photographs out, where they
+may not be shown.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def run_train(arguments: argparse.Namespace) -> int:
             photographs=arguments.photos_name,
             licence=arguments.licence,
         )
-    except TrainingError:
+    except FusionError:
         if made:
             folder.rmdir()
         raise

@@ -41,6 +41,7 @@ class Window(NamedTuple):
     right: int
 
     def grown(self, pixels: int) -> Window:
+        """The window and so many pixels around it."""
         return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
 
     def within(self, other: Window) -> Window:

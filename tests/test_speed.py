@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks import memory, profile, rewrites, scaling, speed, startup
+from fusiongcn_edge.benchmarks import memory, operators, rewrites, scaling, speed, startup
 from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser
 
@@ -53,11 +53,11 @@ def test_the_authors_way_gives_our_answer(random_bundle: Path, random_checkpoint
 def test_profile_shares_add_up(
     random_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(profile, monkeypatch, "--model", random_bundle, "--size", "40x60") == 0
+    assert run(operators, monkeypatch, "--model", random_bundle, "--size", "40x60") == 0
     graphs = re.findall(r"^ {0,6}([\d.]+)%  (\w+)$", capsys.readouterr().out, re.MULTILINE)
     assert {name for _, name in graphs} == {path.stem for path in random_bundle.glob("*.onnx")}
     assert sum(float(share) for share, _ in graphs) == pytest.approx(100, abs=1)
-    assert run(profile, monkeypatch, "--model", random_bundle, "--graph", "nothing") == 2
+    assert run(operators, monkeypatch, "--model", random_bundle, "--graph", "nothing") == 2
     assert "choose one of gcn" in capsys.readouterr().err
 
 

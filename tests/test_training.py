@@ -64,6 +64,36 @@ def test_a_run_that_is_not_saved_goes_on_from_the_last_saved_state(photo_folder:
     assert list(islice(resumed.steps(), 2)) == lost
 
 
+def test_a_run_may_begin_with_the_weights_of_another(photo_folder: Path, tmp_path: Path) -> None:
+    earlier = make_run(tmp_path / "earlier", photo_folder)
+    list(islice(earlier.steps(), 2))
+    earlier.save()
+    weights = str(tmp_path / "earlier" / training.WEIGHTS)
+    recipe = replace(TINY, weights=weights)
+    run = make_run(tmp_path / "run", photo_folder, recipe)
+    for name, tensor in earlier.average.state_dict().items():
+        torch.testing.assert_close(run.network.state_dict()[name], tensor, rtol=0, atol=0)
+    list(islice(run.steps(), 1))
+    run.save()
+    Path(weights).unlink()  # not needed any more
+    resumed = make_run(tmp_path / "run", photo_folder, recipe)
+    assert resumed.step == 1
+    resumed.save()
+    origin = load_checkpoint(tmp_path / "run" / training.WEIGHTS)[1]["origin"]
+    assert (origin["steps"], origin["begun_with"]["steps"]) == (1, 2)
+
+
+def test_the_command_refuses_weights_that_are_not_there(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
+    folder = str(photo_folder)
+    command = ["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path / "run")]
+    assert main([*command, "--weights", str(tmp_path / "nothing.pt")]) == 2
+    assert "There is no checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_state_with_other_options_is_refused_by_name(photo_folder: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "run", photo_folder).save()
     with pytest.raises(TrainingError, match="another batch"):

@@ -1,6 +1,6 @@
 """Where the time of a model's graphs goes, by kind of operator.
 
-    python -m fusiongcn_edge.benchmarks.profile --model NAME|PATH [--size HxW] [--graph NAME] [--operators]
+    python -m fusiongcn_edge.benchmarks.operators --model NAME|PATH [--size HxW] [--graph NAME] [--operators]
 
 Each graph is run alone with ONNX Runtime's profiler on made-up inputs: the stages of a CNN on a tile as the runtime
 cuts them, on one thread as it runs them; a CNN that is one graph on the whole image. Printed is each graph's share of
@@ -31,7 +31,7 @@ PATTERNS = 4096  # distinct patterns of superpixels
 
 def main() -> int:
     """Profile and print."""
-    parser = new_parser("profile", __doc__)
+    parser = new_parser("operators", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH")
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
     parser.add_argument("--graph", metavar="NAME", help="this graph alone")
