@@ -58,6 +58,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learning-rate", type=float, metavar="X", help=f"at its highest (default: {recipe.learning_rate})"
     )
+    parser.add_argument(
+        "--fused-weight",
+        type=float,
+        metavar="X",
+        help=f"of the fused image's error beside the matte's (default: {recipe.fused_weight})",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help=f"default: {recipe.seed}")
     parser.add_argument("--weights", metavar="FILE", help="begin with these weights (weights.pt of an earlier run)")
     parser.add_argument(

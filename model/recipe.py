@@ -62,7 +62,7 @@ def check_recipe(recipe: Recipe) -> None:
     for name, bound in least.items():
         if getattr(recipe, name) < bound:
             raise TrainingError(f"{name} is {getattr(recipe, name)}: give at least {bound}.")
-    for name in ("learning_rate", "compactness", "segments_per_side"):
+    for name in ("learning_rate", "compactness", "segments_per_side", "fused_weight"):
         if not 0 < getattr(recipe, name) < math.inf:
             raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
 

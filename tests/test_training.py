@@ -162,7 +162,18 @@ def test_the_command_refuses_an_empty_folder(
 
 
 @pytest.mark.parametrize(
-    "option", ["--steps", "--batch", "--crop", "--learning-rate", "--compactness", "--minutes", "--workers", "--seed"]
+    "option",
+    [
+        "--steps",
+        "--batch",
+        "--crop",
+        "--learning-rate",
+        "--fused-weight",
+        "--compactness",
+        "--minutes",
+        "--workers",
+        "--seed",
+    ],
 )
 def test_the_command_refuses_numbers_that_make_no_sense(
     option: str,
