@@ -36,7 +36,7 @@ def draw(logs: list[Path], output: Path) -> None:
     for path in logs:
         rows = read_log(path)
         steps = [int(row["step"]) for row in rows]
-        left.plot(steps, [float(row["loss"]) for row in rows], label=path.parent.name or path.stem)
+        left.plot(steps, [float(row["loss"]) for row in rows], label=path.stem if path.stem != "log" else path.parent.name)
         right.plot(steps, [float(row["held_out_psnr_soft"]) for row in rows])
     left.set(xlabel="step", ylabel="loss (mean since the last point)")
     right.set(xlabel="step", ylabel="held-out scenes, PSNR dB")
