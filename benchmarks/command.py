@@ -25,4 +25,18 @@ def report(body: Callable[[], None]) -> int:
     except FusionError as error:
         print(error, file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(f"This needs {error.name}: pip install '.[dev]' brings it.", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}. Give another file or folder.", file=sys.stderr)
+        return 2
     return 0
+
+
+def at_least_one(text: str) -> int:
+    """A count on the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few: give at least 1")
+    return number

@@ -15,6 +15,8 @@ from pathlib import Path
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import FusionError
 
+COLUMNS = ("step", "loss", "held_out_psnr_soft")
+
 
 def main() -> int:
     """Read the logs and draw them."""
@@ -36,7 +38,9 @@ def draw(logs: list[Path], output: Path) -> None:
     for path in logs:
         rows = read_log(path)
         steps = [int(row["step"]) for row in rows]
-        left.plot(steps, [float(row["loss"]) for row in rows], label=path.stem if path.stem != "log" else path.parent.name)
+        left.plot(
+            steps, [float(row["loss"]) for row in rows], label=path.stem if path.stem != "log" else path.parent.name
+        )
         right.plot(steps, [float(row["held_out_psnr_soft"]) for row in rows])
     left.set(xlabel="step", ylabel="loss (mean since the last point)")
     right.set(xlabel="step", ylabel="held-out scenes, PSNR dB")
@@ -51,9 +55,9 @@ def read_log(path: Path) -> list[dict[str, str]]:
     """The rows of a log that have a loss."""
     try:
         with open(path, newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("loss") and row.get("step")]
-    except OSError as error:
-        raise FusionError(f"{path} cannot be read ({error.strerror}): give the log.csv of a run.") from None
+            rows = [row for row in csv.DictReader(file) if all(row.get(name) for name in COLUMNS)]
+    except (OSError, UnicodeDecodeError):
+        raise FusionError(f"{path} cannot be read: give the log.csv of a run.") from None
     if not rows:
         raise FusionError(f"{path} holds no rows of a training run: give the log.csv of a run.")
     return rows

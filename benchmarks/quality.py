@@ -190,6 +190,9 @@ class Sheet:
 
 def _thumbnail(picture: Image) -> Image:
     height = min(SHOWN_HEIGHT, picture.shape[0])
+    if picture.dtype == np.uint16:
+        picture = (picture // 257).astype(np.uint8)
+    picture = picture[:, :, :3] if picture.ndim == 3 else picture
     small = cv2.resize(
         picture, (round(picture.shape[1] * height / picture.shape[0]), height), interpolation=cv2.INTER_AREA
     )

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
 from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import parse_size
@@ -39,9 +39,9 @@ def main() -> int:
         "--checkpoint", type=Path, metavar="FILE", help="also time the authors' way, with these weights"
     )
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="default: %(default)s")
+    parser.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="default: %(default)s")
     parser.add_argument(
-        "--rounds", type=int, default=7, metavar="N", help="after one to warm up (default: %(default)s)"
+        "--rounds", type=at_least_one, default=7, metavar="N", help="after one to warm up (default: %(default)s)"
     )
     arguments = parser.parse_args()
 

@@ -2,8 +2,8 @@
 
     python -m fusiongcn_edge.benchmarks.startup [--model NAME|PATH] [--runs N]
 
-CPU seconds of fresh processes: importing the runtime, opening the model, the first inference on a 64x64 pair (beyond
-which a larger one only costs its pixels). Medians, and the range of the sum.
+CPU seconds of fresh processes: importing the runtime (with the start of Python), opening the model, the first inference
+on a 64x64 pair (beyond which a larger one only costs its pixels). Medians, and the range of the sum.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.commands import add_model_argument
 
@@ -39,7 +39,7 @@ def main() -> int:
     """Run and print."""
     parser = new_parser("startup", __doc__)
     add_model_argument(parser)
-    parser.add_argument("--runs", type=int, default=7, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--runs", type=at_least_one, default=7, metavar="N", help="processes (default: %(default)s)")
     arguments = parser.parse_args()
 
     def measure() -> None:
@@ -56,7 +56,7 @@ def one_start(model: str) -> list[float]:
     """CPU seconds of each step in a fresh process."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, model], capture_output=True, text=True)
     if done.returncode:
-        raise FusionError(done.stderr.strip().splitlines()[-1])
+        raise FusionError((done.stderr.strip() or "The process was killed.").splitlines()[-1])
     return [float(seconds) for seconds in done.stdout.split()]
 
 

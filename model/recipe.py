@@ -29,7 +29,7 @@ class Recipe:
     warm_up: int = 200
     clip: float = 1.0
     ema: float = 0.998
-    fused_weight: float = 0.25  # of the logarithm of the fused image's error, beside the matte's cross-entropy
+    fused_weight: float = 0.25  # of half the logarithm of the fused image's error, beside the matte's cross-entropy
     published_loss: bool = False  # L1 of the probability alone
     seed: int = 0
     weights: str = ""  # a checkpoint to begin with; none: random weights

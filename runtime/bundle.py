@@ -166,7 +166,7 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         name=str(manifest["name"]),
         precision=str(manifest["precision"]),
         engine=str(manifest["engine"]),
-        minimum_size=int(_positive(pre["minimum_size"], low=1)),
+        minimum_size=int(_positive(pre["minimum_size"], low=2)),
         superpixels=superpixels,
         threshold=_positive(decision["threshold"], low=0.0),
         smallest_region=_positive(decision["smallest_region"], low=0.0),
@@ -203,13 +203,19 @@ def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
 def _check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
     """A ValueError if a stage reads what no earlier one gives."""
     known = {"images", "labels", "shallow", "deep", "counts", "patterns", "places"}
+    if stages and "graph" not in stages[0].outputs:
+        raise ValueError("the first stage gives no graph")
+    images = {name for stage in stages[1:] for name in stage.outputs if name not in stage.sums}
     for stage in stages:
         missing = {*stage.inputs, *stage.reach} - known
         if missing:
             raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")
-        sums = {name.rpartition("_")[0] for name in stage.sums}
-        known |= {*stage.outputs, *(f"{name}_{kind}" for name in sums for kind in ("mean", "variance"))}
-    if set(keep) - known or (stages and "probability" not in stages[-1].outputs):
+        if stage.crop and stage.sums:
+            raise ValueError(f"the stage {stage.graph} would add up what is cut off")
+        means = {name.removesuffix("_sum") for name in stage.sums if name.endswith("_sum")}
+        variances = {name for name in means if f"{name}_squares" in stage.sums}
+        known |= {*stage.outputs, *(f"{name}_mean" for name in means), *(f"{name}_variance" for name in variances)}
+    if set(keep) - images or (stages and "probability" not in stages[-1].outputs):
         raise ValueError("the stages do not lead to the probability")
 
 

@@ -19,7 +19,7 @@ from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, get_engine
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import check_pair, network_input
-from fusiongcn_edge.runtime.machine import default_threads, resident_memory
+from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.superpixels import superpixels
 from fusiongcn_edge.runtime.tiles import TiledCnn
 
@@ -73,8 +73,12 @@ class Fuser:
         most = max(MOST_THREADS, os.cpu_count() or 1)
         if threads is not None and not 1 <= threads <= most:
             raise FusionError(f"{threads} threads cannot be used: give a number from 1 to {most}.")
-        if max_memory is not None and not max_memory > 0:
+        if max_memory is not None and not 0 < max_memory < 1e12:
             raise FusionError(f"{max_memory} MB of memory cannot be used: give a number above 0.")
+        if max_memory is not None and not bundle.stages:
+            raise FusionError(
+                "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
+            )
         self.bundle = bundle
         self.threads = threads if threads is not None else default_threads()
         self.max_memory = max_memory
@@ -99,13 +103,15 @@ class Fuser:
         engine : str, optional
             ``"onnx"``; default: the one the bundle is made for.
         threads : int, optional
-            Threads of everything; default: the fast physical cores that this process may use.
+            Threads of the CNN and of OpenCV; default: the fast physical cores that this process may use.
         max_memory : float, optional
-            MB (10^6 bytes) that the whole process may hold; default: what the system has free. With less memory the
-            answer is the same, and takes longer.
+            MB (10^6 bytes) that the whole process may hold, as far as the system tells what it holds (Linux does);
+            default: what the system has free. With less memory the answer is the same, and takes longer.
 
         Raises
         ------
+        FusionError
+            If threads or memory make no sense.
         BundleError, EngineError
             See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
             :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
@@ -133,10 +139,22 @@ class Fuser:
         ImageError
             If the arrays cannot be fused.
         FusionError
-            If ``max_memory`` does not suffice for photographs of this size.
+            If ``max_memory``, or the memory that there is, does not suffice for photographs of this size.
         """
         check_pair(first, second, self.bundle.minimum_size)
+        before = cv2.getNumThreads()
         cv2.setNumThreads(self.threads)
+        try:
+            return self._fuse(first, second, progress)
+        except (MemoryError, RuntimeError) as error:  # the latter where no thread can be started
+            raise FusionError(
+                f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no more could be had'}): "
+                "use smaller photographs or close other programs."
+            ) from None
+        finally:
+            cv2.setNumThreads(before)
+
+    def _fuse(self, first: NDArray[Any], second: NDArray[Any], progress: Callable[[str], None] | None) -> FusionResult:
         timings: dict[str, float] = {}
 
         @contextmanager
@@ -156,8 +174,8 @@ class Fuser:
         with stage("gcn"):
             embeddings = self._gcn.run({"features": features, "adjacency": adjacency, "attention_mask": attention_mask})
         with stage("cnn"):
-            memory = None if self.max_memory is None else int(self.max_memory * 1e6) - resident_memory()
-            probability = self._cnn.run(images, labels, **embeddings, memory=memory)
+            limit = None if self.max_memory is None else int(self.max_memory * 1e6)
+            probability = self._cnn.run(images, labels, **embeddings, limit=limit)
         with stage("decision"):
             decision = decision_map(probability, self.bundle.threshold, self.bundle.smallest_region)
             if self.bundle.blend == "soft":
@@ -176,7 +194,7 @@ class Cnn(Protocol):
         labels: NDArray[np.int32],
         shallow: NDArray[np.float32],
         deep: NDArray[np.float32],
-        memory: int | None,
+        limit: int | None,
     ) -> NDArray[np.float32]:
         """The probability H x W; see :meth:`fusiongcn_edge.runtime.tiles.TiledCnn.run`."""
 
@@ -200,11 +218,7 @@ class WholeCnn:
         labels: NDArray[np.int32],
         shallow: NDArray[np.float32],
         deep: NDArray[np.float32],
-        memory: int | None,
+        limit: int | None,
     ) -> NDArray[np.float32]:
         """The probability H x W; takes the memory it takes."""
-        if memory is not None:
-            raise FusionError(
-                "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
-            )
         return self._graph.run({"images": images, "labels": labels, "shallow": shallow, "deep": deep})["probability"]

@@ -12,6 +12,7 @@ except ImportError:  # Windows
 
 CPUS = Path("/sys/devices/system/cpu")
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+CGROUP_MEMORY = Path("/sys/fs/cgroup")
 MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
 SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
@@ -39,11 +40,17 @@ def default_threads(cpus: Path = CPUS, quota: Path = CGROUP_QUOTA) -> int:
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: what the system has free, or its own limit leaves, if that is less."""
+    """Bytes that this process may still take: what the system has free, or less if its container or limit leaves less.
+
+    Known on Linux only; elsewhere as good as endless.
+    """
     free = 2**62
+    allowed, used = _read(CGROUP_MEMORY / "memory.max"), _read(CGROUP_MEMORY / "memory.current")
+    if allowed.isdigit() and used.isdigit():
+        free = int(allowed) - int(used)
     for line in _read(MEMORY).splitlines():
         if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
+            free = min(free, int(line.split()[1]) * 1024)
     if resource is not None:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:

@@ -29,6 +29,7 @@ Array = NDArray[Any]
 TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
 TILE_COLUMNS = 256  # at most
 FLOATS_PER_PIXEL = 700  # of a tile, that a stage needs at most at once
+BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
 RESULT = "probability"
 
 
@@ -64,6 +65,7 @@ class TiledCnn:
         self.bundle = bundle
         self._graphs = {stage.graph: open_graph(stage.graph) for stage in bundle.stages}
         self._threads = threads
+        self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
 
     def run(
         self,
@@ -71,7 +73,7 @@ class TiledCnn:
         labels: NDArray[np.int32],
         shallow: NDArray[np.float32],
         deep: NDArray[np.float32],
-        memory: int | None,
+        limit: int | None,
     ) -> NDArray[np.float32]:
         """The probability H x W of a pair.
 
@@ -82,14 +84,14 @@ class TiledCnn:
             Superpixels.
         shallow, deep : float32 2 x N x C
             Their embeddings.
-        memory : int, optional
-            Bytes that may be used beyond what the process holds; default: what the system has free, or as little as
-            possible if that does not suffice.
+        limit : int, optional
+            Bytes that the process may hold; default: what the system has free, or as little as possible if that does
+            not suffice.
 
         Raises
         ------
         FusionError
-            If ``memory`` is given and does not suffice.
+            If ``limit`` does not suffice.
         """
         places, patterns = superpixel_patterns(labels)
         tables = self._graphs[self.bundle.stages[0].graph].run(
@@ -101,12 +103,15 @@ class TiledCnn:
             }
         )
         height, width = labels.shape
-        chosen = plan(self.bundle, height, width, free_memory() if memory is None else memory, self._threads)
-        if memory is not None and chosen.bytes > memory:
+        held = resident_memory() - self._pooled
+        memory = free_memory() + self._pooled if limit is None else limit - held
+        chosen = plan(self.bundle, height, width, memory, self._threads)
+        if limit is not None and chosen.bytes > memory:
             raise FusionError(
-                f"Photographs of {width}x{height} need about {(resident_memory() + chosen.bytes) / 1e6:.0f} MB: "
+                f"Photographs of {width}x{height} need about {(held + chosen.bytes) / 1e6:.0f} MB: "
                 "allow more memory, or use smaller ones."
             )
+        self._pooled = max(self._pooled, chosen.working)
         return _Pass(self.bundle, self._graphs, tables, images, labels, places, chosen).probability()
 
 
@@ -117,6 +122,7 @@ class Plan:
     kept: frozenset[str]  # images that are kept whole; others are computed again where they are read
     threads: int
     bytes: int  # at most at once
+    working: int  # of these, those that the engine needs for its tiles
 
 
 def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int) -> Plan:
@@ -129,7 +135,8 @@ def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int) -> 
         for n in dict.fromkeys((threads, 1))
         for given_up in range(len(bundle.keep) + 1)
     ]
-    return next((c for c in candidates if c.bytes <= memory), candidates[-1])
+    leanest = min(candidates, key=lambda candidate: candidate.bytes)
+    return next((candidate for candidate in candidates if candidate.bytes <= memory), leanest)
 
 
 def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], threads: int) -> Plan:
@@ -141,17 +148,19 @@ def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], thread
         for name, (_, shape) in bundle.graphs[stage.graph].outputs.items()
         if name in kept
     }
+    many_rows = len(tile_edges(height, width)[0]) > 4
     live: set[str] = set()
     most = 0
     for number, stage in enumerate(stages):
         if swept(stage, kept):
             before, live = live, live | kept & set(stage.outputs)
             live &= still_read(stages[number + 1 :], kept, stages) | {RESULT}
-            # what is read for the last time goes as fast as what is computed comes
-            most = max(most, *(sum(channels[name] for name in names) for names in (before, live)))
+            # what is read for the last time goes as fast as what is computed comes, if there are rows of tiles to go
+            together = [before, live] if many_rows else [before | (kept & set(stage.outputs))]
+            most = max(most, *(sum(channels[name] for name in names) for names in together))
     again = len(bundle.keep) - len(keep)  # what is computed again is held beside what it is computed for
-    working = threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
-    return Plan(kept, threads, 4 * (most * height * width + working))
+    working = 4 * threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
+    return Plan(kept, threads, max(4 * most, BYTES_AFTERWARDS) * height * width + working, working)
 
 
 def swept(stage: Stage, kept: frozenset[str]) -> bool:
@@ -187,7 +196,8 @@ class Image:
     """H x W or n x C x H x W, kept as tiles: ``tiles[i][j]`` from row edge i and column edge j on."""
 
     def __init__(self, rows: list[int], columns: list[int], tiles: list[list[Array]], outside: int = 0) -> None:
-        self._rows, self._columns, self._tiles, self._outside = rows, columns, tiles, outside
+        self._rows, self._columns, self._outside = rows, columns, outside
+        self._tiles: list[list[Array] | None] = [*tiles]
         self._channels, self._dtype = tiles[0][0].shape[:-2], tiles[0][0].dtype
         self.window = Window(rows[0], rows[-1], columns[0], columns[-1])
 
@@ -216,17 +226,19 @@ class Image:
     def forget(self, row: int) -> None:
         """Give up the tiles that end above a row; nothing above it must be read any more."""
         for i in range(bisect_right(self._rows, row) - 1):
-            self._tiles[i] = []
+            self._tiles[i] = None
 
     def _parts(self, window: Window) -> Iterator[tuple[Window, Array]]:
         """The tiles that a window touches."""
         for i in range(bisect_right(self._rows, window.top) - 1, len(self._tiles)):
             if self._rows[i] >= window.bottom:
                 break
-            for j in range(bisect_right(self._columns, window.left) - 1, len(self._tiles[i])):
+            row = self._tiles[i]
+            assert row is not None, "read after it was given up"
+            for j in range(bisect_right(self._columns, window.left) - 1, len(row)):
                 if self._columns[j] >= window.right:
                     break
-                yield Window(*self._rows[i : i + 2], *self._columns[j : j + 2]), self._tiles[i][j]
+                yield Window(*self._rows[i : i + 2], *self._columns[j : j + 2]), row[j]
 
 
 class _Pass:

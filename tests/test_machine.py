@@ -62,6 +62,12 @@ def test_free_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 1000 kB\nMemAvailable: 500 kB\n")
     monkeypatch.setattr(machine, "MEMORY", meminfo)
+    monkeypatch.setattr(machine, "CGROUP_MEMORY", tmp_path)
+    assert free_memory() == int(500 * 1024 * machine.FREE_SHARE)
+    (tmp_path / "memory.max").write_text("300000\n")
+    (tmp_path / "memory.current").write_text("100000\n")
+    assert free_memory() == int(200_000 * machine.FREE_SHARE)
+    (tmp_path / "memory.max").write_text("max\n")
     assert free_memory() == int(500 * 1024 * machine.FREE_SHARE)
 
 

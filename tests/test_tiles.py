@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser, FusionError, tiles
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
@@ -42,7 +43,7 @@ def test_tiles_give_what_the_whole_graph_gives(
 ) -> None:
     arrays = inputs(height, width)
     found, expected = (
-        open_cnn(load_bundle(path), get_engine("onnx"), 1).run(*arrays, memory=None)
+        open_cnn(load_bundle(path), get_engine("onnx"), 1).run(*arrays, limit=None)
         for path in (random_bundle, whole_bundle)
     )
     assert np.ptp(expected) > 0.01
@@ -54,13 +55,13 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(
 ) -> None:
     bundle = load_bundle(random_bundle)
     arrays = inputs(75, 60)
-    expected = open_cnn(bundle, get_engine("onnx"), 1).run(*arrays, memory=None)
+    expected = open_cnn(bundle, get_engine("onnx"), 1).run(*arrays, limit=None)
     for given_up in range(len(bundle.keep) + 1):
         for threads in (1, 3):
             chosen = tiles._plan(bundle, 75, 60, bundle.keep[given_up:], threads)
             monkeypatch.setattr(tiles, "plan", lambda *_, chosen=chosen: chosen)
             cnn = open_cnn(bundle, get_engine("onnx"), threads)
-            np.testing.assert_array_equal(cnn.run(*arrays, memory=None), expected)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(cnn.run(*arrays, limit=None), expected)  # type: ignore[arg-type]
 
 
 def test_less_memory_is_used_before_it_is_refused(random_bundle: Path) -> None:
@@ -90,13 +91,53 @@ def test_too_little_memory_is_refused_with_what_is_needed(
         Fuser.open(random_bundle, max_memory=limit).fuse(*photographs)
     with pytest.raises(FusionError, match="above 0"):
         Fuser.open(random_bundle, max_memory=0)
+    with pytest.raises(FusionError, match="above 0"):
+        Fuser.open(random_bundle, max_memory=float("inf"))
+
+
+def test_a_second_pair_needs_no_more_than_the_first(random_bundle: Path) -> None:
+    pair = made_pair(300, 300)
+    chosen = plan(load_bundle(random_bundle), 300, 300, 2**62, 1)
+    fuser = Fuser.open(random_bundle, threads=1)
+    first = fuser.fuse(*pair).probability
+    # what the engine keeps to work in is part of what the process holds now, and is not needed once more
+    fuser.max_memory = (resident_memory() + chosen.bytes - chosen.working // 2) / 1e6
+    np.testing.assert_array_equal(fuser.fuse(*pair).probability, first)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_memory_that_runs_out_is_a_sentence(
+    error: Exception, random_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tiles, "superpixel_patterns", fail)
+    with pytest.raises(FusionError, match="Memory ran out"):
+        Fuser.open(random_bundle).fuse(*made_pair(40, 40))
+
+
+def test_the_leanest_plan_is_the_leanest(random_bundle: Path) -> None:
+    bundle = load_bundle(random_bundle)
+    for side in (16, 64, 200, 2000):
+        all_ = [tiles._plan(bundle, side, side, bundle.keep[n:], 1).bytes for n in range(len(bundle.keep) + 1)]
+        assert plan(bundle, side, side, 0, 3).bytes == min(all_)
+
+
+def test_what_is_given_up_cannot_be_read() -> None:
+    image = Image([0, 2, 4, 6], [0, 3], [[np.ones((1, 2, 3))] for _ in range(3)])
+    image.forget(5)
+    image.read(Window(4, 6, 0, 3))
+    with pytest.raises(AssertionError):
+        image.read(Window(3, 6, 0, 3))
 
 
 def test_a_whole_graph_takes_no_limit(
     whole_bundle: Path, photographs: tuple[NDArray[np.uint8], NDArray[np.uint8]]
 ) -> None:
     with pytest.raises(FusionError, match="export it in stages"):
-        Fuser.open(whole_bundle, max_memory=4000).fuse(*photographs)
+        Fuser.open(whole_bundle, max_memory=4000)
+    assert Fuser.open(whole_bundle).fuse(*photographs).image.shape == photographs[0].shape
 
 
 def test_a_failing_stage_is_an_error_not_a_hang(random_bundle: Path) -> None:
@@ -111,7 +152,7 @@ def test_a_failing_stage_is_an_error_not_a_hang(random_bundle: Path) -> None:
         bundle, lambda name: Failing() if name == "mix" else engine.open(bundle.graphs[name], 1, pooled=True), 2
     )
     with pytest.raises(FusionError, match="no more memory"):
-        cnn.run(*inputs(40, 40), memory=None)  # type: ignore[arg-type]
+        cnn.run(*inputs(40, 40), limit=None)  # type: ignore[arg-type]
 
 
 @given(

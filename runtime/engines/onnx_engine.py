@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 import onnxruntime
@@ -22,10 +23,10 @@ class OnnxGraph:
         options.intra_op_num_threads = threads
         options.enable_mem_pattern = False  # would keep one block for each shape of input
         options.enable_cpu_mem_arena = pooled  # for a whole image, the second one would double the peak memory
-        if pooled:
-            _register_pool()
-            options.add_session_config_entry("session.use_env_allocators", "1")
         try:
+            if pooled:
+                _register_pool()
+                options.add_session_config_entry("session.use_env_allocators", "1")
             self._session = onnxruntime.InferenceSession(graph.data, options, providers=[provider])
         except Exception as error:  # the library raises several unrelated types
             raise EngineError(
@@ -48,12 +49,21 @@ class OnnxGraph:
             ) from None
 
 
-@cache
+_pool_lock = Lock()
+_pool_made = False
+
+
 def _register_pool() -> None:
     """Make the arena that pooled sessions share; without it, each would keep one of its own."""
-    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
-    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, 0, -1, -1))
+    global _pool_made
+    with _pool_lock:
+        if _pool_made:
+            return
+        _pool_made = True
+        kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+        memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+        with suppress(Exception):  # another user of the library in this process has made one: that one is shared
+            onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, 0, -1, -1))
 
 
 def _first_line(error: Exception) -> str:
