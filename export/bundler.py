@@ -106,7 +106,9 @@ def compare(network: FusionGCN, bundle: Bundle) -> float:
     engine = get_engine("onnx")
     tables = engine.open(bundle.graphs["gcn"], 1).run({k: v.numpy() for k, v in examples["gcn"].items()})
     images, labels = examples["cnn"]["images"], examples["cnn"]["labels"]
-    found = open_cnn(bundle, engine, 2).run(images.numpy(), labels.numpy(), **tables, limit=None)
+    found = open_cnn(bundle, engine, 2).run({"images": images.numpy(), "labels": labels.numpy(), **tables})[
+        "probability"
+    ]
     with torch.no_grad():
         expected = network(images, labels.unsqueeze(0), *examples["gcn"].values())[0, 0].numpy()
     return float(np.abs(found - expected).max())

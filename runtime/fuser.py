@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import check_pair, network_input
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.superpixels import superpixels
-from fusiongcn_edge.runtime.tiles import TiledCnn
+from fusiongcn_edge.runtime.tiles import RESULT, TiledCnn
 
 DEFAULT_MODEL = "fusiongcn"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -81,10 +81,10 @@ class Fuser:
             )
         self.bundle = bundle
         self.threads = threads if threads is not None else default_threads()
-        self.max_memory = max_memory
         self.engine = get_engine(bundle.engine)
         self._gcn = self.engine.open(bundle.graphs["gcn"], 1)
-        self._cnn = open_cnn(bundle, self.engine, self.threads)
+        limit = None if max_memory is None else int(max_memory * 1e6)
+        self._cnn = open_cnn(bundle, self.engine, self.threads, limit)
 
     @classmethod
     def open(
@@ -174,8 +174,7 @@ class Fuser:
         with stage("gcn"):
             embeddings = self._gcn.run({"features": features, "adjacency": adjacency, "attention_mask": attention_mask})
         with stage("cnn"):
-            limit = None if self.max_memory is None else int(self.max_memory * 1e6)
-            probability = self._cnn.run(images, labels, **embeddings, limit=limit)
+            probability = self._cnn.run({"images": images, "labels": labels, **embeddings})[RESULT]
         with stage("decision"):
             decision = decision_map(probability, self.bundle.threshold, self.bundle.smallest_region)
             if self.bundle.blend == "soft":
@@ -185,40 +184,8 @@ class Fuser:
         return FusionResult(image, decision, probability, labels, timings)
 
 
-class Cnn(Protocol):
-    """A CNN ready to run, in whatever form its bundle holds it."""
-
-    def run(
-        self,
-        images: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        shallow: NDArray[np.float32],
-        deep: NDArray[np.float32],
-        limit: int | None,
-    ) -> NDArray[np.float32]:
-        """The probability H x W; see :meth:`fusiongcn_edge.runtime.tiles.TiledCnn.run`."""
-
-
-def open_cnn(bundle: Bundle, engine: Engine, threads: int) -> Cnn:
-    """The CNN of a bundle on an engine."""
+def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> OpenGraph:
+    """The CNN of a bundle on an engine, in whatever form the bundle holds it; ``limit``: see :class:`TiledCnn`."""
     if bundle.stages:
-        return TiledCnn(bundle, lambda name: engine.open(bundle.graphs[name], 1, pooled=True), threads)
-    return WholeCnn(engine.open(bundle.graphs["cnn"], threads))
-
-
-class WholeCnn:
-    """A CNN that is one graph."""
-
-    def __init__(self, graph: OpenGraph) -> None:
-        self._graph = graph
-
-    def run(
-        self,
-        images: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        shallow: NDArray[np.float32],
-        deep: NDArray[np.float32],
-        limit: int | None,
-    ) -> NDArray[np.float32]:
-        """The probability H x W; takes the memory it takes."""
-        return self._graph.run({"images": images, "labels": labels, "shallow": shallow, "deep": deep})["probability"]
+        return TiledCnn(bundle, lambda name: engine.open(bundle.graphs[name], 1, pooled=True), threads, limit)
+    return engine.open(bundle.graphs["cnn"], threads)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, Stage
-from fusiongcn_edge.runtime.engines.base import OpenGraph
+from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
@@ -59,45 +59,46 @@ class Window(NamedTuple):
 
 
 class TiledCnn:
-    """The stages of a bundle, opened."""
+    """The stages of a bundle, opened: takes and gives what the CNN as one graph does.
 
-    def __init__(self, bundle: Bundle, open_graph: Callable[[str], OpenGraph], threads: int) -> None:
+    ``limit``: bytes that the process may hold; default: what the system has free, or as little as possible if that does
+    not suffice.
+    """
+
+    def __init__(
+        self, bundle: Bundle, open_graph: Callable[[str], OpenGraph], threads: int, limit: int | None = None
+    ) -> None:
         self.bundle = bundle
         self._graphs = {stage.graph: open_graph(stage.graph) for stage in bundle.stages}
         self._threads = threads
+        self._limit = limit
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
 
-    def run(
-        self,
-        images: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        shallow: NDArray[np.float32],
-        deep: NDArray[np.float32],
-        limit: int | None,
-    ) -> NDArray[np.float32]:
-        """The probability H x W of a pair.
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The probability of a pair.
 
         Parameters
         ----------
-        images : float32 2 x 3 x H x W
-        labels : int32 H x W
-            Superpixels.
-        shallow, deep : float32 2 x N x C
-            Their embeddings.
-        limit : int, optional
-            Bytes that the process may hold; default: what the system has free, or as little as possible if that does
-            not suffice.
+        inputs : dict
+            ``images`` float32 2 x 3 x H x W, ``labels`` int32 H x W (superpixels), and their embeddings ``shallow``
+            and ``deep``, float32 2 x N x C.
+
+        Returns
+        -------
+        dict
+            ``probability`` float32 H x W.
 
         Raises
         ------
         FusionError
-            If ``limit`` does not suffice.
+            If the limit does not suffice.
         """
+        images, labels, limit = inputs["images"], inputs["labels"], self._limit
         places, patterns = superpixel_patterns(labels)
         tables = self._graphs[self.bundle.stages[0].graph].run(
             {
-                "shallow": shallow,
-                "deep": deep,
+                "shallow": inputs["shallow"],
+                "deep": inputs["deep"],
                 "counts": np.bincount(labels.ravel()).astype(np.float32),
                 "patterns": patterns,
             }
@@ -112,7 +113,7 @@ class TiledCnn:
                 "allow more memory, or use smaller ones."
             )
         self._pooled = max(self._pooled, chosen.working)
-        return _Pass(self.bundle, self._graphs, tables, images, labels, places, chosen).probability()
+        return {RESULT: _Pass(self.bundle, self._graphs, tables, images, labels, places, chosen).probability()}
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def test_the_graphs_compute_what_the_network_computes(
             examples["cnn"][name] = table
         images, labels, *others = examples["cnn"].values()
         probability = random_network.classify(images, labels.unsqueeze(0), *others)[0, 0].numpy()
-    arrays = [tensor.numpy() for tensor in examples["cnn"].values()]
-    found = open_cnn(bundle, engine, 2).run(*arrays, limit=None)
+    arrays = {name: tensor.numpy() for name, tensor in examples["cnn"].items()}
+    found = open_cnn(bundle, engine, 2).run(arrays)["probability"]
     assert found.shape == (height, width)
     assert np.ptp(probability) > 0.01
     np.testing.assert_allclose(found, probability, rtol=0, atol=1e-4)

@@ -20,14 +20,16 @@ from fusiongcn_edge.runtime.machine import resident_memory
 from fusiongcn_edge.runtime.tiles import Image, TiledCnn, Window, plan, statistics
 
 
-def inputs(height: int, width: int, nodes: int = 9) -> list[NDArray[np.generic]]:
+def inputs(height: int, width: int, nodes: int = 9) -> dict[str, NDArray[np.generic]]:
     rng = np.random.default_rng(height)
-    return [
-        rng.uniform(-1, 1, (2, 3, height, width)).astype(np.float32),
-        rng.integers(0, nodes, (height // 4 + 1, width // 4 + 1), np.int32).repeat(4, 0).repeat(4, 1)[:height, :width],
-        rng.random((2, nodes, 18), np.float32),
-        rng.random((2, nodes, 36), np.float32),
-    ]
+    return {
+        "images": rng.uniform(-1, 1, (2, 3, height, width)).astype(np.float32),
+        "labels": rng.integers(0, nodes, (height // 4 + 1, width // 4 + 1), np.int32)
+        .repeat(4, 0)
+        .repeat(4, 1)[:height, :width],
+        "shallow": rng.random((2, nodes, 18), np.float32),
+        "deep": rng.random((2, nodes, 36), np.float32),
+    }
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_tiles_give_what_the_whole_graph_gives(
 ) -> None:
     arrays = inputs(height, width)
     found, expected = (
-        open_cnn(load_bundle(path), get_engine("onnx"), 1).run(*arrays, limit=None)
+        open_cnn(load_bundle(path), get_engine("onnx"), 1).run(arrays)["probability"]
         for path in (random_bundle, whole_bundle)
     )
     assert np.ptp(expected) > 0.01
@@ -55,13 +57,13 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(
 ) -> None:
     bundle = load_bundle(random_bundle)
     arrays = inputs(75, 60)
-    expected = open_cnn(bundle, get_engine("onnx"), 1).run(*arrays, limit=None)
+    expected = open_cnn(bundle, get_engine("onnx"), 1).run(arrays)["probability"]
     for given_up in range(len(bundle.keep) + 1):
         for threads in (1, 3):
             chosen = tiles._plan(bundle, 75, 60, bundle.keep[given_up:], threads)
             monkeypatch.setattr(tiles, "plan", lambda *_, chosen=chosen: chosen)
             cnn = open_cnn(bundle, get_engine("onnx"), threads)
-            np.testing.assert_array_equal(cnn.run(*arrays, limit=None), expected)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(cnn.run(arrays)["probability"], expected)
 
 
 def test_less_memory_is_used_before_it_is_refused(random_bundle: Path) -> None:
@@ -99,9 +101,10 @@ def test_a_second_pair_needs_no_more_than_the_first(random_bundle: Path) -> None
     pair = made_pair(300, 300)
     chosen = plan(load_bundle(random_bundle), 300, 300, 2**62, 1)
     fuser = Fuser.open(random_bundle, threads=1)
+    assert isinstance(fuser._cnn, TiledCnn)
     first = fuser.fuse(*pair).probability
     # what the engine keeps to work in is part of what the process holds now, and is not needed once more
-    fuser.max_memory = (resident_memory() + chosen.bytes - chosen.working // 2) / 1e6
+    fuser._cnn._limit = resident_memory() + chosen.bytes - chosen.working // 2
     np.testing.assert_array_equal(fuser.fuse(*pair).probability, first)
 
 
@@ -152,7 +155,7 @@ def test_a_failing_stage_is_an_error_not_a_hang(random_bundle: Path) -> None:
         bundle, lambda name: Failing() if name == "mix" else engine.open(bundle.graphs[name], 1, pooled=True), 2
     )
     with pytest.raises(FusionError, match="no more memory"):
-        cnn.run(*inputs(40, 40), limit=None)  # type: ignore[arg-type]
+        cnn.run(inputs(40, 40))
 
 
 @given(
