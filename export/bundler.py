@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,73 +15,144 @@ import torch
 from fusiongcn_edge import __version__
 from fusiongcn_edge.export.cost import macs_terms
 from fusiongcn_edge.export.stages import KEEP
-from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, stages_to_onnx
+from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, half_precision, stages_to_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import Bundle, check_target, load_bundle, write_bundle
+from fusiongcn_edge.runtime.bundle import Bundle, Graph, check_target, load_bundle, write_bundle
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fuser import open_cnn
+from fusiongcn_edge.runtime.padding import Gcn
 
+FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
-TOLERANCE = 1e-3  # of the probability, between torch and the exported graphs
+TOLERANCES = {"fp32": 1e-3, "fp16": 5e-2}  # of the probability, between torch and the exported graphs, by precision
 
 
 class ExportError(FusionError):
     """An export whose graphs do not compute what the network computes."""
 
 
-def export_onnx(
-    checkpoint: str | os.PathLike[str], output: str | os.PathLike[str], *, whole_cnn: bool = False
+def export_bundle(
+    checkpoint: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    form: str = "onnx",
+    precision: str = "fp32",
+    whole_cnn: bool = False,
+    sizes: Sequence[tuple[int, int]] = (),
+    superpixels: Sequence[int] = (),
 ) -> float:
-    """Export a checkpoint to a float32 ONNX bundle, checked against torch.
+    """Export a checkpoint to a bundle, checked against torch.
 
     Parameters
     ----------
     checkpoint, output : path
+    form : str
+        One of ``FORMS``.
+    precision : str
+        Of the weights, one of ``TOLERANCES``; in both, graphs are computed in float32.
     whole_cnn : bool
         The CNN as one graph for other programs, instead of the stages that the runtime is fast and lean with.
+    sizes : sequence of (height, width), optional
+        TFLite: what a graph computes at once, tiles or, with ``whole_cnn``, whole photographs.
+    superpixels : sequence of int, optional
+        TFLite: superpixels that the graphs over them take at most; a graph for each number.
 
     Returns
     -------
     float
-        Greatest difference of the probability between torch and ONNX Runtime on a random input.
+        Greatest difference of the probability between torch and the engine on a random input.
 
     Raises
     ------
     CheckpointError, BundleError, OutputError, ExportError
     """
+    check_options([form], whole_cnn, sizes, superpixels)
     check_target(output)
     network, facts = load_checkpoint(checkpoint)
-    facts_of_model = manifest(network, facts)
-    graphs = {"gcn": gcn_to_onnx(network)}
-    if whole_cnn:
-        graphs["cnn"] = cnn_to_onnx(network)
-        facts_of_model |= {"stages": [], "keep": []}
+    facts_of_model = manifest(network, facts, FORMS[form], precision)
+    if form == "onnx":
+        graphs, chain = _to_onnx(network, precision, whole_cnn)
     else:
-        stages, chain = stages_to_onnx(network)
-        graphs |= stages
-        facts_of_model |= {"stages": chain, "keep": KEEP}
+        graphs, chain = _to_tflite(network, facts_of_model, precision, whole_cnn, sizes, superpixels)
+    facts_of_model |= {"stages": chain, "keep": KEEP if chain else []}
     with tempfile.TemporaryDirectory() as folder:
         write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
         difference = compare(network, load_bundle(Path(folder) / "bundle"))
-    if not difference <= TOLERANCE:
+    if not difference <= TOLERANCES[precision]:
         raise ExportError(
-            f"The exported graphs differ from the network by {difference:.2g} (allowed: {TOLERANCE}); nothing was "
-            "written. Check the weights: values of great magnitude do not survive float32."
+            f"The exported graphs differ from the network by {difference:.2g} (allowed: {TOLERANCES[precision]}); "
+            f"nothing was written. Check the weights: values of great magnitude do not survive {precision}."
         )
     write_bundle(output, facts_of_model, graphs)
     return difference
 
 
-def manifest(network: FusionGCN, facts: dict[str, Any]) -> dict[str, Any]:
-    """Everything the bundle says about a float32 ONNX model except its graphs."""
+def check_options(
+    forms: Sequence[str], whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+) -> None:
+    """An ExportError if these forms cannot be exported so, or not here."""
+    tflite = "tflite" in forms
+    if not tflite and (sizes or superpixels):
+        raise ExportError("ONNX graphs take photographs of any size: leave --size and --superpixels to TFLite.")
+    if tflite and any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer")):
+        raise ExportError(
+            "Exporting to TFLite needs litert-torch and ai-edge-quantizer, which are not installed: "
+            "pip install 'fusiongcn-edge[export-tflite]', or '.[export-tflite]' in a checkout."
+        )
+    if tflite and whole_cnn and not sizes:
+        raise ExportError("A CNN in one TFLite graph has a fixed size: give it with --size, 520x520 for example.")
+    for height, width in sizes:
+        if min(height, width) < MINIMUM_SIZE:
+            raise ExportError(f"Graphs for {height}x{width} cannot be made: give a --size of at least 16x16.")
+    if any(nodes < 1 for nodes in superpixels):
+        raise ExportError("A graph holds at least one superpixel: give --superpixels a number above 0.")
+
+
+def _to_onnx(network: FusionGCN, precision: str, whole_cnn: bool) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    if whole_cnn:
+        graphs, chain = {"cnn": cnn_to_onnx(network)}, []
+    else:
+        graphs, chain = stages_to_onnx(network)
+    graphs = {"gcn": gcn_to_onnx(network), **graphs}
+    if precision == "fp16":
+        graphs = {name: half_precision(graph) for name, graph in graphs.items()}
+    return graphs, chain
+
+
+def _to_tflite(
+    network: FusionGCN,
+    facts: dict[str, Any],
+    precision: str,
+    whole_cnn: bool,
+    sizes: Sequence[tuple[int, int]],
+    superpixels: Sequence[int],
+) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    from fusiongcn_edge.export import to_litert
+
+    superpixels = superpixels or to_litert.SUPERPIXELS
+    if whole_cnn:
+        per_side = facts["preprocessing"]["superpixels"]["segments_per_side"]
+        # SLIC may give some more than asked for, and windows of a larger photograph cut some at their edges
+        held = [int(1.25 * per_side * max(size)) + 32 for size in sizes]
+        graphs, chain = to_litert.cnn_to_litert(network, sizes, held), []
+    else:
+        graphs, chain = to_litert.stages_to_litert(network, sizes or to_litert.SIZES, superpixels)
+    graphs = {**to_litert.gcn_to_litert(network, sorted(set(superpixels))), **graphs}
+    return (to_litert.half_precision(graphs) if precision == "fp16" else graphs), chain
+
+
+def manifest(
+    network: FusionGCN, facts: dict[str, Any], engine: str = "onnx", precision: str = "fp32"
+) -> dict[str, Any]:
+    """Everything the bundle says about a model except its graphs."""
     settings = superpixel_settings(network, facts["superpixels"])
     return {
         "name": "fusiongcn",
-        "precision": "fp32",
-        "engine": "onnx",
+        "precision": precision,
+        "engine": engine,
         "preprocessing": {
             "minimum_size": MINIMUM_SIZE,
             "guide": {"kernel": settings.guide_kernel.tolist(), "bias": settings.guide_bias},
@@ -101,10 +174,18 @@ def manifest(network: FusionGCN, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(network: FusionGCN, bundle: Bundle) -> float:
-    """Greatest difference of the probability between torch and the engine, at a size the export did not see."""
-    examples = example_inputs(40, 72, 20)
-    engine = get_engine("onnx")
-    tables = engine.open(bundle.graphs["gcn"], 1).run({k: v.numpy() for k, v in examples["gcn"].items()})
+    """Greatest difference of the probability between torch and the engine, at a size that the export did not see.
+
+    A CNN that is one graph of fixed size is compared at that size.
+    """
+    size = (40, 72)
+    if "cnn" in {key.partition("@")[0] for key in bundle.graphs}:
+        height, width = next(iter(bundle.variants("cnn").values())).inputs["labels"][1]
+        size = (height, width) if isinstance(height, int) and isinstance(width, int) else size
+    examples = example_inputs(*size, 20)
+    engine = get_engine(bundle.engine)
+    gcn = Gcn(bundle, lambda graph: engine.open(graph, 1))
+    tables = gcn.run({name: tensor.numpy() for name, tensor in examples["gcn"].items()})
     images, labels = examples["cnn"]["images"], examples["cnn"]["labels"]
     found = open_cnn(bundle, engine, 2).run({"images": images.numpy(), "labels": labels.numpy(), **tables})[
         "probability"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from fusiongcn_edge.export.bundler import export_onnx
+from fusiongcn_edge.export.bundler import FORMS, TOLERANCES, check_options, export_bundle
+from fusiongcn_edge.runtime.commands import parse_size
 
 EXAMPLE = """example:
   fusiongcn export --checkpoint fusiongcn.ckpt --format onnx -o my-bundle
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-bundle
+
+TFLite graphs have fixed sizes. By default the CNN is made for small tiles, in which the runtime computes photographs of
+any size with the same result. --superpixels bounds how large a photograph may be: a model has about half as many
+superpixels as the longer side has pixels.
 """
 
 
@@ -19,18 +25,73 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", required=True, metavar="FILE", help="weights: the authors' checkpoint, or one of our own"
     )
-    parser.add_argument("--format", choices=["onnx"], default="onnx", help="what to export to (default: %(default)s)")
+    parser.add_argument(
+        "--format",
+        type=_forms,
+        default=["onnx"],
+        metavar="FORM[,FORM]",
+        help="what to export to: onnx, tflite, or onnx,tflite for a bundle of each (default: onnx)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=list(TOLERANCES),
+        default="fp32",
+        help="of the weights; fp16 halves the files (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=parse_size,
+        action="append",
+        default=[],
+        metavar="HxW",
+        help="TFLite: what the CNN computes at once, tiles or, with --whole-cnn, photographs; may be given several times "
+        "(default: tiles of 40x104)",
+    )
+    parser.add_argument(
+        "--superpixels",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="TFLite: superpixels that a photograph has at most; may be given several times (default: 320, 1280, 2560)",
+    )
     parser.add_argument(
         "--whole-cnn",
         action="store_true",
         help="the CNN as one graph, for other programs; 'fusiongcn fuse' needs more time and memory with it",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="BUNDLE", help="folder to make")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="BUNDLE",
+        help="folder to make; for several forms BUNDLE-onnx and BUNDLE-tflite",
+    )
+
+
+def _forms(text: str) -> list[str]:
+    """``onnx,tflite`` to its parts."""
+    forms = list(dict.fromkeys(text.lower().split(",")))
+    if not set(forms) <= set(FORMS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no format: give onnx, tflite or onnx,tflite")
+    return forms
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    if sys.stderr.isatty():
-        print("exporting (about half a minute) …", file=sys.stderr)
-    difference = export_onnx(arguments.checkpoint, arguments.output, whole_cnn=arguments.whole_cnn)
-    print(f"{arguments.output}: float32 ONNX, greatest difference from torch {difference:.1e}")
+    forms = arguments.format
+    check_options(forms, arguments.whole_cnn, arguments.size, arguments.superpixels)
+    for form in forms:
+        output = arguments.output if len(forms) == 1 else f"{os.path.normpath(arguments.output)}-{form}"
+        if sys.stderr.isatty():
+            print(f"exporting {output} (about half a minute) …", file=sys.stderr)
+        for_tflite = {"sizes": arguments.size, "superpixels": arguments.superpixels} if form == "tflite" else {}
+        difference = export_bundle(
+            arguments.checkpoint,
+            output,
+            form=form,
+            precision=arguments.precision,
+            whole_cnn=arguments.whole_cnn,
+            **for_tflite,
+        )
+        print(f"{output}: {arguments.precision} {form}, greatest difference from torch {difference:.1e}")
     return 0

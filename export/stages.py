@@ -47,6 +47,7 @@ class Stage:
     outputs: list[str]
     reach: dict[str, int] = field(default_factory=dict)
     crop: int = 0
+    spread: dict[str, str] = field(default_factory=dict)
 
 
 def stages_of(network: FusionGCN) -> list[Stage]:
@@ -117,13 +118,7 @@ class StemStage(nn.Module):
 
     def __init__(self, stem: Stem) -> None:
         super().__init__()
-        weight, bias = torch.zeros(18, 3, 9, 9), torch.zeros(18)
-        for i, conv in enumerate((stem.conv5_5, stem.conv7_7, stem.conv9_9)):
-            own, step = slice(6 * i, 6 * i + 6), conv.dilation[0]
-            part, bias[own] = weights(conv)
-            edge = 4 - step * (part.shape[3] // 2)
-            weight[own, :, edge : 9 - edge : step, edge : 9 - edge : step] = part
-        self.conv = convolution(weight, bias)
+        self.conv = merged_stem(stem)
         self.mish = OneExponentialMish()
 
     def forward(self, images: Tensor, labels: Tensor, injected: Tensor) -> Tensor:
@@ -131,6 +126,17 @@ class StemStage(nn.Module):
         other = injected.index_select(0, labels.reshape(-1)).transpose(0, 1).reshape(2, 18, rows, width)
         x: Tensor = self.mish(self.conv(images)) + other
         return x
+
+
+def merged_stem(stem: Stem) -> nn.Conv2d:
+    """The stem's three convolutions as one of 9 x 9."""
+    weight, bias = torch.zeros(18, 3, 9, 9), torch.zeros(18)
+    for i, conv in enumerate((stem.conv5_5, stem.conv7_7, stem.conv9_9)):
+        own, step = slice(6 * i, 6 * i + 6), conv.dilation[0]
+        part, bias[own] = weights(conv)
+        edge = 4 - step * (part.shape[3] // 2)
+        weight[own, :, edge : 9 - edge : step, edge : 9 - edge : step] = part
+    return convolution(weight, bias)
 
 
 class Multiplier(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fusiongcn_edge.model.network import FusionGCN, Stem
+from fusiongcn_edge.model.network import FusionGCN, GraphLayerNorm, Stem
 
 
 class OneExponentialMish(nn.Module):
@@ -58,6 +58,33 @@ class GcnSubgraph(nn.Module):
     def forward(self, features: Tensor, adjacency: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         shallow, deep = self.gcn_encoder(features, adjacency, attention_mask)
         return shallow, deep
+
+
+class PaddedGcnSubgraph(nn.Module):
+    """The same for a fixed number of nodes, of which the last may be there to fill it up: nodes without an edge, not even
+    to themselves. They are kept out of the graph norms' statistics, so that the others' values are as without them.
+    """
+
+    def __init__(self, network: FusionGCN) -> None:
+        super().__init__()
+        self.encoder = folded(network).gcn_encoder
+
+    def forward(self, features: Tensor, adjacency: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        real = (adjacency.sum(dim=1, keepdim=True) * 1e4).clamp(
+            max=1.0
+        )  # N x 1: any row of a node sums to more than 1e-4
+        encoder = self.encoder
+        shallow = encoder.mish(_norm_of(real, encoder.GConv1(features, adjacency), encoder.ln1))
+        deep = encoder.mish(_norm_of(real, encoder.GATConv(shallow, attention_mask), encoder.ln2))
+        return shallow, encoder.GConv2(deep, adjacency)
+
+
+def _norm_of(real: Tensor, x: Tensor, norm: GraphLayerNorm) -> Tensor:
+    """:class:`GraphLayerNorm` over those nodes that are real."""
+    number = real.sum() * x.shape[2]
+    centred = (x - (x * real).sum(dim=(1, 2), keepdim=True) / number) * real
+    deviation = ((centred * centred).sum(dim=(1, 2), keepdim=True) / number).sqrt()
+    return centred / (deviation + 1e-5) * norm.weight + norm.bias
 
 
 class CnnSubgraph(nn.Module):

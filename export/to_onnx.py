@@ -6,8 +6,10 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxscript  # noqa: F401  torch's exporter needs it: better missed here than half-way
 import torch
@@ -111,6 +113,24 @@ def _graph(
         dynamic_shapes=tuple(free[name] for name in example),
     )
     return Graph(file, model.SerializeToString(), _signature(model.graph.input), _signature(model.graph.output))
+
+
+def half_precision(graph: Graph) -> Graph:
+    """The same graph with its weights in float16; an engine turns them back when it opens it and computes in float32."""
+    model = onnx.load_from_string(graph.data)
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        name, weights = tensor.name, onnx.numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):  # what does not fit is found when the bundle is compared with the network
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights.astype(np.float16), f"{name}_fp16"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_fp16"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return replace(graph, data=model.SerializeToString())
 
 
 def exported(module: nn.Module, example: list[Tensor], **options: Any) -> onnx.ModelProto:

@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,16 @@ BLENDS = ("hard", "soft")
 
 @dataclass(frozen=True)
 class Graph:
-    """One graph file and its signature: name of each tensor to (dtype, shape), free dimensions by name."""
+    """A graph and its tensors: name of each to (dtype, shape), free dimensions by name.
+
+    ``data`` is the content of its file; ``entry`` is its name in there, where a file holds several graphs.
+    """
 
     file: str
     data: bytes
     inputs: dict[str, tuple[str, tuple[int | str, ...]]]
     outputs: dict[str, tuple[str, tuple[int | str, ...]]]
+    entry: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Stage:
     """One step of a CNN that runs in tiles; see :class:`fusiongcn_edge.runtime.tiles.TiledCnn`.
 
     ``reach``: input to the number of pixels around the tile that it comes with, zeros outside the image. All images
-    come with ``crop`` pixels more, where the image has them, which are cut off the outputs.
+    come with ``crop`` pixels more, where the image has them, which are cut off the outputs. ``spread``: input that is a
+    table, handed over as an image: to each pixel the row that another image, an input of ``places``, says.
     """
 
     graph: str
@@ -52,6 +58,12 @@ class Stage:
     outputs: tuple[str, ...]
     reach: dict[str, int]
     crop: int
+    spread: dict[str, str]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All that it is computed from: its inputs, and the images that say where tables are spread."""
+        return (*self.inputs, *self.spread.values())
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -79,6 +91,10 @@ class Bundle:
     macs_terms: dict[str, int]
     origin: dict[str, Any]
 
+    def variants(self, name: str) -> dict[str, Graph]:
+        """A graph for each of the sizes that it is there for, which are the keys; just one, "", if it takes any."""
+        return {key.partition("@")[2]: graph for key, graph in self.graphs.items() if _base(key) == name}
+
     def macs(self, height: int, width: int) -> int:
         """Multiply-accumulates of both graphs for one pair, with as many superpixels as SLIC is seeded with."""
         rows, columns = seed_grid(height, width, self.superpixels.wanted(height, width))
@@ -88,21 +104,34 @@ class Bundle:
 
 
 def shipped_bundles() -> list[str]:
-    """Names of the bundles inside this package."""
-    return sorted(p.parent.name for p in SHIPPED.glob(f"*/{MANIFEST}"))
+    """Names of the models inside this package."""
+    return sorted({path.parent.name for path in _shipped_manifests()})
 
 
-def load_bundle(model: str | os.PathLike[str]) -> Bundle:
+def _shipped_manifests(name: str = "*") -> list[Path]:
+    """``bundles/ENGINE/NAME/bundle.json``."""
+    return sorted(SHIPPED.glob(f"*/{name}/{MANIFEST}"), reverse=True)
+
+
+def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> Bundle:
     """Open a shipped bundle by name or any bundle by path, and verify every byte of it.
 
-    A string that is the name of a shipped bundle means that one; write ``./name`` or a Path for a folder so called.
+    Parameters
+    ----------
+    model : str or path
+        A string that is the name of a shipped model means that one; write ``./name`` or a Path for a folder so called.
+    engines : sequence of str
+        Engines that a shipped model may be for, the best first; where it is there for none of them, any.
 
     Raises
     ------
     BundleError
         If there is none, or it is truncated, altered, or of a newer format.
     """
-    path = SHIPPED / model if isinstance(model, str) and model in shipped_bundles() else Path(model)
+    path = Path(model)
+    if isinstance(model, str) and model in shipped_bundles():
+        by_engine = {manifest.parts[-3]: manifest.parent for manifest in _shipped_manifests(model)}
+        path = next((by_engine[engine] for engine in engines if engine in by_engine), [*by_engine.values()][0])
     if os.path.isfile(path):
         raise BundleError(f"{path} is a file, and a bundle is a folder: give the folder that 'fusiongcn export' made.")
     if not str(model) or not os.path.isdir(path):
@@ -160,7 +189,13 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     keep = tuple(map(str, manifest["keep"])) if version > 1 else ()
     _check_chain(stages, keep)
     names = ("gcn", *(stage.graph for stage in stages)) if stages else GRAPHS
-    graphs = {name: _read_graph(path, manifest["graphs"][name]) for name in names}
+    graphs, files = {}, dict[str, bytes]()
+    for key, entry in manifest["graphs"].items():
+        if _base(key) in names:
+            graphs[key] = _read_graph(path, entry, files)
+    missing = set(names) - {_base(key) for key in graphs}
+    if missing:
+        raise KeyError(min(missing))
     return Bundle(
         path=path,
         name=str(manifest["name"]),
@@ -182,6 +217,11 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     )
 
 
+def _base(key: str) -> str:
+    """``stem`` of ``stem@40x104``: what follows the @ tells the sizes of a graph apart."""
+    return key.partition("@")[0]
+
+
 def _positive(value: Any, low: float = 1e-12) -> float:
     number = float(value)
     if not (math.isfinite(number) and number >= low):
@@ -190,24 +230,27 @@ def _positive(value: Any, low: float = 1e-12) -> float:
 
 
 def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
-    graph = graphs[entry["graph"]]
+    graph = next((graph for key, graph in graphs.items() if _base(key) == entry["graph"]), None)
+    if graph is None:
+        raise KeyError(entry["graph"])
     return Stage(
         graph=str(entry["graph"]),
         inputs=tuple(graph["inputs"]),
         outputs=tuple(graph["outputs"]),
         reach={str(name): int(_positive(pixels, low=0)) for name, pixels in entry["reach"].items()},
         crop=int(_positive(entry["crop"], low=0)),
+        spread={str(name): str(places) for name, places in entry.get("spread", {}).items()},
     )
 
 
 def _check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
     """A ValueError if a stage reads what no earlier one gives."""
-    known = {"images", "labels", "shallow", "deep", "counts", "patterns", "places"}
+    known = {"images", "labels", "shallow", "deep", "counts", "patterns", "places", "inside"}
     if stages and "graph" not in stages[0].outputs:
         raise ValueError("the first stage gives no graph")
     images = {name for stage in stages[1:] for name in stage.outputs if name not in stage.sums}
     for stage in stages:
-        missing = {*stage.inputs, *stage.reach} - known
+        missing = {*stage.reads, *stage.reach} - known
         if missing:
             raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")
         if stage.crop and stage.sums:
@@ -219,14 +262,16 @@ def _check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
         raise ValueError("the stages do not lead to the probability")
 
 
-def _read_graph(path: Path, entry: dict[str, Any]) -> Graph:
+def _read_graph(path: Path, entry: dict[str, Any], files: dict[str, bytes]) -> Graph:
+    """A verified graph; ``files`` are those that have been read, and the same bytes serve all graphs in one."""
     file = str(entry["file"])
     if Path(file).name != file:
         raise ValueError(f"{file!r} is not a plain file name")
     try:
-        data = (path / file).read_bytes()
+        data = files[file] if file in files else (path / file).read_bytes()
     except OSError:
         raise BundleError(f"{path / file} is missing or cannot be read: export the model again.") from None
+    files[file] = data
     if len(data) != int(entry["bytes"]):
         raise BundleError(
             f"{path / file} has {len(data)} bytes instead of {entry['bytes']}, so it is truncated or altered: "
@@ -240,7 +285,7 @@ def _read_graph(path: Path, entry: dict[str, Any]) -> Graph:
         {name: (str(dtype), tuple(shape)) for name, (dtype, shape) in entry[side].items()}
         for side in ("inputs", "outputs")
     ]
-    return Graph(file, data, *signature)
+    return Graph(file, data, *signature, entry=str(entry["entry"]) if "entry" in entry else None)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -289,13 +334,14 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
             "sha256": hashlib.sha256(graph.data).hexdigest(),
             "inputs": graph.inputs,
             "outputs": graph.outputs,
+            **({} if graph.entry is None else {"entry": graph.entry}),
         }
     temporary = None
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent))
         temporary.chmod(0o755)
-        for graph in graphs.values():
-            (temporary / graph.file).write_bytes(graph.data)
+        for file, data in {graph.file: graph.data for graph in graphs.values()}.items():
+            (temporary / file).write_bytes(data)
         manifest["checksum"] = manifest_checksum(manifest)
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         if path.exists():

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
-from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, get_engine
+from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import check_pair, network_input
 from fusiongcn_edge.runtime.machine import default_threads
+from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.superpixels import superpixels
-from fusiongcn_edge.runtime.tiles import RESULT, TiledCnn
+from fusiongcn_edge.runtime.tiles import RESULT, OverlappingCnn, TiledCnn
 
 DEFAULT_MODEL = "fusiongcn"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -82,7 +83,8 @@ class Fuser:
         self.bundle = bundle
         self.threads = threads if threads is not None else default_threads()
         self.engine = get_engine(bundle.engine)
-        self._gcn = self.engine.open(bundle.graphs["gcn"], 1)
+        self.engine.check_precision(bundle.precision)
+        self._gcn = Gcn(bundle, lambda graph: self.engine.open(graph, 1))
         limit = None if max_memory is None else int(max_memory * 1e6)
         self._cnn = open_cnn(bundle, self.engine, self.threads, limit)
 
@@ -101,7 +103,8 @@ class Fuser:
         ----------
         model : str or path
         engine : str, optional
-            ``"onnx"``; default: the one the bundle is made for.
+            ``"onnx"`` or ``"litert"``; default: the one the bundle is made for and, for a shipped model, the first of
+            these that is installed.
         threads : int, optional
             Threads of the CNN and of OpenCV; default: the fast physical cores that this process may use.
         max_memory : float, optional
@@ -116,7 +119,8 @@ class Fuser:
             See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
             :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
         """
-        return cls(load_bundle(model), engine=engine, threads=threads, max_memory=max_memory)
+        bundle = load_bundle(model, installed_engines() if engine is None else [engine])
+        return cls(bundle, engine=engine, threads=threads, max_memory=max_memory)
 
     def fuse(
         self,
@@ -187,5 +191,5 @@ class Fuser:
 def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> OpenGraph:
     """The CNN of a bundle on an engine, in whatever form the bundle holds it; ``limit``: see :class:`TiledCnn`."""
     if bundle.stages:
-        return TiledCnn(bundle, lambda name: engine.open(bundle.graphs[name], 1, pooled=True), threads, limit)
-    return engine.open(bundle.graphs["cnn"], threads)
+        return TiledCnn(bundle, lambda graph: engine.open(graph, 1, pooled=True), threads, limit)
+    return OverlappingCnn(bundle, lambda graph: engine.open(graph, threads))

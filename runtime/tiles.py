@@ -19,16 +19,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import Bundle, Stage
+from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
+from fusiongcn_edge.runtime.padding import Tables, Variants, filled
 
 Array = NDArray[Any]
 TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
 TILE_COLUMNS = 256  # at most
 FLOATS_PER_PIXEL = 700  # of a tile, that a stage needs at most at once
+FIXED_FLOATS_PER_PIXEL = 5000  # of a tile, that graphs of one size keep: each has its own memory
 BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
 RESULT = "probability"
 
@@ -66,10 +68,14 @@ class TiledCnn:
     """
 
     def __init__(
-        self, bundle: Bundle, open_graph: Callable[[str], OpenGraph], threads: int, limit: int | None = None
+        self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph], threads: int, limit: int | None = None
     ) -> None:
         self.bundle = bundle
-        self._graphs = {stage.graph: open_graph(stage.graph) for stage in bundle.stages}
+        self._tables = Tables(bundle.variants(bundle.stages[0].graph), open_graph)
+        self._opened = {
+            size: {stage.graph: open_graph(bundle.variants(stage.graph)[size]) for stage in bundle.stages[1:]}
+            for size in bundle.variants(bundle.stages[-1].graph)
+        }
         self._threads = threads
         self._limit = limit
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
@@ -95,7 +101,7 @@ class TiledCnn:
         """
         images, labels, limit = inputs["images"], inputs["labels"], self._limit
         places, patterns = superpixel_patterns(labels)
-        tables = self._graphs[self.bundle.stages[0].graph].run(
+        tables = self._tables.run(
             {
                 "shallow": inputs["shallow"],
                 "deep": inputs["deep"],
@@ -106,33 +112,52 @@ class TiledCnn:
         height, width = labels.shape
         held = resident_memory() - self._pooled
         memory = free_memory() + self._pooled if limit is None else limit - held
-        chosen = plan(self.bundle, height, width, memory, self._threads)
+        size = best_size(self.bundle, height, width)
+        chosen = plan(self.bundle, height, width, memory, self._threads, size)
         if limit is not None and chosen.bytes > memory:
             raise FusionError(
                 f"Photographs of {width}x{height} need about {(held + chosen.bytes) / 1e6:.0f} MB: "
                 "allow more memory, or use smaller ones."
             )
         self._pooled = max(self._pooled, chosen.working)
-        return {RESULT: _Pass(self.bundle, self._graphs, tables, images, labels, places, chosen).probability()}
+        one_pass = _Pass(self.bundle, self._opened[size], tables, images, labels, places, chosen)
+        return {RESULT: one_pass.probability()}
+
+
+def tile_of(bundle: Bundle, size: str) -> tuple[int, int] | None:
+    """Rows and columns of the tiles that graphs of a size compute; None if they take any."""
+    rows, columns = bundle.variants(bundle.stages[-1].graph)[size].outputs[RESULT][1][-2:]
+    return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+
+
+def best_size(bundle: Bundle, height: int, width: int) -> str:
+    """Of the sizes that a bundle's stages are there for, the one whose tiles reach least beyond an image."""
+
+    def computed(size: str) -> int:
+        tile = tile_of(bundle, size)
+        return math.prod(-(-side // step) * step for side, step in zip((height, width), tile or (1, 1), strict=True))
+
+    return min(bundle.variants(bundle.stages[-1].graph), key=computed)
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a pair goes through the stages."""
 
+    size: str  # of the graphs
     kept: frozenset[str]  # images that are kept whole; others are computed again where they are read
     threads: int
     bytes: int  # at most at once
     working: int  # of these, those that the engine needs for its tiles
 
 
-def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int) -> Plan:
+def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int, size: str = "") -> Plan:
     """The fastest way that fits into ``memory`` bytes; the leanest if none does.
 
     Images are given up in the order that the bundle states (``keep``: cheapest first), then threads.
     """
     candidates = [
-        _plan(bundle, height, width, bundle.keep[given_up:], n)
+        _plan(bundle, height, width, bundle.keep[given_up:], n, size)
         for n in dict.fromkeys((threads, 1))
         for given_up in range(len(bundle.keep) + 1)
     ]
@@ -140,16 +165,16 @@ def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int) -> 
     return next((candidate for candidate in candidates if candidate.bytes <= memory), leanest)
 
 
-def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], threads: int) -> Plan:
+def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], threads: int, size: str = "") -> Plan:
     kept = frozenset((*keep, RESULT))
-    stages = bundle.stages[1:]
+    stages, tile = bundle.stages[1:], tile_of(bundle, size)
     channels = {
-        name: math.prod(d for d in shape if isinstance(d, int))
+        name: math.prod(d for d in shape[:-2] if isinstance(d, int))
         for stage in stages
-        for name, (_, shape) in bundle.graphs[stage.graph].outputs.items()
+        for name, (_, shape) in bundle.variants(stage.graph)[size].outputs.items()
         if name in kept
     }
-    many_rows = len(tile_edges(height, width)[0]) > 4
+    many_rows = len(tile_edges(height, width, tile)[0]) > 4
     live: set[str] = set()
     most = 0
     for number, stage in enumerate(stages):
@@ -160,8 +185,11 @@ def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], thread
             together = [before, live] if many_rows else [before | (kept & set(stage.outputs))]
             most = max(most, *(sum(channels[name] for name in names) for names in together))
     again = len(bundle.keep) - len(keep)  # what is computed again is held beside what it is computed for
-    working = 4 * threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
-    return Plan(kept, threads, max(4 * most, BYTES_AFTERWARDS) * height * width + working, working)
+    if tile is None:
+        working = 4 * threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
+    else:
+        working = 4 * threads * (FIXED_FLOATS_PER_PIXEL + 100 * again) * math.prod(tile)
+    return Plan(size, kept, threads, max(4 * most, BYTES_AFTERWARDS) * height * width + working, working)
 
 
 def swept(stage: Stage, kept: frozenset[str]) -> bool:
@@ -173,17 +201,19 @@ def still_read(later: Sequence[Stage], kept: frozenset[str], stages: Sequence[St
     """Names of what later stages read, directly or through what has to be computed again."""
     producer = {name: stage for stage in stages for name in stage.outputs}
     needed: set[str] = set()
-    found = [name for stage in later if swept(stage, kept) for name in stage.inputs]
+    found = [name for stage in later if swept(stage, kept) for name in stage.reads]
     while found:
         name = found.pop()
         if name not in needed and name not in kept and name in producer:
-            found += producer[name].inputs
+            found += producer[name].reads
         needed.add(name)
     return needed
 
 
-def tile_edges(height: int, width: int) -> tuple[list[int], list[int]]:
+def tile_edges(height: int, width: int, tile: tuple[int, int] | None = None) -> tuple[list[int], list[int]]:
     """Where tiles begin and end: rows and columns, the image's own edges included."""
+    if tile is not None:
+        return [*range(0, height, tile[0]), height], [*range(0, width, tile[1]), width]
     across = -(-width // TILE_COLUMNS)
     down = -(-height * -(-width // across) // TILE_PIXELS)
     return _edges(height, down), _edges(width, across)
@@ -199,7 +229,9 @@ class Image:
     def __init__(self, rows: list[int], columns: list[int], tiles: list[list[Array]], outside: int = 0) -> None:
         self._rows, self._columns, self._outside = rows, columns, outside
         self._tiles: list[list[Array] | None] = [*tiles]
-        self._channels, self._dtype = tiles[0][0].shape[:-2], tiles[0][0].dtype
+        first = tiles[0][0]
+        self._channels, self._dtype = first.shape[:-2], first.dtype
+        self._channels_last = first.ndim == 4 and first.strides[1] < first.strides[3]  # in memory
         self.window = Window(rows[0], rows[-1], columns[0], columns[-1])
 
     @classmethod
@@ -214,9 +246,12 @@ class Image:
         parts = list(self._parts(inner))
         if len(parts) == 1 and parts[0][0] == window:
             return parts[0][1]
-        shape = (*self._channels, window.bottom - window.top, window.right - window.left)
+        rows, columns = window.bottom - window.top, window.right - window.left
         make = np.empty if inner == window else np.zeros if self._outside == 0 else np.ones
-        found = make(shape, self._dtype)
+        if self._channels_last:
+            found = make((self._channels[0], rows, columns, self._channels[1]), self._dtype).transpose(0, 3, 1, 2)
+        else:
+            found = make((*self._channels, rows, columns), self._dtype)
         if self._outside and inner != window:
             found *= self._outside
         for place, tile in parts:
@@ -256,15 +291,17 @@ class _Pass:
         chosen: Plan,
     ) -> None:
         self.stages, self.graphs, self.plan = bundle.stages[1:], graphs, chosen
+        self.sizes = {stage.graph: _size(stage, bundle.variants(stage.graph)[chosen.size]) for stage in self.stages}
         self.producer = {name: stage for stage in self.stages for name in stage.outputs}
         self.whole: dict[str, Array] = dict(tables)  # what a stage gets as it is: tables and statistics
         self.images = {
             "images": Image.single(images),
             "labels": Image.single(labels),
             "places": Image.single(places, outside=len(tables["graph"]) - 1),
+            "inside": Image.single(np.ones((1, 1, *labels.shape), np.float32)),
         }
         self.window = self.images["labels"].window
-        self.rows, self.columns = tile_edges(*labels.shape)
+        self.rows, self.columns = tile_edges(*labels.shape, tile_of(bundle, chosen.size))
 
     def probability(self) -> NDArray[np.float32]:
         with ThreadPoolExecutor(self.plan.threads) as pool:
@@ -311,7 +348,7 @@ class _Pass:
     def _distance(self, stage: Stage, name: str) -> int:
         """How far beyond its tile a stage reads an image, itself or through what is computed again for it."""
         found = -1
-        for given in stage.inputs:
+        for given in stage.reads:
             further = 0 if given == name else -1
             if given not in self.images and given in self.producer:
                 further = max(further, self._distance(self.producer[given], name))
@@ -321,15 +358,38 @@ class _Pass:
 
     def _evaluate(self, stage: Stage, window: Window, known: dict[str, Image]) -> dict[str, Array]:
         """A window of a stage's outputs; ``known`` are images computed for the same tile."""
-        larger = window.grown(stage.crop).within(self.window)
-        feed = {
-            name: self.whole[name]
-            if name in self.whole
-            else self._read(name, larger.grown(stage.reach.get(name, 0)), known)
-            for name in stage.inputs
-        }
+        size = self.sizes[stage.graph]
+        if size is None:
+            return self._run(stage, window.grown(stage.crop).within(self.window), window, known)
+        found = dict[str, Array]()
+        for top in range(window.top, window.bottom, size[0]):
+            for left in range(window.left, window.right, size[1]):
+                whole = Window(top, top + size[0], left, left + size[1])
+                part = whole.within(window)
+                outputs = self._run(stage, whole, part, known)
+                if part == window:
+                    return outputs
+                for name in set(outputs) - set(stage.sums):
+                    image = outputs[name]
+                    if name not in found:
+                        rows, columns = window.bottom - window.top, window.right - window.left
+                        found[name] = np.empty((*image.shape[:-2], rows, columns), image.dtype)
+                    part.of(found[name], window)[...] = image
+        return found
+
+    def _run(self, stage: Stage, computed: Window, wanted: Window, known: dict[str, Image]) -> dict[str, Array]:
+        """What a stage's graph gives for one window, cut to the part that is wanted."""
+        feed = {name: self._input(stage, name, computed, known) for name in stage.inputs}
         outputs = self.graphs[stage.graph].run(feed)
-        return outputs if larger == window else {name: window.of(part, larger) for name, part in outputs.items()}
+        if computed == wanted:
+            return outputs
+        return {n: part if n in stage.sums else wanted.of(part, computed) for n, part in outputs.items()}
+
+    def _input(self, stage: Stage, name: str, window: Window, known: dict[str, Image]) -> Array:
+        window = window.grown(stage.reach.get(name, 0))
+        if name in stage.spread:
+            return self.whole[name][self._read(stage.spread[name], window, known)].transpose(2, 0, 1)[None]
+        return self.whole[name] if name in self.whole else self._read(name, window, known)
 
     def _read(self, name: str, window: Window, known: dict[str, Image]) -> Array:
         """A window of an image, also beyond its edges; computed if it is not kept."""
@@ -342,6 +402,85 @@ class _Pass:
             for given in set(outputs) - set(stage.sums):
                 known[given] = Image.single(outputs[given], inner.top, inner.left)
         return known[name].read(window)
+
+
+class OverlappingCnn:
+    """A CNN that is one graph, opened: where it has a fixed size, it serves others through overlapping windows.
+
+    What is smaller than the graph is mirrored at its edges; what is larger is computed in windows that overlap by a
+    quarter, and the probabilities are blended. The statistics over the image are then those of each window, so the
+    answer is close to that of a graph of the right size, but not the same.
+    """
+
+    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:
+        by_size: dict[tuple[int, int] | None, dict[str, Graph]] = {}
+        for key, graph in bundle.variants("cnn").items():
+            rows, columns = graph.inputs["labels"][1]
+            size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+            by_size.setdefault(size, {})[key] = graph
+        self._sizes = {size: Variants(graphs, "shallow", open_graph) for size, graphs in by_size.items()}
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The probability of a pair; see :meth:`TiledCnn.run`."""
+        if None in self._sizes:
+            return self._sizes[None].holding(inputs["shallow"].shape[1])[1].run(inputs)
+        height, width = inputs["labels"].shape
+        sizes = [size for size in self._sizes if size is not None]
+        size = min(sizes, key=lambda size: math.prod(size) * len(_windows(height, width, size)))
+        total, weight = np.zeros((2, height, width), np.float32)
+        for window in _windows(height, width, size):
+            inner = window.within(Window(0, height, 0, width))
+            own = np.outer(*(_ramp(side) for side in size)).astype(np.float32)
+            own = inner.of(own, window)
+            inner.of(total, Window(0, height, 0, width))[...] += own * inner.of(self._window(inputs, window), window)
+            inner.of(weight, Window(0, height, 0, width))[...] += own
+        return {RESULT: total / weight}
+
+    def _window(self, inputs: Arrays, window: Window) -> Array:
+        """The probability in one window, with only those superpixels that it touches."""
+        labels = _mirrored(inputs["labels"], window)
+        touched, own = np.unique(labels, return_inverse=True)
+        room, graph = self._sizes[labels.shape].holding(len(touched))
+        tables = {name: filled(inputs[name][:, touched], (1,), room) for name in ("shallow", "deep")}
+        found = graph.run(
+            {
+                "images": _mirrored(inputs["images"], window),
+                "labels": own.reshape(labels.shape).astype(np.int32),
+                **tables,
+            }
+        )
+        return found[RESULT]
+
+
+def _windows(height: int, width: int, size: tuple[int, int]) -> list[Window]:
+    """Windows of a size that cover an image and overlap by a quarter of it at least, evenly."""
+    starts = []
+    for length, side in zip((height, width), size, strict=True):
+        gaps = -(-max(0, length - side) // max(1, side - side // 4))
+        starts.append([round(i * (length - side) / gaps) for i in range(gaps + 1)] if gaps else [0])
+    return [Window(top, top + size[0], left, left + size[1]) for top in starts[0] for left in starts[1]]
+
+
+def _ramp(side: int) -> NDArray[np.float32]:
+    """Weights along a side: rising over a quarter of it, level, falling again."""
+    steps = np.arange(side, dtype=np.float32) + 0.5
+    return np.minimum(1, np.minimum(steps, side - steps) / max(1, side // 4))
+
+
+def _mirrored(image: Array, window: Window) -> Array:
+    """A window that may reach beyond the lower and right edge, where the image is mirrored."""
+    more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
+    padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="reflect")
+    return padded[..., window.top : window.bottom, window.left : window.right]
+
+
+def _size(stage: Stage, graph: Graph) -> tuple[int, int] | None:
+    """Rows and columns of the window that a graph computes; None if it takes any."""
+    shapes = [shape for name, (_, shape) in graph.outputs.items() if name not in stage.sums]
+    if not shapes and "inside" in graph.inputs:
+        shapes = [graph.inputs["inside"][1]]
+    rows, columns = shapes[0][-2:] if shapes else ("rows", "columns")
+    return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
 
 
 def statistics(sums: Mapping[str, NDArray[np.float64]], pixels: int) -> dict[str, NDArray[np.float32]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fusiongcn_edge.export import bundler
-from fusiongcn_edge.export.bundler import export_onnx
+from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
 from fusiongcn_edge.runtime.bundle import load_bundle
@@ -69,7 +69,7 @@ def official_network(official_checkpoint: Path) -> FusionGCN:
 @pytest.fixture(scope="session")
 def official_bundle(official_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("official") / "bundle"
-    export_onnx(official_checkpoint, path)
+    export_bundle(official_checkpoint, path)
     return path
 
 
@@ -114,7 +114,7 @@ def random_checkpoint(random_network: FusionGCN, tmp_path_factory: pytest.TempPa
 def random_bundle(random_checkpoint: Path) -> Path:
     """The bundle of ``random_network``; to be read, not to be changed."""
     path = random_checkpoint.parent / "bundle"
-    export_onnx(random_checkpoint, path)
+    export_bundle(random_checkpoint, path)
     return path
 
 
@@ -122,7 +122,7 @@ def random_bundle(random_checkpoint: Path) -> Path:
 def whole_bundle(random_checkpoint: Path) -> Path:
     """The same with its CNN as one graph."""
     path = random_checkpoint.parent / "whole"
-    export_onnx(random_checkpoint, path, whole_cnn=True)
+    export_bundle(random_checkpoint, path, whole_cnn=True)
     return path
 
 

@@ -15,7 +15,7 @@ from conftest import RANDOM_SUPERPIXELS, Stage
 from torch.nn import functional as F
 
 from fusiongcn_edge.export import bundler
-from fusiongcn_edge.export.bundler import ExportError, export_onnx
+from fusiongcn_edge.export.bundler import ExportError, export_bundle
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph, OneExponentialMish
 from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.checkpoint import save_checkpoint
@@ -186,7 +186,7 @@ def test_graphs_that_do_not_compute_what_the_network_computes_are_not_written(tm
     torch.manual_seed(11)
     save_checkpoint(tmp_path / "other.ckpt", FusionGCN(), {"superpixels": RANDOM_SUPERPIXELS, "origin": {}})
     with pytest.raises(ExportError, match="differ from the network"):
-        export_onnx(tmp_path / "other.ckpt", tmp_path / "bundle")
+        export_bundle(tmp_path / "other.ckpt", tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["other.ckpt"]
 
 
@@ -196,7 +196,7 @@ def test_weights_that_overflow_are_not_exported(tmp_path: Path) -> None:
     torch.nn.init.constant_(network.cnn_encoder1.block1[0].weight, 1e38)
     save_checkpoint(tmp_path / "huge.ckpt", network, {"superpixels": RANDOM_SUPERPIXELS, "origin": {}})
     with pytest.raises(ExportError, match="differ from the network"):
-        export_onnx(tmp_path / "huge.ckpt", tmp_path / "bundle")
+        export_bundle(tmp_path / "huge.ckpt", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 
@@ -244,7 +244,7 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
 def test_an_export_replaces_an_older_bundle(random_checkpoint: Path, bundle_copy: Path, tmp_path: Path) -> None:
     files = sorted(path.name for path in bundle_copy.iterdir())
     (bundle_copy / "join.onnx").write_bytes(b"damaged")
-    export_onnx(random_checkpoint, bundle_copy)
+    export_bundle(random_checkpoint, bundle_copy)
     assert load_bundle(bundle_copy).name == "fusiongcn"
     assert sorted(path.name for path in bundle_copy.iterdir()) == files
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.export.bundler import export_onnx
+from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
 from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError, learning_rate_factor
@@ -37,7 +37,7 @@ def test_a_few_steps_lower_the_loss_and_the_weights_fuse(photo_folder: Path, tmp
     assert len(losses) == TINY.steps
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
     run.save()
-    export_onnx(tmp_path / "run" / training.WEIGHTS, tmp_path / "bundle")
+    export_bundle(tmp_path / "run" / training.WEIGHTS, tmp_path / "bundle")
     fuser = Fuser.open(tmp_path / "bundle")
     assert fuser.bundle.superpixels.compactness == TINY.compactness
     scene = make_scene(Photographs(photo_folder), 64, seed=9, index=0)

@@ -14,9 +14,14 @@ from fusiongcn_edge.runtime.errors import EngineError
 
 Arrays = Mapping[str, NDArray[Any]]
 
-# engine -> (module of ours, library it needs, how to get that)
+# engine -> (module of ours, libraries of which it needs one, how to get that); the first that is installed is taken
 ENGINES = {
-    "onnx": ("fusiongcn_edge.runtime.engines.onnx_engine", "onnxruntime", "pip install onnxruntime"),
+    "onnx": ("fusiongcn_edge.runtime.engines.onnx_engine", ("onnxruntime",), "pip install onnxruntime"),
+    "litert": (
+        "fusiongcn_edge.runtime.engines.litert_engine",
+        ("ai_edge_litert", "tflite_runtime"),
+        "pip install 'fusiongcn-edge[tflite]'",
+    ),
 }
 
 
@@ -38,13 +43,20 @@ class Engine(Protocol):
     def providers(self) -> list[str]:
         """What the installed library could compute with."""
 
+    def check_precision(self, precision: str) -> None:
+        """An EngineError if the library gives wrong answers, or none, with weights of that precision."""
+
     def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
         """Load a graph file. ``pooled``: one of many small graphs, which keep and share the memory they work in."""
 
 
 def installed_engines() -> list[str]:
     """Names of the engines whose library is installed (found, not imported)."""
-    return [name for name, (_, library, _) in ENGINES.items() if importlib.util.find_spec(library) is not None]
+    return [
+        name
+        for name, (_, libraries, _) in ENGINES.items()
+        if any(importlib.util.find_spec(library) is not None for library in libraries)
+    ]
 
 
 def get_engine(name: str) -> Engine:
@@ -57,11 +69,12 @@ def get_engine(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise EngineError(f"There is no engine {name!r}: choose one of {', '.join(ENGINES)}.")
-    module, library, remedy = ENGINES[name]
+    module, libraries, remedy = ENGINES[name]
+    wanted = " or ".join(libraries)
     try:
         engine: Engine = importlib.import_module(module).ENGINE
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == library:
-            raise EngineError(f"The engine {name!r} needs {library}, which is not installed: {remedy}.") from None
-        raise EngineError(f"The engine {name!r} cannot be loaded ({error}): install {library} again.") from error
+        if isinstance(error, ModuleNotFoundError) and error.name in libraries:
+            raise EngineError(f"The engine {name!r} needs {wanted}, which is not installed: {remedy}.") from None
+        raise EngineError(f"The engine {name!r} cannot be loaded ({error}): install {wanted} again.") from error
     return engine

@@ -82,6 +82,9 @@ class OnnxEngine:
         """What this build of the library could compute with."""
         return list(onnxruntime.get_available_providers())
 
+    def check_precision(self, precision: str) -> None:
+        """Every precision can be run."""
+
     def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OnnxGraph:
         """Load a graph file."""
         return OnnxGraph(graph, threads, self.provider, pooled)

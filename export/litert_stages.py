@@ -1,0 +1,324 @@
+"""The CNN's stages as LiteRT runs them well: the same chain as in ``export/stages.py``, written channels last.
+
+What differs from the stages for ONNX Runtime: images are n x R x W x C, as all of LiteRT's kernels want them; a table is
+spread to pixels before the graph, since gathering has no fast kernel; and because a graph has one size, a tile may reach
+beyond the image: ``inside`` (1 x R x W x 1) is 1 in the image and 0 outside, and what must not count is multiplied by it.
+In shapes, R x W is a tile and r the reach that a stage states for an input.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusiongcn_edge.export.stages import Multiplier, Stage, convolution, merged_stem, weights
+from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folded
+from fusiongcn_edge.model.network import AttentionBlock, FusionGCN
+
+
+def litert_stages_of(network: FusionGCN) -> list[Stage]:
+    """The chain for a network, in order; tables first."""
+    net = folded(network)
+    encoder, decoder = Block(net.cnn_encoder1), Block(net.cnn_decoder)
+    join = [Multiplier(net.gcn_decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
+    even_and_odd = ["joined_even", "joined_odd"]
+    near, far = dict.fromkeys(even_and_odd, 4), dict.fromkeys(even_and_odd, 5)
+    decoder_attend = ["decoder_wide", "mixed", "decoder_mean", "decoder_variance"]
+    pixels = ["pixels", "pixels_sum", "pixels_squares"]
+    graph = {"graph": "places"}
+    return [
+        Stage("tables", Tables(network, net), ["shallow", "deep", "counts", "patterns"], ["injected", "graph"]),
+        Stage("stem", StemStage(net), ["images", "injected"], ["x"], {"images": 4}, spread={"injected": "labels"}),
+        Stage("encoder_widen", encoder.widen, ["x"], ["wide"], {"x": 2}),
+        Stage("encoder_weigh", encoder.weigh, ["wide", "inside"], ["encoder_sum", "encoder_squares"], {"wide": 4}),
+        Stage(
+            "encoder_attend",
+            encoder.attend,
+            ["wide", "x", "encoder_mean", "encoder_variance"],
+            ["attended"],
+            {"wide": 4},
+        ),
+        Stage("encoder_narrow", Narrow(encoder.narrow), ["attended", "inside"], pixels, {"attended": 1}),
+        Stage("mix", Mix(net), ["pixels", "pixels_mean", "pixels_variance"], ["mixed"], {"pixels": 1}),
+        Stage("decoder_widen", decoder.widen, ["mixed"], ["decoder_wide"], {"mixed": 1}),
+        Stage(
+            "decoder_weigh",
+            decoder.weigh,
+            ["decoder_wide", "inside"],
+            ["decoder_sum", "decoder_squares"],
+            {"decoder_wide": 4},
+        ),
+        Stage("decoder_attend", decoder.attend, decoder_attend, ["decoder_attended"], {"decoder_wide": 4}),
+        Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], {"decoder_attended": 1}),
+        Stage("join_widen", JoinWiden(net), ["cnn", "graph"], even_and_odd, {"cnn": 1, "graph": 1}, spread=graph),
+        Stage("join_weigh", JoinWeigh(join), [*even_and_odd, "inside"], ["join_sum"], near),
+        Stage("join", Join(net, join), [*even_and_odd, "cnn", "join_mean", "inside"], ["joined"], {**far, "inside": 1}),
+        Stage("out", Out(net), ["joined"], ["probability"], {"joined": 1}),
+    ]
+
+
+class ChannelsLast(nn.Module):
+    """A convolution of n x R x W x C; the exporter drops the transpositions."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(conv, nn.Conv2d)
+        self.conv = convolution(*weights(conv), dilation=conv.dilation[0], groups=conv.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x.permute(0, 3, 1, 2))
+        return y.permute(0, 2, 3, 1)
+
+
+class Spread(nn.Module):
+    """The even and odd outputs of a :class:`Multiplier`."""
+
+    def __init__(self, multiplier: Multiplier) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(ChannelsLast(part) for part in multiplier.parts)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [part(x) for part in self.parts]
+
+
+class Tables(nn.Module):
+    """As :class:`fusiongcn_edge.export.stages.Tables`, for tables with rows that no pixel has (``counts`` 0)."""
+
+    def __init__(self, network: FusionGCN, net: FusionGCN) -> None:
+        super().__init__()
+        self.norm_shallow, self.norm_deep = TableNorm(network.gcn_bn1), TableNorm(network.gcn_bn2)
+        weight, self.bias = weights(net.fea_mix.conv3x3[0])
+        self.taps = nn.ParameterList(
+            [nn.Parameter(tap.clone()) for tap in weight.permute(2, 3, 1, 0).reshape(9, 72, 48)]
+        )
+        self.mish = OneExponentialMish()
+
+    def forward(self, shallow: Tensor, deep: Tensor, counts: Tensor, patterns: Tensor) -> tuple[Tensor, Tensor]:
+        injected, nodes = self.rows(shallow, deep)
+        share, number = counts.unsqueeze(1), counts.sum()
+        mean = (nodes * share).sum(0) / number
+        variance = ((nodes - mean).square() * share).sum(0) / (number - 1)
+        return injected, F.pad(self.around(nodes, mean, variance, patterns), (0, 0, 0, 1))
+
+    def rows(self, shallow: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
+        """``injected`` N x 36, and N x 72 for the graph branch."""
+        shallow, deep = self.norm_shallow(shallow), self.norm_deep(deep)
+        return torch.cat([shallow[1], shallow[0]], dim=1), torch.cat([deep[0], deep[1]], dim=1)
+
+    def around(self, nodes: Tensor, mean: Tensor, variance: Tensor, patterns: Tensor) -> Tensor:
+        """The graph branch, P x 48, for P patterns."""
+        weighed = F.pad(simam(nodes, mean, variance), (0, 0, 0, 1))  # N + 1, 72
+        total = self.bias
+        for tap, weight in enumerate(self.taps):
+            total = total + F.embedding(patterns[:, tap], weighed @ weight)
+        found: Tensor = self.mish(total)
+        return found
+
+
+class StemStage(nn.Module):
+    """``images`` 2 x (R+2r) x (W+2r) x 3 and ``injected`` 1 x R x W x 36 to ``x`` 2 x R x W x 18."""
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        self.conv = ChannelsLast(merged_stem(net.feature_extraction))
+        self.mish = OneExponentialMish()
+
+    def forward(self, images: Tensor, injected: Tensor) -> Tensor:
+        x: Tensor = self.mish(self.conv(images)) + torch.cat([injected[..., :18], injected[..., 18:]], dim=0)
+        return x
+
+
+class Block:
+    """The stages of an :class:`AttentionBlock`."""
+
+    def __init__(self, block: AttentionBlock) -> None:
+        weight, bias = weights(block.block1[0])
+        join_weight, join_bias = weights(block.block3[0])
+        groups = len(join_bias)  # each joins four channels, that is two of the first convolution's
+        order = torch.cat([torch.arange(0, 2 * groups, 2), torch.arange(1, 2 * groups, 2)])
+        self.widen = nn.Sequential(ChannelsLast(convolution(weight[order], bias[order])), nn.LeakyReLU(0.01))
+        spread = Spread(Multiplier(block.block2[0], order, dilation=2))
+        self.weigh = Weigh(spread)
+        self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias)
+        self.narrow = ChannelsLast(block.block4)
+
+
+class Weigh(nn.Module):
+    """``wide`` n x (R+2r) x (W+2r) x 2C to sums over the tile of what SimAM looks at, n x 4C, and of its squares."""
+
+    def __init__(self, spread: Spread) -> None:
+        super().__init__()
+        self.spread = spread
+
+    def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        parts = [F.relu(part) * inside for part in self.spread(x)]
+        return torch.cat([sums(part) for part in parts], 1), torch.cat([sums(part * part) for part in parts], 1)
+
+
+class Attend(nn.Module):
+    """``wide`` n x (R+2r) x (W+2r) x 2C and the block's input n x R x W x C to SimAM, joined, added to the input."""
+
+    def __init__(self, spread: Spread, shares: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.spread = spread  # its even outputs are the first and third of each four, its odd ones the others
+        parts = [shares[:, (part, part + 2)].T.reshape(-1) for part in (0, 1)]
+        self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in parts])
+        self.bias = nn.Parameter(bias.clone())
+        self.mish = OneExponentialMish()
+
+    def forward(self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        channels = wide.shape[3]
+        joined = []
+        for part, (weighed, share) in enumerate(zip(self.spread(wide), self.shares, strict=True)):
+            own = slice(part * channels, (part + 1) * channels)
+            joined.append(simam(F.relu(weighed), mean[..., own], variance[..., own]) * share)
+        both, half = joined[0] + joined[1], channels // 2
+        y: Tensor = self.mish(both[..., :half] + both[..., half:] + self.bias)
+        return x + y
+
+
+class Narrow(nn.Module):
+    """``attended`` 2 x (R+2r) x (W+2r) x C to ``pixels`` 2 x R x W x 36 and their sums over the tile."""
+
+    def __init__(self, narrow: ChannelsLast) -> None:
+        super().__init__()
+        self.narrow = narrow
+
+    def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y = self.narrow(x)
+        counted = y * inside
+        return y, sums(counted), sums(counted * counted)
+
+
+class Mix(nn.Module):
+    """``pixels`` 2 x (R+2r) x (W+2r) x 36 to ``mixed`` 1 x R x W x 48."""
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        self.conv = ChannelsLast(net.fea_mix.conv3x3[0])
+        self.mish = OneExponentialMish()
+
+    def forward(self, pixels: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        weighed = simam(pixels, mean, variance)
+        mixed: Tensor = self.mish(self.conv(torch.cat([weighed[:1], weighed[1:]], dim=3)))
+        return mixed
+
+
+class JoinWiden(nn.Module):
+    """``cnn`` 1 x (R+2r) x (W+2r) x 24 and ``graph``, x 48, to the even and odd outputs of the first multiplier,
+    1 x R x W x 72 each.
+    """
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        self.spread = Spread(Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1))
+
+    def forward(self, cnn: Tensor, graph: Tensor) -> list[Tensor]:
+        return [F.leaky_relu(part, 0.01) for part in self.spread(torch.cat([graph, cnn], dim=3))]
+
+
+class JoinWeigh(nn.Module):
+    """Those two, (R+2r) x (W+2r), to the sums over the tile of what the squeeze-and-excitation looks at, 1 x 288."""
+
+    def __init__(self, join: list[Multiplier]) -> None:
+        super().__init__()
+        self.join = nn.ModuleList(Spread(part) for part in join)
+
+    def forward(self, even: Tensor, odd: Tensor, inside: Tensor) -> Tensor:
+        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
+        return torch.cat([sums(part * inside) for part in parts], 1)
+
+
+class Join(nn.Module):
+    """The same two, ``cnn`` 1 x R x W x 24 and the mean 1 x 1 x 1 x 288 to ``joined`` 1 x R x W x 24."""
+
+    def __init__(self, net: FusionGCN, join: list[Multiplier]) -> None:
+        super().__init__()
+        self.join = nn.ModuleList(Spread(part) for part in join)
+        order = torch.cat([4 * torch.arange(72) + i for i in range(4)])  # of the 288 channels
+        weight, bias = weights(net.gcn_decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
+        parts = weight.reshape(288, 1, 3, 3)[order].chunk(4)
+        self.smooth = nn.ModuleList(ChannelsLast(convolution(part, torch.zeros(72), groups=72)) for part in parts)
+        members = (torch.arange(24)[:, None] == order // 12).float()[:, :, None, None]  # 24 x 288 x 1 x 1
+        biases = [bias, *[torch.zeros(24)] * 3]
+        self.collect = nn.ModuleList(
+            ChannelsLast(convolution(*part)) for part in zip(members.chunk(4, dim=1), biases, strict=True)
+        )
+        excitation = net.gcn_decoder.se
+        (squeeze,), (excite,) = (list(part.parameters()) for part in (excitation.linear1, excitation.linear2))
+        self.squeeze, self.excite = nn.Parameter(squeeze[:, order].clone()), nn.Parameter(excite[order].clone())
+        self.mish = OneExponentialMish()
+
+    def forward(self, even: Tensor, odd: Tensor, cnn: Tensor, mean: Tensor, inside: Tensor) -> Tensor:
+        squeezed = self.mish(F.linear(mean.reshape(1, 288), self.squeeze))
+        importance = torch.sigmoid(F.linear(squeezed, self.excite)).reshape(1, 1, 1, 288).chunk(4, dim=3)
+        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
+        terms = [
+            collect(smooth(part * inside) * share)
+            for part, share, smooth, collect in zip(parts, importance, self.smooth, self.collect, strict=True)
+        ]
+        y: Tensor = self.mish(terms[0] + terms[1] + terms[2] + terms[3])
+        return y + cnn
+
+
+class Out(nn.Module):
+    """``joined`` 1 x (R+2r) x (W+2r) x 24 to the probability R x W."""
+
+    def __init__(self, net: FusionGCN) -> None:
+        super().__init__()
+        self.conv = ChannelsLast(net.out[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.conv(x))[0, :, :, 0]
+
+
+class WholeCnn(nn.Module):
+    """The chain in one graph: ``images`` 2 x H x W x 3, ``labels`` int32 H x W and the GCN's tables to ``probability``."""
+
+    def __init__(self, network: FusionGCN) -> None:
+        super().__init__()
+        tables, *self.chain = litert_stages_of(network)
+        assert isinstance(tables.module, Tables)
+        self.tables = tables.module
+        self.stages = nn.ModuleList(stage.module for stage in self.chain)
+
+    def forward(self, images: Tensor, labels: Tensor, shallow: Tensor, deep: Tensor) -> Tensor:
+        known = {"images": images, "inside": torch.ones(1, *labels.shape, 1), **self.spread(labels, shallow, deep)}
+        pixels = labels.shape[0] * labels.shape[1]
+        for stage in self.chain:
+            inputs = [F.pad(known[name], (0, 0, *[stage.reach.get(name, 0)] * 4)) for name in stage.inputs]
+            outputs = stage.module(*inputs)
+            known.update(zip(stage.outputs, [outputs] if len(stage.outputs) == 1 else outputs, strict=True))
+            for name in stage.outputs:
+                if name.endswith("_sum"):
+                    base, mean = name.removesuffix("_sum"), known[name] / pixels
+                    known[f"{base}_mean"] = mean[:, None, None, :]
+                    if f"{base}_squares" in known:
+                        variance = F.relu(known[f"{base}_squares"] / pixels - mean * mean) * (pixels / (pixels - 1))
+                        known[f"{base}_variance"] = variance[:, None, None, :]
+        return known["probability"]
+
+    def spread(self, labels: Tensor, shallow: Tensor, deep: Tensor) -> dict[str, Tensor]:
+        """``injected`` 1 x H x W x 36 and ``graph`` 1 x H x W x 48, one pixel at a time."""
+        height, width = labels.shape
+        injected, nodes = self.tables.rows(shallow, deep)
+        own = F.embedding(labels.reshape(-1), nodes)
+        mean = own.mean(0)
+        variance = (own - mean).square().mean(0) * (len(own) / (len(own) - 1))
+        framed = F.pad(labels, (1, 1, 1, 1), value=len(nodes))
+        patterns = [framed[tap // 3 : tap // 3 + height, tap % 3 : tap % 3 + width].reshape(-1, 1) for tap in range(9)]
+        return {
+            "injected": F.embedding(labels.reshape(-1), injected).reshape(1, height, width, 36),
+            "graph": self.tables.around(nodes, mean, variance, torch.cat(patterns, 1)).reshape(1, height, width, 48),
+        }
+
+
+def simam(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """SimAM with given statistics; channels last."""
+    return x * torch.sigmoid((x - mean).square() * (1 / (4 * (variance + 1e-5))) + 0.5)
+
+
+def sums(x: Tensor) -> Tensor:
+    """n x R x W x C to n x C; a mean is what XNNPACK has a kernel for."""
+    return x.mean((1, 2)) * (x.shape[1] * x.shape[2])

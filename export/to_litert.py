@@ -1,0 +1,214 @@
+"""Torch subgraphs to TFLite, through litert-torch.
+
+A TFLite file holds several graphs, each under a name ("signature"); those that run together share a file. Sizes are fixed:
+a graph is there once for each size that is asked for, and the runtime serves the others through tiles and padding.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
+from fusiongcn_edge.export.stages import KEEP, Stage
+from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime.bundle import Graph
+
+SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520, 640x480 and 4056x3040 well
+SUPERPIXELS = (320, 1280, 2560)  # enough for longer sides of about 600, 2500 and 5000 pixels
+PATTERNS = 1024  # that the tables are made for at once
+CHANNELS = {  # photographs and channels of the images between stages
+    "images": (2, 3), "injected": (1, 36), "x": (2, 18), "wide": (2, 36), "attended": (2, 18), "pixels": (2, 36),
+    "mixed": (1, 48), "decoder_wide": (1, 96), "decoder_attended": (1, 48), "cnn": (1, 24), "graph": (1, 48),
+    "joined_even": (1, 72), "joined_odd": (1, 72), "joined": (1, 24), "inside": (1, 1),
+}  # fmt: skip
+STATISTICS = {"encoder": (2, 72), "pixels": (2, 36), "decoder": (1, 192), "join": (1, 288)}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A module under a name in a file, with what it is called with (images channels last) and what it gives."""
+
+    name: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+
+
+def gcn_to_litert(network: FusionGCN, superpixels: Sequence[int]) -> dict[str, Graph]:
+    """The GCN for each of these numbers of superpixels at most."""
+    module = PaddedGcnSubgraph(network)
+    entries = []
+    for nodes in superpixels:
+        eye = torch.eye(nodes)
+        inputs = {"features": torch.rand(2, nodes, 3), "adjacency": eye, "attention_mask": (1 - eye) * -1e4}
+        entries.append(_Entry(f"gcn@{nodes}", module, inputs, ["shallow", "deep"]))
+    return _graphs("gcn.tflite", entries)
+
+
+def cnn_to_litert(network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]) -> dict[str, Graph]:
+    """The CNN as one graph for photographs of each of these sizes, with at most so many superpixels each."""
+    module, graphs = WholeCnn(network), dict[str, Graph]()
+    for (height, width), nodes in zip(sizes, superpixels, strict=True):
+        inputs = {
+            "images": torch.rand(2, height, width, 3),
+            "labels": torch.zeros(height, width, dtype=torch.int32),
+            "shallow": torch.rand(2, nodes, 18),
+            "deep": torch.rand(2, nodes, 36),
+        }
+        size = f"{height}x{width}"
+        graphs |= _graphs(f"cnn-{size}.tflite", [_Entry(f"cnn@{size}", module, inputs, ["probability"])])
+    return graphs
+
+
+def stages_to_litert(
+    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    """The CNN as TFLite graphs of its stages for tiles of these sizes, and what the manifest says of each stage."""
+    tables, *stages = litert_stages_of(network)
+    entries = []
+    for nodes in superpixels:
+        inputs = {
+            "shallow": torch.rand(2, nodes, 18),
+            "deep": torch.rand(2, nodes, 36),
+            "counts": torch.ones(nodes),
+            "patterns": torch.zeros(PATTERNS, 9, dtype=torch.int32),
+        }
+        entries.append(_Entry(f"{tables.name}@{nodes}", tables.module, inputs, tables.outputs))
+    graphs = _graphs("tables.tflite", entries)
+    for height, width in sizes:
+        size = f"{height}x{width}"
+        graphs |= _graphs(f"tiles-{size}.tflite", [_stage_entry(stage, stages, height, width) for stage in stages])
+    chain = [
+        {"graph": stage.name, "reach": stage.reach, "crop": 0, "spread": stage.spread} for stage in (tables, *stages)
+    ]
+    return graphs, chain
+
+
+def _stage_entry(stage: Stage, stages: Sequence[Stage], height: int, width: int) -> _Entry:
+    """A stage for tiles of a size; where its images are not kept, with the pixels around it that are read of them."""
+    around = max(_read_around(name, stages) for name in stage.outputs)
+    inputs = {}
+    for name in stage.inputs:
+        base = name.removesuffix("_mean").removesuffix("_variance")
+        if base != name:
+            photographs, channels = STATISTICS[base]
+            inputs[name] = torch.rand(photographs, 1, 1, channels)
+        else:
+            photographs, channels = CHANNELS[name]
+            more = 2 * (around + stage.reach.get(name, 0))
+            inputs[name] = torch.rand(photographs, height + more, width + more, channels)
+    return _Entry(f"{stage.name}@{height}x{width}", stage.module, inputs, stage.outputs)
+
+
+def _read_around(name: str, stages: Sequence[Stage]) -> int:
+    """How far beyond a tile an image that is not kept is read."""
+    if name in KEEP:
+        return 0
+    readers = [stage for stage in stages if name in stage.inputs]
+    return max(
+        (stage.reach.get(name, 0) + max(_read_around(out, stages) for out in stage.outputs) for stage in readers),
+        default=0,
+    )
+
+
+def _graphs(file: str, entries: Sequence[_Entry]) -> dict[str, Graph]:
+    """One TFLite file."""
+    with _quiet(), torch.no_grad():
+        import litert_torch
+
+        converter: Any = litert_torch
+        for entry in entries:
+            module = _Named(entry.module, entry.outputs).eval()
+            converter = converter.signature(entry.name, module, sample_kwargs=entry.inputs)
+        data: bytes = converter.convert().model_content()
+        outputs = [_Named(entry.module, entry.outputs)(**entry.inputs) for entry in entries]
+    return {
+        entry.name: Graph(file, data, _signature(entry.inputs), _signature(given), entry.name)
+        for entry, given in zip(entries, outputs, strict=True)
+    }
+
+
+class _Named(nn.Module):
+    """A module whose inputs and outputs have names, which the exporter takes over."""
+
+    def __init__(self, module: nn.Module, outputs: list[str]) -> None:
+        super().__init__()
+        self.module, self.outputs = module, outputs
+
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        found = self.module(*inputs.values())
+        return dict(zip(self.outputs, [found] if len(self.outputs) == 1 else found, strict=True))
+
+
+def _signature(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int | str, ...]]]:
+    """As the runtime hands arrays over: channels first."""
+    signature = {}
+    for name, tensor in tensors.items():
+        shape = tuple(tensor.shape)
+        if len(shape) == 4:
+            shape = (shape[0], shape[3], shape[1], shape[2])
+        signature[name] = (str(tensor.dtype).removeprefix("torch."), shape)
+    return signature
+
+
+def half_precision(graphs: dict[str, Graph]) -> dict[str, Graph]:
+    """The same graphs with their weights in float16; they are computed in float32."""
+    with _quiet():
+        from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+
+        casting = qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        )
+        halved = {}
+        for file, data in {graph.file: graph.data for graph in graphs.values()}.items():
+            recipe = quantizer.Quantizer(data)
+            recipe.update_quantization_recipe(
+                regex=".*",
+                operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+                op_config=casting,
+                algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
+            )
+            halved[file] = bytes(recipe.quantize().quantized_model)
+    return {key: replace(graph, data=halved[graph.file]) for key, graph in graphs.items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter and its libraries write about their own doings off the terminal; errors are raised.
+
+    Much of it comes from C++, so the file descriptors themselves are turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.disable(level)
+        for number, descriptor in enumerate(kept, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(nowhere)
