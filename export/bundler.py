@@ -15,7 +15,7 @@ import torch
 from fusiongcn_edge import __version__
 from fusiongcn_edge.export.cost import macs_terms
 from fusiongcn_edge.export.stages import KEEP
-from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, half_precision, stages_to_onnx
+from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, stages_to_onnx
 from fusiongcn_edge.model.checkpoint import load_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, check_target, load_bundle, write_bundle
@@ -27,7 +27,7 @@ from fusiongcn_edge.runtime.padding import Gcn
 
 FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
-TOLERANCES = {"fp32": 1e-3, "fp16": 5e-2}  # of the probability, between torch and the exported graphs, by precision
+TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}  # of the probability, between torch and the exported graphs, by precision
 
 
 class ExportError(FusionError):
@@ -112,14 +112,12 @@ def check_options(
 
 
 def _to_onnx(network: FusionGCN, precision: str, whole_cnn: bool) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    half, chain = precision == "fp16", list[dict[str, Any]]()
     if whole_cnn:
-        graphs, chain = {"cnn": cnn_to_onnx(network)}, []
+        graphs = {"cnn": cnn_to_onnx(network, half=half)}
     else:
-        graphs, chain = stages_to_onnx(network)
-    graphs = {"gcn": gcn_to_onnx(network), **graphs}
-    if precision == "fp16":
-        graphs = {name: half_precision(graph) for name, graph in graphs.items()}
-    return graphs, chain
+        graphs, chain = stages_to_onnx(network, half=half)
+    return {"gcn": gcn_to_onnx(network), **graphs}, chain
 
 
 def _to_tflite(
@@ -132,16 +130,16 @@ def _to_tflite(
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
     from fusiongcn_edge.export import to_litert
 
-    superpixels = superpixels or to_litert.SUPERPIXELS
+    superpixels, half = sorted(set(superpixels or to_litert.SUPERPIXELS)), precision == "fp16"
+    sizes, chain = list(dict.fromkeys(sizes)), list[dict[str, Any]]()
     if whole_cnn:
         per_side = facts["preprocessing"]["superpixels"]["segments_per_side"]
         # SLIC may give some more than asked for, and windows of a larger photograph cut some at their edges
         held = [int(1.25 * per_side * max(size)) + 32 for size in sizes]
-        graphs, chain = to_litert.cnn_to_litert(network, sizes, held), []
+        graphs = to_litert.cnn_to_litert(network, sizes, held, half=half)
     else:
-        graphs, chain = to_litert.stages_to_litert(network, sizes or to_litert.SIZES, superpixels)
-    graphs = {**to_litert.gcn_to_litert(network, sorted(set(superpixels))), **graphs}
-    return (to_litert.half_precision(graphs) if precision == "fp16" else graphs), chain
+        graphs, chain = to_litert.stages_to_litert(network, sizes or to_litert.SIZES, superpixels, half=half)
+    return {**to_litert.gcn_to_litert(network, superpixels), **graphs}, chain
 
 
 def manifest(

@@ -44,8 +44,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HxW",
-        help="TFLite: what the CNN computes at once, tiles or, with --whole-cnn, photographs; may be given several times "
-        "(default: tiles of 40x104)",
+        help="TFLite: what the CNN computes at once, tiles or, with --whole-cnn, photographs; may be given several "
+        "times (default: tiles of 40x104)",
     )
     parser.add_argument(
         "--superpixels",

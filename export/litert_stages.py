@@ -1,9 +1,9 @@
 """The CNN's stages as LiteRT runs them well: the same chain as in ``export/stages.py``, written channels last.
 
-What differs from the stages for ONNX Runtime: images are n x R x W x C, as all of LiteRT's kernels want them; a table is
-spread to pixels before the graph, since gathering has no fast kernel; and because a graph has one size, a tile may reach
-beyond the image: ``inside`` (1 x R x W x 1) is 1 in the image and 0 outside, and what must not count is multiplied by it.
-In shapes, R x W is a tile and r the reach that a stage states for an input.
+What differs from the stages for ONNX Runtime: images are n x R x W x C, as LiteRT's kernels want them; a table is spread
+to pixels before the graph, since gathering has no fast kernel; and because a graph has one size, a tile may reach beyond
+the image: ``inside`` (1 x R x W x 1) is 1 in the image and 0 outside, and what must not count is multiplied by it. In
+shapes, R x W is a tile and r the reach that a stage states for an input.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class Tables(nn.Module):
         super().__init__()
         self.norm_shallow, self.norm_deep = TableNorm(network.gcn_bn1), TableNorm(network.gcn_bn2)
         weight, self.bias = weights(net.fea_mix.conv3x3[0])
-        self.taps = nn.ParameterList(
-            [nn.Parameter(tap.clone()) for tap in weight.permute(2, 3, 1, 0).reshape(9, 72, 48)]
-        )
+        self.taps = nn.Parameter(weight.permute(1, 2, 3, 0).reshape(72, 9 * 48).clone())
         self.mish = OneExponentialMish()
 
     def forward(self, shallow: Tensor, deep: Tensor, counts: Tensor, patterns: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,10 +107,9 @@ class Tables(nn.Module):
     def around(self, nodes: Tensor, mean: Tensor, variance: Tensor, patterns: Tensor) -> Tensor:
         """The graph branch, P x 48, for P patterns."""
         weighed = F.pad(simam(nodes, mean, variance), (0, 0, 0, 1))  # N + 1, 72
-        total = self.bias
-        for tap, weight in enumerate(self.taps):
-            total = total + F.embedding(patterns[:, tap], weighed @ weight)
-        found: Tensor = self.mish(total)
+        rows = (weighed @ self.taps).reshape(-1, 48)  # nine for each node
+        tapped = F.embedding((patterns * 9 + torch.arange(9, dtype=torch.int32)).reshape(-1), rows)
+        found: Tensor = self.mish(tapped.reshape(-1, 9, 48).sum(1) + self.bias)
         return found
 
 
@@ -274,7 +271,9 @@ class Out(nn.Module):
 
 
 class WholeCnn(nn.Module):
-    """The chain in one graph: ``images`` 2 x H x W x 3, ``labels`` int32 H x W and the GCN's tables to ``probability``."""
+    """The chain in one graph: ``images`` 2 x H x W x 3, ``labels`` int32 H x W and the GCN's tables to ``probability``
+    H x W.
+    """
 
     def __init__(self, network: FusionGCN) -> None:
         super().__init__()
@@ -284,7 +283,8 @@ class WholeCnn(nn.Module):
         self.stages = nn.ModuleList(stage.module for stage in self.chain)
 
     def forward(self, images: Tensor, labels: Tensor, shallow: Tensor, deep: Tensor) -> Tensor:
-        known = {"images": images, "inside": torch.ones(1, *labels.shape, 1), **self.spread(labels, shallow, deep)}
+        inside = (labels >= 0).float()[None, :, :, None]  # everywhere, but no constant of the photograph's size
+        known = {"images": images, "inside": inside, **self.spread(labels, shallow, deep)}
         pixels = labels.shape[0] * labels.shape[1]
         for stage in self.chain:
             inputs = [F.pad(known[name], (0, 0, *[stage.reach.get(name, 0)] * 4)) for name in stage.inputs]
@@ -303,13 +303,14 @@ class WholeCnn(nn.Module):
         """``injected`` 1 x H x W x 36 and ``graph`` 1 x H x W x 48, one pixel at a time."""
         height, width = labels.shape
         injected, nodes = self.tables.rows(shallow, deep)
-        own = F.embedding(labels.reshape(-1), nodes)
-        mean = own.mean(0)
-        variance = (own - mean).square().mean(0) * (len(own) / (len(own) - 1))
+        # one look-up for both: litert-torch 0.10 takes two with the same indices for the same
+        own = F.embedding(labels.reshape(-1), torch.cat([nodes, injected], dim=1))
+        mean = own[:, :72].mean(0)
+        variance = (own[:, :72] - mean).square().mean(0) * (len(own) / (len(own) - 1))
         framed = F.pad(labels, (1, 1, 1, 1), value=len(nodes))
         patterns = [framed[tap // 3 : tap // 3 + height, tap % 3 : tap % 3 + width].reshape(-1, 1) for tap in range(9)]
         return {
-            "injected": F.embedding(labels.reshape(-1), injected).reshape(1, height, width, 36),
+            "injected": own[:, 72:].reshape(1, height, width, 36),
             "graph": self.tables.around(nodes, mean, variance, torch.cat(patterns, 1)).reshape(1, height, width, 48),
         }
 

@@ -39,6 +39,8 @@ class Stage:
         Input to the number of pixels around the tile that it comes with, zeros outside the image.
     crop : int
         Pixels around the tile, where the image has them, that all images come with and that are cut off the outputs.
+    spread : dict
+        Input that is a table to the image that says which of its rows each pixel gets; it is handed over as an image.
     """
 
     name: str

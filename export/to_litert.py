@@ -1,7 +1,7 @@
 """Torch subgraphs to TFLite, through litert-torch.
 
-A TFLite file holds several graphs, each under a name ("signature"); those that run together share a file. Sizes are fixed:
-a graph is there once for each size that is asked for, and the runtime serves the others through tiles and padding.
+A TFLite file holds several graphs, each under a name ("signature"); those that run together share a file. Sizes are
+fixed: a graph is there once for each size that is asked for, and the runtime serves the others through tiles and padding.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fusiongcn_edge.export.half import round_convolutions
 from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
 from fusiongcn_edge.export.stages import KEEP, Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
@@ -56,9 +57,16 @@ def gcn_to_litert(network: FusionGCN, superpixels: Sequence[int]) -> dict[str, G
     return _graphs("gcn.tflite", entries)
 
 
-def cnn_to_litert(network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]) -> dict[str, Graph]:
-    """The CNN as one graph for photographs of each of these sizes, with at most so many superpixels each."""
+def cnn_to_litert(
+    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int], *, half: bool = False
+) -> dict[str, Graph]:
+    """The CNN as one graph for photographs of each of these sizes, with at most so many superpixels each.
+
+    ``half``: with dense convolutions in float16, which the engine turns back when it opens the graph.
+    """
     module, graphs = WholeCnn(network), dict[str, Graph]()
+    if half:
+        round_convolutions(module)
     for (height, width), nodes in zip(sizes, superpixels, strict=True):
         inputs = {
             "images": torch.rand(2, height, width, 3),
@@ -67,15 +75,21 @@ def cnn_to_litert(network: FusionGCN, sizes: Sequence[tuple[int, int]], superpix
             "deep": torch.rand(2, nodes, 36),
         }
         size = f"{height}x{width}"
-        graphs |= _graphs(f"cnn-{size}.tflite", [_Entry(f"cnn@{size}", module, inputs, ["probability"])])
+        graphs |= _graphs(f"cnn-{size}.tflite", [_Entry(f"cnn@{size}", module, inputs, ["probability"])], half=half)
     return graphs
 
 
 def stages_to_litert(
-    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int], *, half: bool = False
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    """The CNN as TFLite graphs of its stages for tiles of these sizes, and what the manifest says of each stage."""
+    """The CNN as TFLite graphs of its stages for tiles of these sizes, and what the manifest says of each stage.
+
+    ``half``: see :func:`cnn_to_litert`.
+    """
     tables, *stages = litert_stages_of(network)
+    if half:
+        for stage in stages:
+            round_convolutions(stage.module)
     entries = []
     for nodes in superpixels:
         inputs = {
@@ -88,7 +102,8 @@ def stages_to_litert(
     graphs = _graphs("tables.tflite", entries)
     for height, width in sizes:
         size = f"{height}x{width}"
-        graphs |= _graphs(f"tiles-{size}.tflite", [_stage_entry(stage, stages, height, width) for stage in stages])
+        entries = [_stage_entry(stage, stages, height, width) for stage in stages]
+        graphs |= _graphs(f"tiles-{size}.tflite", entries, half=half)
     chain = [
         {"graph": stage.name, "reach": stage.reach, "crop": 0, "spread": stage.spread} for stage in (tables, *stages)
     ]
@@ -122,7 +137,7 @@ def _read_around(name: str, stages: Sequence[Stage]) -> int:
     )
 
 
-def _graphs(file: str, entries: Sequence[_Entry]) -> dict[str, Graph]:
+def _graphs(file: str, entries: Sequence[_Entry], *, half: bool = False) -> dict[str, Graph]:
     """One TFLite file."""
     with _quiet(), torch.no_grad():
         import litert_torch
@@ -132,6 +147,8 @@ def _graphs(file: str, entries: Sequence[_Entry]) -> dict[str, Graph]:
             module = _Named(entry.module, entry.outputs).eval()
             converter = converter.signature(entry.name, module, sample_kwargs=entry.inputs)
         data: bytes = converter.convert().model_content()
+        if half:
+            data = _in_half(data)
         outputs = [_Named(entry.module, entry.outputs)(**entry.inputs) for entry in entries]
     return {
         entry.name: Graph(file, data, _signature(entry.inputs), _signature(given), entry.name)
@@ -153,7 +170,7 @@ class _Named(nn.Module):
 
 def _signature(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int | str, ...]]]:
     """As the runtime hands arrays over: channels first."""
-    signature = {}
+    signature: dict[str, tuple[str, tuple[int | str, ...]]] = {}
     for name, tensor in tensors.items():
         shape = tuple(tensor.shape)
         if len(shape) == 4:
@@ -162,27 +179,22 @@ def _signature(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int | s
     return signature
 
 
-def half_precision(graphs: dict[str, Graph]) -> dict[str, Graph]:
-    """The same graphs with their weights in float16; they are computed in float32."""
-    with _quiet():
-        from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+def _in_half(data: bytes) -> bytes:
+    """A TFLite file with the weights of its dense convolutions in float16."""
+    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
 
-        casting = qtyping.OpQuantizationConfig(
+    recipe = quantizer.Quantizer(data)
+    recipe.update_quantization_recipe(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.CONV_2D,
+        op_config=qtyping.OpQuantizationConfig(
             weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
             compute_precision=qtyping.ComputePrecision.FLOAT,
             explicit_dequantize=True,
-        )
-        halved = {}
-        for file, data in {graph.file: graph.data for graph in graphs.values()}.items():
-            recipe = quantizer.Quantizer(data)
-            recipe.update_quantization_recipe(
-                regex=".*",
-                operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
-                op_config=casting,
-                algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
-            )
-            halved[file] = bytes(recipe.quantize().quantized_model)
-    return {key: replace(graph, data=halved[graph.file]) for key, graph in graphs.items()}
+        ),
+        algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
+    )
+    return bytes(recipe.quantize().quantized_model)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
     path = Path(model)
     if isinstance(model, str) and model in shipped_bundles():
         by_engine = {manifest.parts[-3]: manifest.parent for manifest in _shipped_manifests(model)}
-        path = next((by_engine[engine] for engine in engines if engine in by_engine), [*by_engine.values()][0])
+        path = next((by_engine[engine] for engine in engines if engine in by_engine), next(iter(by_engine.values())))
     if os.path.isfile(path):
         raise BundleError(f"{path} is a file, and a bundle is a folder: give the folder that 'fusiongcn export' made.")
     if not str(model) or not os.path.isdir(path):
@@ -281,11 +281,11 @@ def _read_graph(path: Path, entry: dict[str, Any], files: dict[str, bytes]) -> G
         raise BundleError(
             f"{path / file} is not what {MANIFEST} describes (SHA-256 differs): copy or export the model again."
         )
-    signature = [
+    inputs, outputs = (
         {name: (str(dtype), tuple(shape)) for name, (dtype, shape) in entry[side].items()}
         for side in ("inputs", "outputs")
-    ]
-    return Graph(file, data, *signature, entry=str(entry["entry"]) if "entry" in entry else None)
+    )
+    return Graph(file, data, inputs, outputs, str(entry["entry"]) if "entry" in entry else None)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

@@ -1,8 +1,8 @@
 """Graphs that were made for a certain number of superpixels, filled up to it.
 
-TFLite graphs have fixed sizes. A bundle holds one and the same graph for several numbers of superpixels; the smallest that
-holds a pair's is taken, and the rows that are too many are cut off again. What is filled in changes no real superpixel's
-values: the graphs leave superpixels without an edge, and those without a pixel, out of their statistics.
+TFLite graphs have fixed sizes. A bundle holds one and the same graph for several numbers of superpixels; the smallest
+that holds a pair's is taken, and the rows that are too many are cut off again. What is filled in changes no real
+superpixel's values: the graphs leave superpixels without an edge, and those without a pixel, out of their statistics.
 """
 
 from __future__ import annotations

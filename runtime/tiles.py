@@ -301,7 +301,7 @@ class _Pass:
             "inside": Image.single(np.ones((1, 1, *labels.shape), np.float32)),
         }
         self.window = self.images["labels"].window
-        self.rows, self.columns = tile_edges(*labels.shape, tile_of(bundle, chosen.size))
+        self.rows, self.columns = tile_edges(self.window.bottom, self.window.right, tile_of(bundle, chosen.size))
 
     def probability(self) -> NDArray[np.float32]:
         with ThreadPoolExecutor(self.plan.threads) as pool:

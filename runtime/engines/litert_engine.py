@@ -1,7 +1,7 @@
 """LiteRT: TFLite graphs on ai-edge-litert or, where that has no wheel (32-bit Pi OS), on its forerunner tflite-runtime.
 
-Everything runs on the XNNPACK kernels. TFLite graphs want images channels last: arrays of four dimensions are handed over
-as n x R x W x C, and come back as n x C x R x W views of that, so that nothing is moved in memory between two graphs.
+Everything runs on the XNNPACK kernels. TFLite graphs want images channels last: arrays of four dimensions are handed
+over as n x R x W x C, and come back as n x C x R x W views of that, so that nothing is moved in memory in between.
 """
 
 from __future__ import annotations
