@@ -41,6 +41,8 @@ def main() -> int:
 
 
 def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) -> None:
+    if bundle.engine != "onnx":
+        raise FusionError(f"{bundle.path} is made for {bundle.engine}, which has no such profile: give an ONNX bundle.")
     stages = {stage.graph: stage for stage in bundle.stages}
     names = [name for name in bundle.graphs if only in (None, name)]
     if not names:

@@ -1,9 +1,9 @@
 """The CNN's stages as LiteRT runs them well: the same chain as in ``export/stages.py``, written channels last.
 
-What differs from the stages for ONNX Runtime: images are n x R x W x C, as LiteRT's kernels want them; a table is spread
-to pixels before the graph, since gathering has no fast kernel; and because a graph has one size, a tile may reach beyond
-the image: ``inside`` (1 x R x W x 1) is 1 in the image and 0 outside, and what must not count is multiplied by it. In
-shapes, R x W is a tile and r the reach that a stage states for an input.
+What differs from the stages for ONNX Runtime: images are n x R x W x C, as LiteRT's kernels want them; a table is
+spread to pixels before the graph, since gathering has no fast kernel; and because a graph has one size, a tile may
+reach beyond the image: ``inside`` (1 x R x W x 1) is 1 in the image and 0 outside, and what must not count is
+multiplied by it. In shapes, R x W is a tile and r the reach that a stage states for an input.
 """
 
 from __future__ import annotations

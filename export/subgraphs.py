@@ -62,7 +62,7 @@ class GcnSubgraph(nn.Module):
 
 class PaddedGcnSubgraph(nn.Module):
     """The same for a fixed number of nodes, of which the last may be there to fill it up: nodes without an edge, not
-    even to themselves. They are kept out of the graph norms' statistics, so that the others' values are as without them.
+    even to themselves. They are kept out of the graph norms' statistics, so the others' values are as without them.
     """
 
     def __init__(self, network: FusionGCN) -> None:

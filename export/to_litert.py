@@ -1,7 +1,7 @@
 """Torch subgraphs to TFLite, through litert-torch.
 
 A TFLite file holds several graphs, each under a name ("signature"); those that run together share a file. Sizes are
-fixed: a graph is there once for each size that is asked for, and the runtime serves the others through tiles and padding.
+fixed: a graph is there once for each size that is asked for, and the runtime serves others through tiles and padding.
 """
 
 from __future__ import annotations

@@ -196,6 +196,7 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     missing = set(names) - {_base(key) for key in graphs}
     if missing:
         raise KeyError(min(missing))
+    _check_sizes(graphs, stages)
     return Bundle(
         path=path,
         name=str(manifest["name"]),
@@ -215,6 +216,27 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         },
         origin=dict(manifest["origin"]),
     )
+
+
+def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...]) -> None:
+    """A KeyError or ValueError if a tensor is missing that tells the size of a graph, or a stage lacks a size."""
+    telling = {"gcn": {"features": 3}, "cnn": {"labels": 2, "shallow": 3}}
+    if stages:
+        telling[stages[0].graph] = {"shallow": 3, "patterns": 2}
+    for key, graph in graphs.items():
+        for tensor, dimensions in telling.get(_base(key), {}).items():
+            if len(graph.inputs[tensor][1]) != dimensions:
+                raise ValueError(f"{tensor} of {key} does not have {dimensions} dimensions")
+    sizes = {
+        stage.graph: {key.partition("@")[2] for key in graphs if _base(key) == stage.graph} for stage in stages[1:]
+    }
+    if any(found != sizes[stages[-1].graph] for found in sizes.values()):
+        raise ValueError("the stages are not there for the same sizes")
+    for stage in stages[1:]:
+        for size in sizes[stage.graph]:
+            graph = graphs[f"{stage.graph}@{size}" if size else stage.graph]
+            if any(len(graph.outputs[name][1]) < 2 for name in stage.outputs):
+                raise ValueError(f"{stage.graph} gives what is no image")
 
 
 def _base(key: str) -> str:

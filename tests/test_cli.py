@@ -433,7 +433,7 @@ def test_an_exported_bundle_can_be_fused_with(
 ) -> None:
     assert main(["export", "--checkpoint", str(random_checkpoint), "--format", "onnx", "-o", "mine"]) == 0
     printed = capfd.readouterr()
-    assert printed.out.startswith("mine: float32 ONNX, greatest difference from torch ")
+    assert printed.out.startswith("mine: fp32 onnx, greatest difference from torch ")
     assert printed.err == ""
     assert contents(folder / "mine") == contents(random_bundle)
     assert main(["fuse", "a.png", "b.png", "-o", "out.png", "--model", "mine"]) == 0

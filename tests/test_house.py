@@ -31,7 +31,10 @@ MAY_IMPORT = {
     "fusiongcn_edge.calibration": ({"runtime"}, set()),
     "fusiongcn_edge.benchmarks": ({"runtime"}, {"model", "export", "calibration"}),
 }
-ENGINES = {"fusiongcn_edge.runtime.engines.onnx_engine": "onnxruntime"}
+ENGINES = {
+    "fusiongcn_edge.runtime.engines.onnx_engine": {"onnxruntime"},
+    "fusiongcn_edge.runtime.engines.litert_engine": {"ai_edge_litert", "tflite_runtime"},
+}
 LIBRARIES = {"numpy", "cv2", "onnx", "onnxruntime", "onnxscript", "torch", "skimage", "scipy", "PIL", "tflite", "thop"}
 
 
@@ -140,7 +143,7 @@ def test_the_runtime_needs_numpy_opencv_and_in_each_engine_its_library_alone() -
         i
         for i in IMPORTS
         if i.room == "fusiongcn_edge.runtime"
-        and i.top not in {"fusiongcn_edge", "numpy", "cv2", ENGINES.get(i.module), *sys.stdlib_module_names}
+        and i.top not in {"fusiongcn_edge", "numpy", "cv2", *ENGINES.get(i.module, ()), *sys.stdlib_module_names}
     ]
     assert wrong == []
 
