@@ -30,11 +30,15 @@ def differing_fraction(decision: np.ndarray, stored: Path) -> float:
 
 
 def main() -> int:
-    """Print the table; 0 if every pair was compared."""
+    """Print the table; 0 if every pair was compared and none of the limits given was passed."""
     parser = new_parser("decisions", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     parser.add_argument("--maps", default="official_decision", metavar="NAME", help="folder of the maps beside a/")
+    parser.add_argument(
+        "--at-most", type=float, metavar="PERCENT", help="fail if more pixels than that differ in any pair"
+    )
+    parser.add_argument("--identical", type=int, metavar="N", help="fail if fewer pairs than that are identical")
     arguments = parser.parse_args()
     return report(lambda: _table(arguments))
 
@@ -54,6 +58,10 @@ def _table(arguments: argparse.Namespace) -> None:
         print(f"{pair.set:<12}{pair.name:<7}{count:>6}  {difference:.4%}", flush=True)
     identical = sum(d == 0 for d in differences)
     print(f"\n{identical} of {len(differences)} identical; worst {max(differences):.4%} of pixels")
+    if arguments.at_most is not None and max(differences) * 100 > arguments.at_most:
+        raise FusionError(f"More than {arguments.at_most} % of pixels differ.")
+    if arguments.identical is not None and identical < arguments.identical:
+        raise FusionError(f"Fewer than {arguments.identical} pairs are identical.")
 
 
 if __name__ == "__main__":

@@ -180,7 +180,8 @@ def compare(network: FusionGCN, bundle: Bundle) -> float:
     if "cnn" in {key.partition("@")[0] for key in bundle.graphs}:
         height, width = next(iter(bundle.variants("cnn").values())).inputs["labels"][1]
         size = (height, width) if isinstance(height, int) and isinstance(width, int) else size
-    examples = example_inputs(*size, 20)
+    rooms = [graph.inputs["features"][1][1] for graph in bundle.variants("gcn").values()]
+    examples = example_inputs(*size, min(20, max((room for room in rooms if isinstance(room, int)), default=20)))
     engine = get_engine(bundle.engine)
     gcn = Gcn(bundle, lambda graph: engine.open(graph, 1))
     tables = gcn.run({name: tensor.numpy() for name, tensor in examples["gcn"].items()})

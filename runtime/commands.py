@@ -6,8 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,6 +19,7 @@ from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_e
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.images import check_writable, read_image, write_images
+from fusiongcn_edge.runtime.silence import libraries_silenced
 
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
@@ -38,7 +38,9 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph is the sharper one where")
     parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
     add_model_argument(parser)
-    parser.add_argument("--engine", choices=list(ENGINES), help="inference engine (default: the bundle's)")
+    parser.add_argument(
+        "--engine", choices=list(ENGINES), help="inference engine (default: the bundle's; of a shipped model, any)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: the fast physical cores)")
     parser.add_argument(
         "--max-memory",
@@ -63,7 +65,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     start = perf_counter()
     outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
     refuse_overwriting([arguments.a, arguments.b], outputs)
-    with _libraries_silenced():
+    with libraries_silenced():
         first, second = read_image(arguments.a), read_image(arguments.b)
     check_writable(arguments.output, first)
     for output in outputs[1:]:
@@ -78,7 +80,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
     if arguments.probability is not None:
         pictures[arguments.probability] = np.rint(result.probability * 255).astype(np.uint8)
-    with _libraries_silenced():
+    with libraries_silenced():
         write_images(pictures)
     height, width = result.decision.shape
     print(
@@ -86,26 +88,6 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         f"{perf_counter() - start:.1f} s"
     )
     return 0
-
-
-@contextmanager
-def _libraries_silenced() -> Iterator[None]:
-    """Keep off standard error what OpenCV, libpng and others print about an image: the error says it in one sentence.
-
-    They write to the file descriptor themselves, and not all of them have a switch for it.
-    """
-    try:
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # no standard error, so nothing to keep clean
-        yield
-        return
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def refuse_overwriting(sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str]) -> None:
@@ -146,6 +128,7 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HxW",
         help="image size that 'macs' is for (default: 520x520)",
     )
+    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -168,7 +151,8 @@ def run_info(arguments: argparse.Namespace) -> int:
         "shipped_models": shipped_bundles(),
     }
     if arguments.model is not None:
-        facts["model"] = _model_facts(load_bundle(arguments.model), *(arguments.size or (520, 520)))
+        bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
+        facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
     elif arguments.size is not None:
         raise FusionError("--size is about a model: name one with --model.")
     if arguments.json:

@@ -126,6 +126,22 @@ def whole_bundle(random_checkpoint: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def tflite_bundle(random_checkpoint: Path) -> Path:
+    """The same as TFLite, for tiles of two sizes."""
+    path = random_checkpoint.parent / "tflite"
+    export_bundle(random_checkpoint, path, form="tflite", sizes=[(16, 40), (24, 20)], superpixels=[12, 60])
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole_tflite_bundle(random_checkpoint: Path) -> Path:
+    """The same as TFLite with its CNN as one graph for photographs of one size."""
+    path = random_checkpoint.parent / "whole-tflite"
+    export_bundle(random_checkpoint, path, form="tflite", whole_cnn=True, sizes=[(48, 64)], superpixels=[60])
+    return path
+
+
 @pytest.fixture
 def bundle_copy(random_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that a test may damage."""

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.bundle import Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.errors import EngineError
+from fusiongcn_edge.runtime.silence import libraries_silenced
 
 try:
     from ai_edge_litert.interpreter import Interpreter
 
     LIBRARY = "ai-edge-litert"
 except ModuleNotFoundError as error:
-    if error.name != "ai_edge_litert":
+    if not (error.name or "").startswith("ai_edge_litert"):
         raise
     from tflite_runtime.interpreter import Interpreter
 
@@ -93,9 +94,10 @@ class _Interpreter:
 
     def __init__(self, file: str, data: bytes, threads: int) -> None:
         try:
-            self._interpreter = Interpreter(model_content=data, num_threads=threads)
-            self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
-            self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
+            with libraries_silenced():
+                self._interpreter = Interpreter(model_content=data, num_threads=threads)
+                self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
+                self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
         except Exception as error:
             raise EngineError(f"{LIBRARY} cannot open {file} ({_first_line(error)}): export it again.") from None
         self._runners: dict[str, Any] = {}

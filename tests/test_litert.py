@@ -1,0 +1,415 @@
+"""TFLite: the same answers as ONNX and torch, from graphs of fixed sizes, on kernels that XNNPACK has."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert import schema_py_generated as schema
+from conftest import Stage
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks.pairs import made_pair
+from fusiongcn_edge.export.bundler import ExportError, export_bundle
+from fusiongcn_edge.export.half import round_kernels
+from fusiongcn_edge.export.litert_stages import WholeCnn
+from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
+from fusiongcn_edge.export.to_onnx import example_inputs
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.runtime import EngineError, Fuser, FusionError, tiles
+from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.engines import litert_engine
+from fusiongcn_edge.runtime.engines.base import get_engine
+from fusiongcn_edge.runtime.fuser import open_cnn
+from fusiongcn_edge.runtime.graph import region_graph
+from fusiongcn_edge.runtime.padding import Gcn
+from fusiongcn_edge.runtime.tiles import Window, best_size
+
+Arrays = dict[str, NDArray[np.generic]]
+
+# kernels of XNNPACK (its list in the LiteRT documentation), and what is still needed of others: by tables alone
+XNNPACK = {
+    "ADD", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV", "FULLY_CONNECTED",
+    "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PAD", "RELU", "RESHAPE", "RSQRT", "SLICE",
+    "SOFTMAX", "SPLIT", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "STRIDED_SLICE", "SUB", "TRANSPOSE",
+}  # fmt: skip
+OTHERS = {"gcn": {"SUM", "RELU_0_TO_1"}, "tables": {"SUM", "EMBEDDING_LOOKUP"}}
+
+
+def operators(bundle: Bundle) -> dict[str, set[str]]:
+    """Names of the operators in each TFLite graph."""
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    found = {}
+    for data in {graph.file: graph.data for graph in bundle.graphs.values()}.values():
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+        codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+        for signature in model.signatureDefs:
+            subgraph = model.subgraphs[signature.subgraphIndex]
+            found[signature.signatureKey.decode()] = {codes[op.opcodeIndex] for op in subgraph.operators}
+    return found
+
+
+def inputs(height: int, width: int, nodes: int = 9) -> Arrays:
+    """A pair as the CNN gets it, with superpixels of at least four by four pixels."""
+    rng = np.random.default_rng(height)
+    small = rng.integers(0, nodes, (height // 4 + 1, width // 4 + 1), np.int32)
+    small.ravel()[:nodes] = np.arange(nodes)
+    return {
+        "images": rng.uniform(-1, 1, (2, 3, height, width)).astype(np.float32),
+        "labels": small.repeat(4, 0).repeat(4, 1)[:height, :width],
+        "shallow": rng.random((2, nodes, 18), np.float32),
+        "deep": rng.random((2, nodes, 36), np.float32),
+    }
+
+
+def probability(path: Path, arrays: Arrays, threads: int = 1) -> NDArray[np.float32]:
+    bundle = load_bundle(path)
+    return open_cnn(bundle, get_engine(bundle.engine), threads).run(arrays)["probability"]
+
+
+def with_file(bundle: Path, file: str, data: bytes) -> None:
+    """Put other bytes into a bundle, with a manifest that vouches for them."""
+    (bundle / file).write_bytes(data)
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    for graph in manifest["graphs"].values():
+        if graph["file"] == file:
+            graph |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["checksum"] = manifest_checksum(manifest)
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def tflite_copy(tflite_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tflite_bundle, tmp_path / "bundle"))
+
+
+# the graphs
+
+
+def test_graphs_hold_nothing_that_xnnpack_lacks(tflite_bundle: Path, whole_tflite_bundle: Path) -> None:
+    for path in (tflite_bundle, whole_tflite_bundle):
+        found = operators(load_bundle(path))
+        assert found.keys() == load_bundle(path).graphs.keys()
+        for name, used in found.items():
+            others = OTHERS.get(name.partition("@")[0], set())
+            if name.startswith("cnn"):  # looks superpixels up itself, having no runtime of ours beside it
+                others = {"SUM", "EMBEDDING_LOOKUP", "GREATER_EQUAL", "CAST", "PADV2"}
+            assert used <= XNNPACK | others, name
+
+
+def test_the_padded_gcn_is_the_gcn(random_network: FusionGCN) -> None:
+    example = example_inputs(16, 16, 12)["gcn"]
+    with torch.no_grad():
+        for found, expected in zip(
+            PaddedGcnSubgraph(random_network)(**example), random_network.embed(*example.values()), strict=True
+        ):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_chain_as_one_graph_is_the_network(random_network: FusionGCN) -> None:
+    arrays = {name: torch.from_numpy(array) for name, array in inputs(33, 47).items()}
+    with torch.no_grad():
+        found = WholeCnn(random_network)(arrays["images"].permute(0, 2, 3, 1), *list(arrays.values())[1:])
+        expected = random_network.classify(
+            arrays["images"], arrays["labels"].unsqueeze(0), arrays["shallow"], arrays["deep"]
+        )[0, 0]
+    assert expected.min() < 0.4 < 0.6 < expected.max()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+# superpixels: padding
+
+
+@pytest.mark.parametrize("nodes", [1, 11, 12, 13, 60])
+def test_superpixels_that_fill_a_graph_up_change_no_real_one(
+    nodes: int, tflite_bundle: Path, random_network: FusionGCN
+) -> None:
+    rng = np.random.default_rng(nodes)
+    labels = np.arange(nodes, dtype=np.int32).repeat(3).reshape(1, -1)
+    adjacency, attention_mask = region_graph(np.vstack([labels, np.roll(labels, 5)]))
+    features = rng.uniform(0, 3000, (2, nodes, 3)).astype(np.float32)
+    arrays = {"features": features, "adjacency": adjacency, "attention_mask": attention_mask}
+    engine = get_engine("litert")
+    found = Gcn(load_bundle(tflite_bundle), lambda graph: engine.open(graph, 1)).run(arrays)
+    with torch.no_grad():
+        expected = random_network.embed(*(torch.from_numpy(array) for array in arrays.values()))
+    for name, table in zip(("shallow", "deep"), expected, strict=True):
+        assert found[name].shape == table.shape
+        np.testing.assert_allclose(found[name], table.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_too_many_superpixels_are_refused_with_what_to_do(tflite_bundle: Path) -> None:
+    with pytest.raises(FusionError, match=r"exported for at most 60: use smaller .* --superpixels \d+\."):
+        Fuser.open(tflite_bundle).fuse(*made_pair(200, 200))
+    with pytest.raises(FusionError, match="exported for at most 60"):
+        probability(tflite_bundle, inputs(80, 80, nodes=61))
+
+
+# tiles
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 40), (33, 47), (100, 40), (20, 130), (3, 5)])
+def test_tiles_give_what_the_network_gives(height: int, width: int, tflite_bundle: Path, whole_bundle: Path) -> None:
+    arrays = inputs(height, width, nodes=2 if height < 9 else 9)
+    expected = probability(whole_bundle, arrays)
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(probability(tflite_bundle, arrays), expected, rtol=0, atol=1e-4)
+
+
+def test_what_is_kept_and_how_many_threads_changes_no_bit(tflite_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, arrays = load_bundle(tflite_bundle), inputs(75, 60)
+    expected = probability(tflite_bundle, arrays)
+    size = best_size(bundle, 75, 60)
+    for given_up in range(len(bundle.keep) + 1):
+        chosen = tiles._plan(bundle, 75, 60, bundle.keep[given_up:], 1 + given_up % 3, size)
+        monkeypatch.setattr(tiles, "plan", lambda *_, chosen=chosen: chosen)
+        np.testing.assert_array_equal(probability(tflite_bundle, arrays, chosen.threads), expected)
+
+
+def test_the_size_whose_tiles_fit_best_is_taken(tflite_bundle: Path) -> None:
+    bundle = load_bundle(tflite_bundle)
+    assert best_size(bundle, 32, 80) == "16x40"
+    assert best_size(bundle, 24, 100) == "24x20"
+    arrays = inputs(48, 80)
+    both = []
+    for size in ("16x40", "24x20"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tiles, "best_size", lambda *_, size=size: size)
+            both.append(probability(tflite_bundle, arrays))
+    np.testing.assert_allclose(*both, rtol=0, atol=1e-4)
+
+
+def test_a_stage_that_is_not_there_for_every_size_is_a_damaged_bundle(tflite_copy: Path) -> None:
+    manifest = json.loads((tflite_copy / "bundle.json").read_text())
+    del manifest["graphs"]["mix@16x40"]
+    manifest["checksum"] = manifest_checksum(manifest)
+    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(FusionError, match="not there for the same sizes"):
+        load_bundle(tflite_copy)
+
+
+# one graph of a fixed size
+
+
+def test_a_graph_of_the_right_size_answers_as_the_network(whole_tflite_bundle: Path, whole_bundle: Path) -> None:
+    arrays = inputs(48, 64)
+    np.testing.assert_allclose(
+        probability(whole_tflite_bundle, arrays), probability(whole_bundle, arrays), rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 64), (150, 128), (96, 300), (16, 400)])
+def test_other_sizes_are_served_by_mirroring_and_overlapping_windows(
+    height: int, width: int, whole_tflite_bundle: Path, whole_bundle: Path
+) -> None:
+    arrays = inputs(height, width, nodes=20)
+    found, expected = probability(whole_tflite_bundle, arrays), probability(whole_bundle, arrays)
+    assert found.shape == expected.shape
+    assert found.dtype == np.float32
+    assert 0 <= found.min() < found.max() <= 1
+    assert np.mean((found > 0.5) == (expected > 0.5)) > 0.9  # the statistics over the image are those of a window
+
+
+@given(height=st.integers(1, 300), width=st.integers(1, 300), rows=st.integers(16, 90), columns=st.integers(16, 90))
+def test_windows_cover_an_image_and_overlap(height: int, width: int, rows: int, columns: int) -> None:
+    covered = np.zeros((height, width))
+    windows = tiles._windows(height, width, (rows, columns))
+    for window in windows:
+        assert window.top >= 0
+        assert window.left >= 0
+        inner = window.within(Window(0, height, 0, width))
+        covered[inner.top : inner.bottom, inner.left : inner.right] += 1
+    assert covered.min() >= 1
+    for side, length, starts in (
+        (rows, height, sorted({window.top for window in windows})),
+        (columns, width, sorted({window.left for window in windows})),
+    ):
+        assert all(later - former <= side - side // 4 + 1 for former, later in itertools.pairwise(starts))
+        assert starts[-1] + side >= length
+        assert starts[-1] <= max(0, length - side)
+
+
+def test_windows_of_one_answer_are_blended_to_that_answer() -> None:
+    class Constant:
+        def run(self, inputs: Arrays) -> Arrays:
+            return {"probability": np.full(inputs["labels"].shape, 0.3, np.float32)}
+
+    cnn = object.__new__(tiles.OverlappingCnn)
+    cnn._sizes = {(32, 48): types.SimpleNamespace(holding=lambda nodes: (nodes, Constant()))}
+    np.testing.assert_allclose(cnn.run(inputs(100, 131))["probability"], 0.3, rtol=1e-6)
+
+
+# fusing
+
+
+def test_both_engines_fuse_alike(tflite_bundle: Path, random_bundle: Path) -> None:
+    pair = made_pair(70, 90)
+    one, other = (Fuser.open(path).fuse(*pair) for path in (tflite_bundle, random_bundle))
+    np.testing.assert_allclose(one.probability, other.probability, rtol=0, atol=1e-4)
+    assert np.mean(one.decision != other.decision) < 1e-3
+
+
+def test_the_shipped_model_is_there_for_both_engines_and_fuses_alike() -> None:
+    pair = made_pair(150, 170)
+    one, other = (Fuser.open("fusiongcn", engine=engine).fuse(*pair) for engine in ("litert", "onnx"))
+    np.testing.assert_allclose(one.probability, other.probability, rtol=0, atol=1e-4)
+    assert (
+        load_bundle("fusiongcn", ["litert"]).origin["weights"] == load_bundle("fusiongcn", ["onnx"]).origin["weights"]
+    )
+
+
+@pytest.mark.parametrize("missing", ["onnxruntime", "ai_edge_litert"])
+def test_each_engine_works_without_the_other(missing: str, tmp_path: Path) -> None:
+    example = Path(__file__).parents[1] / "docs" / "example"
+    code = (
+        "import sys, importlib.util\n"
+        f"sys.modules['{missing}'] = None\n"
+        "find = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name, *a: None if name == '{missing}' else find(name, *a)\n"
+        "from fusiongcn_edge.cli import main\n"
+        f"sys.exit(main(['fuse', r'{example}/near.jpg', r'{example}/far.jpg', '-o', 'fused.png']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "fused.png").exists()
+
+
+def test_the_probability_is_that_of_the_authors(stage: Stage, official_tflite: Path) -> None:
+    found = Fuser.open(official_tflite).fuse(stage.first, stage.second)
+    np.testing.assert_allclose(found.probability, stage.dump["probability"], rtol=0, atol=1e-3)
+    assert np.mean(found.decision != stage.dump["decision"]) <= 1e-4
+
+
+@pytest.fixture(scope="session")
+def official_tflite(official_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("official-tflite") / "bundle"
+    export_bundle(official_checkpoint, path, form="tflite", superpixels=[320])
+    return path
+
+
+# float16
+
+
+def test_kernels_in_float16_keep_their_sums() -> None:
+    weight = np.random.default_rng(0).normal(0, 0.1, (8, 5, 3, 3)).astype(np.float32)
+    found = round_kernels(weight)
+    np.testing.assert_array_equal(found, found.astype(np.float16))
+    np.testing.assert_allclose(found, weight, rtol=0, atol=3e-4)
+    kept = np.abs((found - weight).sum((2, 3), dtype=np.float64)).mean()
+    one_by_one = np.abs((weight.astype(np.float16) - weight).sum((2, 3), dtype=np.float64)).mean()
+    assert kept < one_by_one / 10
+
+
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
+def test_float16_is_smaller_and_nearly_the_same(
+    form: str, random_checkpoint: Path, whole_bundle: Path, tmp_path: Path
+) -> None:
+    options = {"sizes": [(40, 60)], "superpixels": [12]} if form == "tflite" else {}
+    assert export_bundle(random_checkpoint, tmp_path / "half", form=form, precision="fp16", **options) < 2e-2
+    bundle = load_bundle(tmp_path / "half")
+    assert bundle.precision == "fp16"
+    arrays = inputs(40, 60)
+    found, expected = probability(tmp_path / "half", arrays), probability(whole_bundle, arrays)
+    assert 0 < np.abs(found - expected).max() < 2e-2
+    mix = {len(graph.data) for graph in bundle.variants("mix").values()}
+    if form == "onnx":  # 31,104 weights of two bytes
+        assert mix.pop() < 31_104 * 3
+    else:
+        assert "DEQUANTIZE" in operators(bundle)["mix@40x60"]
+
+
+# mistakes
+
+
+def test_an_export_says_what_it_cannot_do(random_checkpoint: Path, tmp_path: Path) -> None:
+    def refusal(**options: object) -> str:
+        with pytest.raises(ExportError) as caught:
+            export_bundle(random_checkpoint, tmp_path / "bundle", **options)  # type: ignore[arg-type]
+        return str(caught.value)
+
+    assert "any size" in refusal(form="onnx", sizes=[(40, 40)])
+    assert "any size" in refusal(form="onnx", superpixels=[10])
+    assert "give it with --size" in refusal(form="tflite", whole_cnn=True)
+    assert "at least 16x16" in refusal(form="tflite", sizes=[(8, 80)])
+    assert "above 0" in refusal(form="tflite", superpixels=[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_exporter_is_told(random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ExportError, match=r"needs litert-torch .* pip install 'fusiongcn-edge\[export-tflite\]'"):
+        export_bundle(random_checkpoint, tmp_path / "bundle", form="tflite")
+
+
+@pytest.mark.parametrize("data", [b"", b"certainly no graph", bytes(1000)])
+def test_what_is_no_tflite_file_is_refused(data: bytes, tflite_copy: Path) -> None:
+    with_file(tflite_copy, "gcn.tflite", data)
+    with pytest.raises(EngineError, match=r"cannot open gcn.tflite .*: export it again\.$"):
+        Fuser.open(tflite_copy)
+
+
+def test_a_tflite_file_of_another_model_is_refused(tflite_copy: Path) -> None:
+    with_file(tflite_copy, "gcn.tflite", (tflite_copy / "tables.tflite").read_bytes())
+    with pytest.raises(EngineError, match=r"the file of another model: export it again\.$"):
+        Fuser.open(tflite_copy)
+
+
+def test_a_tflite_file_with_other_sizes_is_refused(tflite_copy: Path, whole_tflite_bundle: Path) -> None:
+    manifest = json.loads((tflite_copy / "bundle.json").read_text())
+    manifest["graphs"]["gcn@12"]["inputs"]["features"][1][1] = 13
+    manifest["checksum"] = manifest_checksum(manifest)
+    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(EngineError, match=r"\(2, 12, 3\) instead of float32 \(2, 13, 3\): export it again"):
+        Fuser.open(tflite_copy)
+
+
+def test_tflite_runtime_is_given_no_dynamic_int8(tflite_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = json.loads((tflite_copy / "bundle.json").read_text())
+    manifest["precision"] = "dynamic_wi8_afp32"
+    manifest["checksum"] = manifest_checksum(manifest)
+    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
+    Fuser.open(tflite_copy)
+    monkeypatch.setattr(litert_engine, "LIBRARY", "tflite-runtime")
+    with pytest.raises(EngineError, match="install ai-edge-litert in its place"):
+        Fuser.open(tflite_copy)
+
+
+@pytest.mark.parametrize(("numpy_version", "works"), [("1.26.4", True), ("2.0.0", False), ("10.1", False)])
+def test_tflite_runtime_beside_numpy_2_is_refused(
+    numpy_version: str, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter = types.ModuleType("tflite_runtime.interpreter")
+    interpreter.Interpreter = object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.delitem(sys.modules, "ai_edge_litert.interpreter", raising=False)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
+    monkeypatch.delitem(sys.modules, "fusiongcn_edge.runtime.engines.litert_engine")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.14.0")
+    monkeypatch.setattr(np, "__version__", numpy_version)
+    if works:
+        assert get_engine("litert").version == "tflite-runtime 2.14.0"
+    else:
+        with pytest.raises(EngineError, match=r"fails with numpy .*: pip install 'numpy<2'"):
+            get_engine("litert")
+
+
+def test_the_xnnpack_kernels_are_in_use(tflite_bundle: Path) -> None:
+    graph = next(iter(load_bundle(tflite_bundle).variants("gcn").values()))
+    interpreter = litert_engine._Interpreter(graph.file, graph.data, 1)
+    assert any(
+        "XNN" in op["op_name"].upper() or "DELEGATE" in op["op_name"].upper()
+        for op in interpreter._interpreter._get_ops_details()
+    )
