@@ -1,6 +1,7 @@
-"""The CNN's stages as LiteRT runs them well: the same chain as in ``export/stages.py``, written channels last.
+"""The CNN's stages as LiteRT runs them well: the chain of ``export/stages.py`` with fewer cuts, written channels last.
 
-What differs from the stages for ONNX Runtime: images are n x R x W x C, as LiteRT's kernels want them; a table is
+What differs from the stages for ONNX Runtime: only what is worth keeping lies between two stages, since TFLite copies
+all that goes in and comes out; images are n x R x W x C, as LiteRT's kernels want them; a table is
 spread to pixels before the graph, since gathering has no fast kernel; and because a graph has one size, a tile may
 reach beyond the image: ``inside`` (1 x R x W x 1) is 1 in the image and 0 outside, and what must not count is
 multiplied by it. In shapes, R x W is a tile and r the reach that a stage states for an input.
@@ -21,10 +22,8 @@ def litert_stages_of(network: FusionGCN) -> list[Stage]:
     """The chain for a network, in order; tables first."""
     net = folded(network)
     encoder, decoder = Block(net.cnn_encoder1), Block(net.cnn_decoder)
-    join = [Multiplier(net.gcn_decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
-    even_and_odd = ["joined_even", "joined_odd"]
-    near, far = dict.fromkeys(even_and_odd, 4), dict.fromkeys(even_and_odd, 5)
-    decoder_attend = ["decoder_wide", "mixed", "decoder_mean", "decoder_variance"]
+    attend = ["wide", "x", "encoder_mean", "encoder_variance", "inside"]
+    decoder_attend = ["decoder_wide", "mixed", "decoder_mean", "decoder_variance", "inside"]
     pixels = ["pixels", "pixels_sum", "pixels_squares"]
     graph = {"graph": "places"}
     return [
@@ -32,14 +31,7 @@ def litert_stages_of(network: FusionGCN) -> list[Stage]:
         Stage("stem", StemStage(net), ["images", "injected"], ["x"], {"images": 4}, spread={"injected": "labels"}),
         Stage("encoder_widen", encoder.widen, ["x"], ["wide"], {"x": 2}),
         Stage("encoder_weigh", encoder.weigh, ["wide", "inside"], ["encoder_sum", "encoder_squares"], {"wide": 4}),
-        Stage(
-            "encoder_attend",
-            encoder.attend,
-            ["wide", "x", "encoder_mean", "encoder_variance"],
-            ["attended"],
-            {"wide": 4},
-        ),
-        Stage("encoder_narrow", Narrow(encoder.narrow), ["attended", "inside"], pixels, {"attended": 1}),
+        Stage("encoder_attend", Pixels(encoder.attend), attend, pixels, {"wide": 5, "x": 1, "inside": 1}),
         Stage("mix", Mix(net), ["pixels", "pixels_mean", "pixels_variance"], ["mixed"], {"pixels": 1}),
         Stage("decoder_widen", decoder.widen, ["mixed"], ["decoder_wide"], {"mixed": 1}),
         Stage(
@@ -49,12 +41,23 @@ def litert_stages_of(network: FusionGCN) -> list[Stage]:
             ["decoder_sum", "decoder_squares"],
             {"decoder_wide": 4},
         ),
-        Stage("decoder_attend", decoder.attend, decoder_attend, ["decoder_attended"], {"decoder_wide": 4}),
-        Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], {"decoder_attended": 1}),
-        Stage("join_widen", JoinWiden(net), ["cnn", "graph"], even_and_odd, {"cnn": 1, "graph": 1}, spread=graph),
-        Stage("join_weigh", JoinWeigh(join), [*even_and_odd, "inside"], ["join_sum"], near),
-        Stage("join", Join(net, join), [*even_and_odd, "cnn", "join_mean", "inside"], ["joined"], {**far, "inside": 1}),
-        Stage("out", Out(net), ["joined"], ["probability"], {"joined": 1}),
+        Stage("decoder_attend", decoder.attend, decoder_attend, ["cnn"], {"decoder_wide": 5, "mixed": 1, "inside": 1}),
+        Stage(
+            "join_weigh",
+            JoinWeigh(net),
+            ["cnn", "graph", "inside"],
+            ["join_sum"],
+            {"cnn": 5, "graph": 5, "inside": 4},
+            spread=graph,
+        ),
+        Stage(
+            "join",
+            Join(net),
+            ["cnn", "graph", "join_mean", "inside"],
+            ["probability"],
+            {"cnn": 7, "graph": 7, "inside": 6},
+            spread=graph,
+        ),
     ]
 
 
@@ -80,6 +83,11 @@ class Spread(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [part(x) for part in self.parts]
+
+
+def cut(x: Tensor, pixels: int) -> Tensor:
+    """n x R x W x C without so many pixels at each edge."""
+    return x[:, pixels : x.shape[1] - pixels, pixels : x.shape[2] - pixels]
 
 
 class Tables(nn.Module):
@@ -137,8 +145,7 @@ class Block:
         self.widen = nn.Sequential(ChannelsLast(convolution(weight[order], bias[order])), nn.LeakyReLU(0.01))
         spread = Spread(Multiplier(block.block2[0], order, dilation=2))
         self.weigh = Weigh(spread)
-        self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias)
-        self.narrow = ChannelsLast(block.block4)
+        self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias, ChannelsLast(block.block4))
 
 
 class Weigh(nn.Module):
@@ -154,37 +161,43 @@ class Weigh(nn.Module):
 
 
 class Attend(nn.Module):
-    """``wide`` n x (R+2r) x (W+2r) x 2C and the block's input n x R x W x C to SimAM, joined, added to the input."""
+    """``wide`` n x (R+2r) x (W+2r) x 2C and the block's input, C channels, to SimAM, joined, added to the input; then
+    to the block's output n x R x W x C'.
+    """
 
-    def __init__(self, spread: Spread, shares: Tensor, bias: Tensor) -> None:
+    def __init__(self, spread: Spread, shares: Tensor, bias: Tensor, narrow: ChannelsLast) -> None:
         super().__init__()
         self.spread = spread  # its even outputs are the first and third of each four, its odd ones the others
         parts = [shares[:, (part, part + 2)].T.reshape(-1) for part in (0, 1)]
         self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in parts])
         self.bias = nn.Parameter(bias.clone())
         self.mish = OneExponentialMish()
+        self.narrow = narrow
 
-    def forward(self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    def forward(self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor, inside: Tensor) -> Tensor:
         channels = wide.shape[3]
         joined = []
         for part, (weighed, share) in enumerate(zip(self.spread(wide), self.shares, strict=True)):
             own = slice(part * channels, (part + 1) * channels)
             joined.append(simam(F.relu(weighed), mean[..., own], variance[..., own]) * share)
         both, half = joined[0] + joined[1], channels // 2
-        y: Tensor = self.mish(both[..., :half] + both[..., half:] + self.bias)
-        return x + y
+        y = x + self.mish(both[..., :half] + both[..., half:] + self.bias)
+        narrowed: Tensor = self.narrow(y * inside)
+        return narrowed
 
 
-class Narrow(nn.Module):
-    """``attended`` 2 x (R+2r) x (W+2r) x C to ``pixels`` 2 x R x W x 36 and their sums over the tile."""
+class Pixels(nn.Module):
+    """The encoder's output ``pixels`` 2 x R x W x 36, and its sums over the tile."""
 
-    def __init__(self, narrow: ChannelsLast) -> None:
+    def __init__(self, attend: Attend) -> None:
         super().__init__()
-        self.narrow = narrow
+        self.attend = attend
 
-    def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y = self.narrow(x)
-        counted = y * inside
+    def forward(
+        self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor, inside: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        y = self.attend(wide, x, mean, variance, inside)
+        counted = y * cut(inside, 1)
         return y, sums(counted), sums(counted * counted)
 
 
@@ -202,37 +215,42 @@ class Mix(nn.Module):
         return mixed
 
 
-class JoinWiden(nn.Module):
-    """``cnn`` 1 x (R+2r) x (W+2r) x 24 and ``graph``, x 48, to the even and odd outputs of the first multiplier,
-    1 x R x W x 72 each.
+class Widen(nn.Module):
+    """``cnn`` 1 x (R+2r) x (W+2r) x 24 and ``graph``, x 48, to what the squeeze-and-excitation weighs: four parts of 72
+    channels. Both multipliers are needed on more pixels than the tile has; ``inside`` has one pixel less around it.
     """
 
     def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.spread = Spread(Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1))
+        block = net.gcn_decoder.block
+        self.first = Spread(Multiplier(block[0], torch.arange(72), dilation=1))
+        self.second = nn.ModuleList(
+            Spread(Multiplier(block[2], 2 * torch.arange(72) + part, dilation=2)) for part in (0, 1)
+        )
 
-    def forward(self, cnn: Tensor, graph: Tensor) -> list[Tensor]:
-        return [F.leaky_relu(part, 0.01) for part in self.spread(torch.cat([graph, cnn], dim=3))]
+    def forward(self, cnn: Tensor, graph: Tensor, inside: Tensor) -> list[Tensor]:
+        parts = [F.leaky_relu(part, 0.01) * inside for part in self.first(torch.cat([graph, cnn], dim=3))]
+        return [F.relu(y) for spread, part in zip(self.second, parts, strict=True) for y in spread(part)]
 
 
 class JoinWeigh(nn.Module):
-    """Those two, (R+2r) x (W+2r), to the sums over the tile of what the squeeze-and-excitation looks at, 1 x 288."""
+    """``cnn`` and ``graph`` to the sums over the tile of what the squeeze-and-excitation looks at, 1 x 288."""
 
-    def __init__(self, join: list[Multiplier]) -> None:
+    def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.join = nn.ModuleList(Spread(part) for part in join)
+        self.widen = Widen(net)
 
-    def forward(self, even: Tensor, odd: Tensor, inside: Tensor) -> Tensor:
-        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
-        return torch.cat([sums(part * inside) for part in parts], 1)
+    def forward(self, cnn: Tensor, graph: Tensor, inside: Tensor) -> Tensor:
+        own = cut(inside, 4)
+        return torch.cat([sums(part * own) for part in self.widen(cnn, graph, inside)], 1)
 
 
 class Join(nn.Module):
-    """The same two, ``cnn`` 1 x R x W x 24 and the mean 1 x 1 x 1 x 288 to ``joined`` 1 x R x W x 24."""
+    """``cnn``, ``graph`` and the mean 1 x 1 x 1 x 288 to the probability R x W."""
 
-    def __init__(self, net: FusionGCN, join: list[Multiplier]) -> None:
+    def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.join = nn.ModuleList(Spread(part) for part in join)
+        self.widen = Widen(net)
         order = torch.cat([4 * torch.arange(72) + i for i in range(4)])  # of the 288 channels
         weight, bias = weights(net.gcn_decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
         parts = weight.reshape(288, 1, 3, 3)[order].chunk(4)
@@ -246,28 +264,20 @@ class Join(nn.Module):
         (squeeze,), (excite,) = (list(part.parameters()) for part in (excitation.linear1, excitation.linear2))
         self.squeeze, self.excite = nn.Parameter(squeeze[:, order].clone()), nn.Parameter(excite[order].clone())
         self.mish = OneExponentialMish()
+        self.out = ChannelsLast(net.out[0])
 
-    def forward(self, even: Tensor, odd: Tensor, cnn: Tensor, mean: Tensor, inside: Tensor) -> Tensor:
+    def forward(self, cnn: Tensor, graph: Tensor, mean: Tensor, inside: Tensor) -> Tensor:
         squeezed = self.mish(F.linear(mean.reshape(1, 288), self.squeeze))
         importance = torch.sigmoid(F.linear(squeezed, self.excite)).reshape(1, 1, 1, 288).chunk(4, dim=3)
-        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
+        near = cut(inside, 4)
         terms = [
-            collect(smooth(part * inside) * share)
-            for part, share, smooth, collect in zip(parts, importance, self.smooth, self.collect, strict=True)
+            collect(smooth(part * near) * share)
+            for part, share, smooth, collect in zip(
+                self.widen(cnn, graph, inside), importance, self.smooth, self.collect, strict=True
+            )
         ]
-        y: Tensor = self.mish(terms[0] + terms[1] + terms[2] + terms[3])
-        return y + cnn
-
-
-class Out(nn.Module):
-    """``joined`` 1 x (R+2r) x (W+2r) x 24 to the probability R x W."""
-
-    def __init__(self, net: FusionGCN) -> None:
-        super().__init__()
-        self.conv = ChannelsLast(net.out[0])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.conv(x))[0, :, :, 0]
+        joined = self.mish(terms[0] + terms[1] + terms[2] + terms[3]) + cut(cnn, 6)
+        return torch.sigmoid(self.out(joined * cut(inside, 5)))[0, :, :, 0]
 
 
 class WholeCnn(nn.Module):

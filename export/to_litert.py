@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fusiongcn_edge.export.half import round_convolutions
 from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
-from fusiongcn_edge.export.stages import KEEP, Stage
+from fusiongcn_edge.export.stages import Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
@@ -29,9 +29,8 @@ SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divide
 SUPERPIXELS = (320, 1280, 2560)  # enough for longer sides of about 600, 2500 and 5000 pixels
 PATTERNS = 1024  # that the tables are made for at once
 CHANNELS = {  # photographs and channels of the images between stages
-    "images": (2, 3), "injected": (1, 36), "x": (2, 18), "wide": (2, 36), "attended": (2, 18), "pixels": (2, 36),
-    "mixed": (1, 48), "decoder_wide": (1, 96), "decoder_attended": (1, 48), "cnn": (1, 24), "graph": (1, 48),
-    "joined_even": (1, 72), "joined_odd": (1, 72), "joined": (1, 24), "inside": (1, 1),
+    "images": (2, 3), "injected": (1, 36), "x": (2, 18), "wide": (2, 36), "pixels": (2, 36), "mixed": (1, 48),
+    "decoder_wide": (1, 96), "cnn": (1, 24), "graph": (1, 48), "inside": (1, 1),
 }  # fmt: skip
 STATISTICS = {"encoder": (2, 72), "pixels": (2, 36), "decoder": (1, 192), "join": (1, 288)}
 
@@ -102,7 +101,7 @@ def stages_to_litert(
     graphs = _graphs("tables.tflite", entries)
     for height, width in sizes:
         size = f"{height}x{width}"
-        entries = [_stage_entry(stage, stages, height, width) for stage in stages]
+        entries = [_stage_entry(stage, height, width) for stage in stages]
         graphs |= _graphs(f"tiles-{size}.tflite", entries, half=half)
     chain = [
         {"graph": stage.name, "reach": stage.reach, "crop": 0, "spread": stage.spread} for stage in (tables, *stages)
@@ -110,9 +109,8 @@ def stages_to_litert(
     return graphs, chain
 
 
-def _stage_entry(stage: Stage, stages: Sequence[Stage], height: int, width: int) -> _Entry:
-    """A stage for tiles of a size; where its images are not kept, with the pixels around it that are read of them."""
-    around = max(_read_around(name, stages) for name in stage.outputs)
+def _stage_entry(stage: Stage, height: int, width: int) -> _Entry:
+    """A stage for tiles of a size."""
     inputs = {}
     for name in stage.inputs:
         base = name.removesuffix("_mean").removesuffix("_variance")
@@ -121,20 +119,9 @@ def _stage_entry(stage: Stage, stages: Sequence[Stage], height: int, width: int)
             inputs[name] = torch.rand(photographs, 1, 1, channels)
         else:
             photographs, channels = CHANNELS[name]
-            more = 2 * (around + stage.reach.get(name, 0))
+            more = 2 * stage.reach.get(name, 0)
             inputs[name] = torch.rand(photographs, height + more, width + more, channels)
     return _Entry(f"{stage.name}@{height}x{width}", stage.module, inputs, stage.outputs)
-
-
-def _read_around(name: str, stages: Sequence[Stage]) -> int:
-    """How far beyond a tile an image that is not kept is read."""
-    if name in KEEP:
-        return 0
-    readers = [stage for stage in stages if name in stage.inputs]
-    return max(
-        (stage.reach.get(name, 0) + max(_read_around(out, stages) for out in stage.outputs) for stage in readers),
-        default=0,
-    )
 
 
 def _graphs(file: str, entries: Sequence[_Entry], *, half: bool = False) -> dict[str, Graph]:
@@ -146,7 +133,7 @@ def _graphs(file: str, entries: Sequence[_Entry], *, half: bool = False) -> dict
         for entry in entries:
             module = _Named(entry.module, entry.outputs).eval()
             converter = converter.signature(entry.name, module, sample_kwargs=entry.inputs)
-        data: bytes = converter.convert().model_content()
+        data = _named_shortly(converter.convert().model_content())
         if half:
             data = _in_half(data)
         outputs = [_Named(entry.module, entry.outputs)(**entry.inputs) for entry in entries]
@@ -177,6 +164,21 @@ def _signature(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int | s
             shape = (shape[0], shape[3], shape[1], shape[2])
         signature[name] = (str(tensor.dtype).removeprefix("torch."), shape)
     return signature
+
+
+def _named_shortly(data: bytes) -> bytes:
+    """The same TFLite file with tensors called after their graph, ``mix/3``, instead of after lines of our source."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    for signature in model.signatureDefs:
+        name = signature.signatureKey.decode().partition("@")[0]
+        for index, tensor in enumerate(model.subgraphs[signature.subgraphIndex].tensors):
+            tensor.name = f"{name}/{index}".encode()
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _in_half(data: bytes) -> bytes:

@@ -476,11 +476,11 @@ def _mirrored(image: Array, window: Window) -> Array:
 
 def _size(stage: Stage, graph: Graph) -> tuple[int, int] | None:
     """Rows and columns of the window that a graph computes; None if it takes any."""
-    shapes = [shape for name, (_, shape) in graph.outputs.items() if name not in stage.sums]
+    shapes, more = [shape for name, (_, shape) in graph.outputs.items() if name not in stage.sums], 0
     if not shapes and "inside" in graph.inputs:
-        shapes = [graph.inputs["inside"][1]]
+        shapes, more = [graph.inputs["inside"][1]], 2 * stage.reach.get("inside", 0)
     rows, columns = shapes[0][-2:] if shapes else ("rows", "columns")
-    return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+    return (rows - more, columns - more) if isinstance(rows, int) and isinstance(columns, int) else None
 
 
 def statistics(sums: Mapping[str, NDArray[np.float64]], pixels: int) -> dict[str, NDArray[np.float32]]:
