@@ -27,6 +27,8 @@ from fusiongcn_edge.runtime.padding import Gcn
 
 FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
+LARGEST_SIZE = 2_000_000  # pixels that a TFLite graph is made for: the exporter computes it once, in torch
+MOST_SUPERPIXELS = 8192  # likewise
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}  # of the probability, between torch and the exported graphs, by precision
 
 
@@ -105,10 +107,13 @@ def check_options(
     if tflite and whole_cnn and not sizes:
         raise ExportError("A CNN in one TFLite graph has a fixed size: give it with --size, 520x520 for example.")
     for height, width in sizes:
-        if min(height, width) < MINIMUM_SIZE:
-            raise ExportError(f"Graphs for {height}x{width} cannot be made: give a --size of at least 16x16.")
-    if any(nodes < 1 for nodes in superpixels):
-        raise ExportError("A graph holds at least one superpixel: give --superpixels a number above 0.")
+        if min(height, width) < MINIMUM_SIZE or height * width > LARGEST_SIZE:
+            raise ExportError(
+                f"Graphs for {height}x{width} cannot be made: give a --size of at least 16x16 and "
+                f"{LARGEST_SIZE / 1e6:g} megapixels at most."
+            )
+    if any(not 1 <= nodes <= MOST_SUPERPIXELS for nodes in superpixels):
+        raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels: give --superpixels such a number.")
 
 
 def _to_onnx(network: FusionGCN, precision: str, whole_cnn: bool) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
@@ -128,14 +133,21 @@ def _to_tflite(
     sizes: Sequence[tuple[int, int]],
     superpixels: Sequence[int],
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    from fusiongcn_edge.export import to_litert
+    try:
+        from fusiongcn_edge.export import to_litert
+    except ImportError as error:
+        raise ExportError(
+            f"The TFLite exporter cannot be loaded ({error}): its libraries only go together in certain versions, "
+            "which pip install 'fusiongcn-edge[export-tflite]' brings into an environment of its own."
+        ) from None
 
+    superpixels_wanted = [0, *superpixels]
     superpixels, half = sorted(set(superpixels or to_litert.SUPERPIXELS)), precision == "fp16"
     sizes, chain = list(dict.fromkeys(sizes)), list[dict[str, Any]]()
     if whole_cnn:
         per_side = facts["preprocessing"]["superpixels"]["segments_per_side"]
         # SLIC may give some more than asked for, and windows of a larger photograph cut some at their edges
-        held = [int(1.25 * per_side * max(size)) + 32 for size in sizes]
+        held = [max(int(1.25 * per_side * max(size)) + 32, *superpixels_wanted) for size in sizes]
         graphs = to_litert.cnn_to_litert(network, sizes, held, half=half)
     else:
         graphs, chain = to_litert.stages_to_litert(network, sizes or to_litert.SIZES, superpixels, half=half)
@@ -176,7 +188,7 @@ def compare(network: FusionGCN, bundle: Bundle) -> float:
 
     A CNN that is one graph of fixed size is compared at that size.
     """
-    size = (40, 72)
+    size = (43, 109)  # one pixel or a few more than the usual tile has
     if "cnn" in {key.partition("@")[0] for key in bundle.graphs}:
         height, width = next(iter(bundle.variants("cnn").values())).inputs["labels"][1]
         size = (height, width) if isinstance(height, int) and isinstance(width, int) else size

@@ -4,7 +4,7 @@ Rounded one by one, the weights of a kernel miss its sum by chance, and every pi
 is least sure, is pushed the same way. So the error of each weight is handed on to the next smaller one of its kernel,
 and what is left is less than the rounding of the smallest. It needs no data, and the file is the same size.
 
-Only the dense convolutions are rounded. They hold nine tenths of the weights; the depthwise ones decide more than they
+Only the dense convolutions are rounded. They hold four fifths of the weights; the depthwise ones decide more than they
 weigh.
 """
 

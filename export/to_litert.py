@@ -15,18 +15,54 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import flatbuffers
 import torch
+from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor, nn
 
 from fusiongcn_edge.export.half import round_convolutions
 from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
 from fusiongcn_edge.export.stages import Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
+from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
 
-SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520, 640x480 and 4056x3040 well
-SUPERPIXELS = (320, 1280, 2560)  # enough for longer sides of about 600, 2500 and 5000 pixels
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter and its libraries write about their own doings off the terminal; errors are raised.
+
+    Much of it comes from C++, so the file descriptors themselves are turned away.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.disable(level)
+        for number, descriptor in enumerate(kept, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(nowhere)
+
+
+with _quiet():
+    import litert_torch
+    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+
+SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520 and 4056x3040 without a rest
+SUPERPIXELS = (320, 1280, 4096)  # enough for longer sides of about 600, 2500 and 8000 pixels
 PATTERNS = 1024  # that the tables are made for at once
 CHANNELS = {  # photographs and channels of the images between stages
     "images": (2, 3), "injected": (1, 36), "x": (2, 18), "wide": (2, 36), "pixels": (2, 36), "mixed": (1, 48),
@@ -50,8 +86,7 @@ def gcn_to_litert(network: FusionGCN, superpixels: Sequence[int]) -> dict[str, G
     module = PaddedGcnSubgraph(network)
     entries = []
     for nodes in superpixels:
-        eye = torch.eye(nodes)
-        inputs = {"features": torch.rand(2, nodes, 3), "adjacency": eye, "attention_mask": (1 - eye) * -1e4}
+        inputs = example_inputs(16, 16, nodes)["gcn"]
         entries.append(_Entry(f"gcn@{nodes}", module, inputs, ["shallow", "deep"]))
     return _graphs("gcn.tflite", entries)
 
@@ -127,8 +162,6 @@ def _stage_entry(stage: Stage, height: int, width: int) -> _Entry:
 def _graphs(file: str, entries: Sequence[_Entry], *, half: bool = False) -> dict[str, Graph]:
     """One TFLite file."""
     with _quiet(), torch.no_grad():
-        import litert_torch
-
         converter: Any = litert_torch
         for entry in entries:
             module = _Named(entry.module, entry.outputs).eval()
@@ -168,9 +201,6 @@ def _signature(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int | s
 
 def _named_shortly(data: bytes) -> bytes:
     """The same TFLite file with tensors called after their graph, ``mix/3``, instead of after lines of our source."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     for signature in model.signatureDefs:
         name = signature.signatureKey.decode().partition("@")[0]
@@ -183,8 +213,6 @@ def _named_shortly(data: bytes) -> bytes:
 
 def _in_half(data: bytes) -> bytes:
     """A TFLite file with the weights of its dense convolutions in float16."""
-    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
-
     recipe = quantizer.Quantizer(data)
     recipe.update_quantization_recipe(
         regex=".*",
@@ -197,32 +225,3 @@ def _in_half(data: bytes) -> bytes:
         algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
     )
     return bytes(recipe.quantize().quantized_model)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter and its libraries write about their own doings off the terminal; errors are raised.
-
-    Much of it comes from C++, so the file descriptors themselves are turned away.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        logging.disable(level)
-        for number, descriptor in enumerate(kept, start=1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        os.close(nowhere)

@@ -251,6 +251,13 @@ def _positive(value: Any, low: float = 1e-12) -> float:
     return number
 
 
+def _few_pixels(value: Any) -> int:
+    pixels = int(_positive(value, low=0))
+    if pixels > 1000:
+        raise ValueError(f"{pixels} pixels around a tile are out of range")
+    return pixels
+
+
 def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
     graph = next((graph for key, graph in graphs.items() if _base(key) == entry["graph"]), None)
     if graph is None:
@@ -259,8 +266,8 @@ def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
         graph=str(entry["graph"]),
         inputs=tuple(graph["inputs"]),
         outputs=tuple(graph["outputs"]),
-        reach={str(name): int(_positive(pixels, low=0)) for name, pixels in entry["reach"].items()},
-        crop=int(_positive(entry["crop"], low=0)),
+        reach={str(name): _few_pixels(pixels) for name, pixels in entry["reach"].items()},
+        crop=_few_pixels(entry["crop"]),
         spread={str(name): str(places) for name, places in entry.get("spread", {}).items()},
     )
 
@@ -272,6 +279,10 @@ def _check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
         raise ValueError("the first stage gives no graph")
     images = {name for stage in stages[1:] for name in stage.outputs if name not in stage.sums}
     for stage in stages:
+        if not set(stage.spread) <= set(stage.inputs) & set(stages[0].outputs):
+            raise ValueError(f"the stage {stage.graph} would spread what is no table")
+        if not set(stage.spread.values()) <= {"labels", "places"}:
+            raise ValueError(f"the stage {stage.graph} would spread a table by what are no places")
         missing = {*stage.reads, *stage.reach} - known
         if missing:
             raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")
@@ -303,6 +314,10 @@ def _read_graph(path: Path, entry: dict[str, Any], files: dict[str, bytes]) -> G
         raise BundleError(
             f"{path / file} is not what {MANIFEST} describes (SHA-256 differs): copy or export the model again."
         )
+    for side in ("inputs", "outputs"):
+        for name, (_, shape) in entry[side].items():
+            if not all(isinstance(d, str) or (type(d) is int and 0 < d < 2**31) for d in shape):
+                raise ValueError(f"the shape of {name} is {shape}")
     inputs, outputs = (
         {name: (str(dtype), tuple(shape)) for name, (dtype, shape) in entry[side].items()}
         for side in ("inputs", "outputs")

@@ -153,8 +153,8 @@ def run_info(arguments: argparse.Namespace) -> int:
     if arguments.model is not None:
         bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
         facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
-    elif arguments.size is not None:
-        raise FusionError("--size is about a model: name one with --model.")
+    elif arguments.size is not None or arguments.engine is not None:
+        raise FusionError("--size and --engine are about a model: name one with --model.")
     if arguments.json:
         print(json.dumps(facts, indent=1))
     else:

@@ -18,10 +18,11 @@ def libraries_silenced() -> Iterator[None]:
     """
     with _lock:
         try:
-            kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+            kept = os.dup(2)
         except OSError:  # no standard error, so nothing to keep clean
             yield
             return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nowhere, 2)
             yield

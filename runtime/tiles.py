@@ -362,6 +362,10 @@ class _Pass:
         if size is None:
             return self._run(stage, window.grown(stage.crop).within(self.window), window, known)
         found = dict[str, Array]()
+        for name in stage.inputs:  # what has to be computed for it: once, for all parts of the window
+            if name in self.producer and name not in self.images and name not in self.whole:
+                around = window.grown(stage.reach.get(name, 0))
+                self._read(name, around, around, known)
         for top in range(window.top, window.bottom, size[0]):
             for left in range(window.left, window.right, size[1]):
                 whole = Window(top, top + size[0], left, left + size[1])
@@ -378,24 +382,28 @@ class _Pass:
         return found
 
     def _run(self, stage: Stage, computed: Window, wanted: Window, known: dict[str, Image]) -> dict[str, Array]:
-        """What a stage's graph gives for one window, cut to the part that is wanted."""
-        feed = {name: self._input(stage, name, computed, known) for name in stage.inputs}
+        """What a stage's graph gives for one window, cut to the part that is wanted.
+
+        A graph of fixed size computes more than is wanted: what only the rest depends on is not computed for it.
+        """
+        needed = computed if self.sizes[stage.graph] is None else wanted
+        feed = {name: self._input(stage, name, computed, needed, known) for name in stage.inputs}
         outputs = self.graphs[stage.graph].run(feed)
         if computed == wanted:
             return outputs
         return {n: part if n in stage.sums else wanted.of(part, computed) for n, part in outputs.items()}
 
-    def _input(self, stage: Stage, name: str, window: Window, known: dict[str, Image]) -> Array:
-        window = window.grown(stage.reach.get(name, 0))
+    def _input(self, stage: Stage, name: str, window: Window, needed: Window, known: dict[str, Image]) -> Array:
+        window, needed = (w.grown(stage.reach.get(name, 0)) for w in (window, needed))
         if name in stage.spread:
-            return self.whole[name][self._read(stage.spread[name], window, known)].transpose(2, 0, 1)[None]
-        return self.whole[name] if name in self.whole else self._read(name, window, known)
+            return self.whole[name][self._read(stage.spread[name], window, needed, known)].transpose(2, 0, 1)[None]
+        return self.whole[name] if name in self.whole else self._read(name, window, needed, known)
 
-    def _read(self, name: str, window: Window, known: dict[str, Image]) -> Array:
-        """A window of an image, also beyond its edges; computed if it is not kept."""
+    def _read(self, name: str, window: Window, needed: Window, known: dict[str, Image]) -> Array:
+        """A window of an image, also beyond its edges; if it is not kept, what is needed of it is computed."""
         if name in self.images:
             return self.images[name].read(window)
-        inner = window.within(self.window)
+        inner = needed.within(self.window)
         if name not in known or inner != inner.within(known[name].window):
             stage = self.producer[name]
             outputs = self._evaluate(stage, inner, known)

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.pairs import made_pair
+from fusiongcn_edge.cli import main
+from fusiongcn_edge.export import commands
 from fusiongcn_edge.export.bundler import ExportError, export_bundle
 from fusiongcn_edge.export.half import round_kernels
 from fusiongcn_edge.export.litert_stages import WholeCnn
@@ -178,6 +180,27 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(tflite_bundle: Path, m
         np.testing.assert_array_equal(probability(tflite_bundle, arrays, chosen.threads), expected)
 
 
+def test_what_is_computed_again_is_computed_once_for_a_tile(
+    tflite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, calls = load_bundle(tflite_bundle), list[str]()
+    run = litert_engine.LitertGraph.run
+
+    def counted(self: litert_engine.LitertGraph, inputs: Arrays) -> Arrays:
+        calls.append(str(self._graph.entry))
+        return run(self, inputs)
+
+    monkeypatch.setattr(litert_engine.LitertGraph, "run", counted)
+    monkeypatch.setattr(
+        tiles, "plan", lambda *_: tiles._plan(bundle, 64, 80, (), 1, "16x40")
+    )  # nothing is kept but the probability
+    monkeypatch.setattr(tiles, "best_size", lambda *_: "16x40")
+    probability(tflite_bundle, inputs(64, 80))
+    # eight tiles; each stage's window grows by its readers' reach, so that it takes a few tiles, once for each of the
+    # five sweeps that ask for it
+    assert calls.count("stem@16x40") < 8 * 5 * 9
+
+
 def test_the_size_whose_tiles_fit_best_is_taken(tflite_bundle: Path) -> None:
     bundle = load_bundle(tflite_bundle)
     assert best_size(bundle, 32, 80) == "16x40"
@@ -328,6 +351,7 @@ def test_float16_is_smaller_and_nearly_the_same(
         assert mix.pop() < 31_104 * 3
     else:
         assert "DEQUANTIZE" in operators(bundle)["mix@40x60"]
+        assert all(used <= XNNPACK for name, used in operators(bundle).items() if name.endswith("@40x60"))
 
 
 # mistakes
@@ -343,7 +367,9 @@ def test_an_export_says_what_it_cannot_do(random_checkpoint: Path, tmp_path: Pat
     assert "any size" in refusal(form="onnx", superpixels=[10])
     assert "give it with --size" in refusal(form="tflite", whole_cnn=True)
     assert "at least 16x16" in refusal(form="tflite", sizes=[(8, 80)])
-    assert "above 0" in refusal(form="tflite", superpixels=[0])
+    assert "2 megapixels at most" in refusal(form="tflite", sizes=[(10**6, 10**6)])
+    assert "1 to 8192" in refusal(form="tflite", superpixels=[0])
+    assert "1 to 8192" in refusal(form="tflite", superpixels=[10**6])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -366,7 +392,7 @@ def test_a_tflite_file_of_another_model_is_refused(tflite_copy: Path) -> None:
         Fuser.open(tflite_copy)
 
 
-def test_a_tflite_file_with_other_sizes_is_refused(tflite_copy: Path, whole_tflite_bundle: Path) -> None:
+def test_a_tflite_file_with_other_sizes_is_refused(tflite_copy: Path) -> None:
     manifest = json.loads((tflite_copy / "bundle.json").read_text())
     manifest["graphs"]["gcn@12"]["inputs"]["features"][1][1] = 13
     manifest["checksum"] = manifest_checksum(manifest)
@@ -406,8 +432,66 @@ def test_tflite_runtime_beside_numpy_2_is_refused(
             get_engine("litert")
 
 
+def test_running_out_of_memory_is_not_called_a_damaged_file(
+    tflite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fuser = Fuser.open(tflite_bundle, threads=1)
+
+    def fail(**_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(litert_engine, "Interpreter", fail)
+    for file in {id(file): file for file in litert_engine.ENGINE._files.values()}.values():
+        monkeypatch.setattr(file, "_idle", [])
+    with pytest.raises(FusionError, match="Memory ran out"):
+        fuser.fuse(*made_pair(40, 40))
+
+
+@pytest.mark.parametrize("shape", [[2, None, 3], [2, 2.5, 3], [2, 0, 3], [2, -12, 3], [2, True, 3]])
+def test_a_size_that_is_none_is_a_damaged_bundle(shape: list[object], tflite_copy: Path) -> None:
+    manifest = json.loads((tflite_copy / "bundle.json").read_text())
+    manifest["graphs"]["gcn@12"]["inputs"]["features"][1] = shape
+    manifest["checksum"] = manifest_checksum(manifest)
+    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(FusionError, match="damaged"):
+        load_bundle(tflite_copy)
+
+
+@pytest.mark.parametrize("spread", [{"x": "labels"}, {"injected": "images"}, {"injected": "nowhere"}])
+def test_a_table_is_spread_by_places_alone(spread: dict[str, str], tflite_copy: Path) -> None:
+    manifest = json.loads((tflite_copy / "bundle.json").read_text())
+    next(stage for stage in manifest["stages"] if stage["graph"] == "stem")["spread"] = spread
+    manifest["checksum"] = manifest_checksum(manifest)
+    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(FusionError, match="damaged"):
+        load_bundle(tflite_copy)
+
+
+def test_the_command_line_exports_both_forms(
+    random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    called = []
+    monkeypatch.setattr(commands, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
+    arguments = ["--checkpoint", str(random_checkpoint), "-o", str(tmp_path / "mine"), "--precision", "fp16"]
+    options = ["--size", "40x60", "--size", "20x30", "--superpixels", "99"]
+    assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0
+    common = {"precision": "fp16", "whole_cnn": False}
+    assert called == [
+        ((str(random_checkpoint), f"{tmp_path}/mine-onnx"), {"form": "onnx", **common}),
+        (
+            (str(random_checkpoint), f"{tmp_path}/mine-tflite"),
+            {"form": "tflite", **common, "sizes": [(40, 60), (20, 30)], "superpixels": [99]},
+        ),
+    ]
+    assert "mine-tflite: fp16 tflite" in capfd.readouterr().out
+    (tmp_path / "mine-tflite").write_text("precious")
+    called.clear()
+    assert main(["export", "--format", "onnx,tflite", *arguments]) == 2
+    assert called == []
+
+
 def test_the_xnnpack_kernels_are_in_use(tflite_bundle: Path) -> None:
-    graph = next(iter(load_bundle(tflite_bundle).variants("gcn").values()))
+    graph = next(iter(load_bundle(tflite_bundle).variants("mix").values()))
     interpreter = litert_engine._Interpreter(graph.file, graph.data, 1)
     assert any(
         "XNN" in op["op_name"].upper() or "DELEGATE" in op["op_name"].upper()

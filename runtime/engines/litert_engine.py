@@ -69,13 +69,14 @@ class LitertGraph:
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Named arrays in, named arrays out."""
+        for name, (_, shape) in self._graph.inputs.items():
+            if name not in inputs or inputs[name].shape != shape:
+                given = inputs[name].shape if name in inputs else "not there"
+                raise EngineError(f"{self._graph.file} takes {name} as {shape}, and it is {given}: export it again.")
         feed = {
             name: np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
             for name, array in inputs.items()
         }
-        for name, (_, shape) in self._graph.inputs.items():
-            if feed[name].shape != _channels_last(shape):
-                raise EngineError(f"{name} has the shape {feed[name].shape}, and {self._graph.file} takes {shape}.")
         try:
             with self._file.interpreter() as interpreter:
                 found = interpreter.runner(self._graph.entry or "")(**feed)
@@ -89,15 +90,32 @@ class LitertGraph:
         return {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in found.items()}
 
 
+_opened_before = False
+
+
+@contextmanager
+def _first_opening() -> Iterator[None]:
+    """Keep the library's notice about XNNPACK off standard error; it prints it once in a process."""
+    global _opened_before
+    if _opened_before:
+        yield
+        return
+    _opened_before = True
+    with libraries_silenced():
+        yield
+
+
 class _Interpreter:
     """One interpreter and the runners of its signatures."""
 
     def __init__(self, file: str, data: bytes, threads: int) -> None:
         try:
-            with libraries_silenced():
+            with _first_opening():
                 self._interpreter = Interpreter(model_content=data, num_threads=threads)
                 self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
                 self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
+        except MemoryError:
+            raise
         except Exception as error:
             raise EngineError(f"{LIBRARY} cannot open {file} ({_first_line(error)}): export it again.") from None
         self._runners: dict[str, Any] = {}

@@ -58,7 +58,8 @@ def _run(arguments: list[str]) -> int:
                     raise
                 print(
                     f"fusiongcn: 'fusiongcn {name}' needs {error.name}, which is not installed: "
-                    f"pip install 'fusiongcn-edge[{extra}]', or '.[{extra}]' in a checkout.",
+                    f"pip install 'fusiongcn-edge[{extra}]', or '.[{extra}]' in a checkout"
+                    f"{'; for TFLite, export-tflite in place of export' if name == 'export' else ''}.",
                     file=sys.stderr,
                 )
                 return 2
