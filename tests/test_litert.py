@@ -443,7 +443,7 @@ def test_running_out_of_memory_is_not_called_a_damaged_file(
     monkeypatch.setattr(litert_engine, "Interpreter", fail)
     for file in {id(file): file for file in litert_engine.ENGINE._files.values()}.values():
         monkeypatch.setattr(file, "_idle", [])
-    with pytest.raises(FusionError, match="(?i)memory ran out"):
+    with pytest.raises(FusionError, match=r"(?i)memory ran out"):
         fuser.fuse(*made_pair(40, 40))
 
 
