@@ -472,7 +472,8 @@ def test_export_without_its_libraries_names_the_extra(library: str, random_check
     assert done.returncode == 2
     assert done.stderr == (
         f"fusiongcn: 'fusiongcn export' needs {library}, which is not installed: "
-        "pip install 'fusiongcn-edge[export]', or '.[export]' in a checkout.\n"
+        "pip install 'fusiongcn-edge[export]', or '.[export]' in a checkout; "
+        "for TFLite, export-tflite in place of export.\n"
     )
     assert list(tmp_path.iterdir()) == []
 
