@@ -1,9 +1,9 @@
-"""How far a model's decision maps agree with stored ones.
+"""How far a model's decision maps agree with stored ones, or with those of another model.
 
-    python -m fusiongcn_edge.benchmarks.decisions --model BUNDLE --pairs DIR
+    python -m fusiongcn_edge.benchmarks.decisions --model BUNDLE --pairs DIR [--against BUNDLE]
 
-DIR holds ``SET/a/NAME.*``, ``SET/b/NAME.*`` and the maps to compare with in ``SET/official_decision/NAME.png`` (white
-where the first photograph is taken).
+DIR holds ``SET/a/NAME.*``, ``SET/b/NAME.*`` and, unless another model is named, the maps to compare with in
+``SET/official_decision/NAME.png`` (white where the first photograph is taken).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
-from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.pairs import find_pairs
 
 
 def differing_fraction(decision: np.ndarray, stored: Path) -> float:
@@ -35,8 +36,13 @@ def main() -> int:
     parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     parser.add_argument("--maps", default="official_decision", metavar="NAME", help="folder of the maps beside a/")
+    parser.add_argument("--against", metavar="NAME|PATH", help="compare with this model instead of stored maps")
+    parser.add_argument("--engine", choices=list(ENGINES), help="of shipped models, the bundle for this engine")
     parser.add_argument(
         "--at-most", type=float, metavar="PERCENT", help="fail if more pixels than that differ in any pair"
+    )
+    parser.add_argument(
+        "--mean-at-most", type=float, metavar="PERCENT", help="fail if more differ in the mean of pairs"
     )
     parser.add_argument("--identical", type=int, metavar="N", help="fail if fewer pairs than that are identical")
     arguments = parser.parse_args()
@@ -44,22 +50,32 @@ def main() -> int:
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    fuser = Fuser.open(arguments.model)
-    differences = []
+    fuser = Fuser.open(arguments.model, engine=arguments.engine)
+    other = Fuser.open(arguments.against, engine=arguments.engine) if arguments.against else None
+    differences, sets = [], dict[str, list[float]]()
     print("set         pair   pixels differing")
     for pair in find_pairs(arguments.pairs):
+        photographs = read_image(pair.a), read_image(pair.b)
+        decision = fuser.fuse(*photographs).decision
         stored = pair.beside(arguments.maps)
-        if stored is None:
+        if other is not None:
+            difference = float(np.mean(decision != other.fuse(*photographs).decision))
+        elif stored is not None:
+            difference = differing_fraction(decision, stored)
+        else:
             raise FusionError(f"There is no {arguments.maps}/{pair.name}.* beside {pair.a.parent}.")
-        decision = fuser.fuse(read_image(pair.a), read_image(pair.b)).decision
-        difference = differing_fraction(decision, stored)
         differences.append(difference)
+        sets.setdefault(pair.set, []).append(difference)
         count = round(difference * decision.size)
         print(f"{pair.set:<12}{pair.name:<7}{count:>6}  {difference:.4%}", flush=True)
     identical = sum(d == 0 for d in differences)
-    print(f"\n{identical} of {len(differences)} identical; worst {max(differences):.4%} of pixels")
-    if arguments.at_most is not None and max(differences) * 100 > arguments.at_most:
+    print("\n" + "; ".join(f"{name}: mean {np.mean(found):.4%}" for name, found in sets.items()))
+    mean, worst = np.mean(differences), max(differences)
+    print(f"{identical} of {len(differences)} identical; mean {mean:.4%}, worst {worst:.4%} of pixels")
+    if arguments.at_most is not None and worst * 100 > arguments.at_most:
         raise FusionError(f"More than {arguments.at_most} % of pixels differ.")
+    if arguments.mean_at_most is not None and mean * 100 > arguments.mean_at_most:
+        raise FusionError(f"More than {arguments.mean_at_most} % of pixels differ in the mean.")
     if arguments.identical is not None and identical < arguments.identical:
         raise FusionError(f"Fewer than {arguments.identical} pairs are identical.")
 

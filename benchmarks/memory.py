@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
-from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size
+from fusiongcn_edge.runtime.pairs import made_pair
 
 
 def main() -> int:

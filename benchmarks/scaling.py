@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
-from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.commands import add_model_argument
+from fusiongcn_edge.runtime.pairs import made_pair
 
 SMALLEST = 256
 

@@ -15,9 +15,9 @@ from time import process_time
 import numpy as np
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
-from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.images import network_input, read_image
+from fusiongcn_edge.runtime.pairs import find_pairs
 from fusiongcn_edge.runtime.superpixels import guide_image, slic
 
 

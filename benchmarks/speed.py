@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
-from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import parse_size
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
+from fusiongcn_edge.runtime.pairs import made_pair
 
 Fuse = Callable[[NDArray[Any], NDArray[Any]], dict[str, float]]  # gives seconds by stage
 

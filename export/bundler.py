@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.calibration.layers import FP16, FP32, with_precisions
+from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.export.cost import macs_terms
 from fusiongcn_edge.export.stages import KEEP
 from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, stages_to_onnx
@@ -29,7 +31,7 @@ FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
 LARGEST_SIZE = 2_000_000  # pixels that a TFLite graph is made for: the exporter computes it once, in torch
 MOST_SUPERPIXELS = 8192  # likewise
-TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}  # of the probability, between torch and the exported graphs, by precision
+TOLERANCES = {FP32: 1e-3, FP16: 2e-2}  # of the probability, between torch and the exported graphs, by precision
 
 
 class ExportError(FusionError):
@@ -41,7 +43,7 @@ def export_bundle(
     output: str | os.PathLike[str],
     *,
     form: str = "onnx",
-    precision: str = "fp32",
+    precision: str = FP32,
     whole_cnn: bool = False,
     sizes: Sequence[tuple[int, int]] = (),
     superpixels: Sequence[int] = (),
@@ -74,15 +76,19 @@ def export_bundle(
     check_options([form], whole_cnn, sizes, superpixels)
     check_target(output)
     network, facts = load_checkpoint(checkpoint)
-    facts_of_model = manifest(network, facts, FORMS[form], precision)
     if form == "onnx":
-        graphs, chain = _to_onnx(network, precision, whole_cnn)
+        graphs, chain = _to_onnx(network, whole_cnn)
     else:
-        graphs, chain = _to_tflite(network, facts_of_model, precision, whole_cnn, sizes, superpixels)
-    facts_of_model |= {"stages": chain, "keep": KEEP if chain else []}
+        per_side = facts["superpixels"]["segments_per_side"]
+        graphs, chain = _to_tflite(network, per_side, whole_cnn, sizes, superpixels)
+    facts_of_model = manifest(network, facts, FORMS[form], precision) | {"stages": chain, "keep": KEEP if chain else []}
     with tempfile.TemporaryDirectory() as folder:
         write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
-        difference = compare(network, load_bundle(Path(folder) / "bundle"))
+        bundle = load_bundle(Path(folder) / "bundle")
+        if precision == FP16:
+            bundle = in_half(bundle)
+        graphs = bundle.graphs
+        difference = compare(network, bundle)
     if not difference <= TOLERANCES[precision]:
         raise ExportError(
             f"The exported graphs differ from the network by {difference:.2g} (allowed: {TOLERANCES[precision]}); "
@@ -90,6 +96,12 @@ def export_bundle(
         )
     write_bundle(output, facts_of_model, graphs)
     return difference
+
+
+def in_half(bundle: Bundle) -> Bundle:
+    """A bundle in memory with the weights of dense convolutions in float16."""
+    chosen = {layer.name: ladder[0] for layer, ladder in RECIPES[FP16].ladders(bundle).items()}
+    return with_precisions(bundle, chosen, {})
 
 
 def check_options(
@@ -116,19 +128,16 @@ def check_options(
         raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels: give --superpixels such a number.")
 
 
-def _to_onnx(network: FusionGCN, precision: str, whole_cnn: bool) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    half, chain = precision == "fp16", list[dict[str, Any]]()
+def _to_onnx(network: FusionGCN, whole_cnn: bool) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
     if whole_cnn:
-        graphs = {"cnn": cnn_to_onnx(network, half=half)}
-    else:
-        graphs, chain = stages_to_onnx(network, half=half)
+        return {"gcn": gcn_to_onnx(network), "cnn": cnn_to_onnx(network)}, []
+    graphs, chain = stages_to_onnx(network)
     return {"gcn": gcn_to_onnx(network), **graphs}, chain
 
 
 def _to_tflite(
     network: FusionGCN,
-    facts: dict[str, Any],
-    precision: str,
+    segments_per_side: float,
     whole_cnn: bool,
     sizes: Sequence[tuple[int, int]],
     superpixels: Sequence[int],
@@ -141,22 +150,18 @@ def _to_tflite(
             "which pip install 'fusiongcn-edge[export-tflite]' brings into an environment of its own."
         ) from None
 
-    superpixels_wanted = [0, *superpixels]
-    superpixels, half = sorted(set(superpixels or to_litert.SUPERPIXELS)), precision == "fp16"
-    sizes, chain = list(dict.fromkeys(sizes)), list[dict[str, Any]]()
+    rooms = sorted(set(superpixels or to_litert.SUPERPIXELS))
+    gcn = to_litert.gcn_to_litert(network, rooms)
     if whole_cnn:
-        per_side = facts["preprocessing"]["superpixels"]["segments_per_side"]
+        sizes = list(dict.fromkeys(sizes))
         # SLIC may give some more than asked for, and windows of a larger photograph cut some at their edges
-        held = [max(int(1.25 * per_side * max(size)) + 32, *superpixels_wanted) for size in sizes]
-        graphs = to_litert.cnn_to_litert(network, sizes, held, half=half)
-    else:
-        graphs, chain = to_litert.stages_to_litert(network, sizes or to_litert.SIZES, superpixels, half=half)
-    return {**to_litert.gcn_to_litert(network, superpixels), **graphs}, chain
+        held = [max(int(1.25 * segments_per_side * max(size)) + 32, *superpixels, 0) for size in sizes]
+        return {**gcn, **to_litert.cnn_to_litert(network, sizes, held)}, []
+    graphs, chain = to_litert.stages_to_litert(network, list(dict.fromkeys(sizes)) or to_litert.SIZES, rooms)
+    return {**gcn, **graphs}, chain
 
 
-def manifest(
-    network: FusionGCN, facts: dict[str, Any], engine: str = "onnx", precision: str = "fp32"
-) -> dict[str, Any]:
+def manifest(network: FusionGCN, facts: dict[str, Any], engine: str = "onnx", precision: str = FP32) -> dict[str, Any]:
     """Everything the bundle says about a model except its graphs."""
     settings = superpixel_settings(network, facts["superpixels"])
     return {

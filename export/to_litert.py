@@ -15,12 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import torch
-from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor, nn
 
-from fusiongcn_edge.export.half import round_convolutions
+from fusiongcn_edge.calibration.litert_format import slim
 from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
 from fusiongcn_edge.export.stages import Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
@@ -59,7 +57,6 @@ def _quiet() -> Iterator[None]:
 
 with _quiet():
     import litert_torch
-    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
 
 SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520 and 4056x3040 without a rest
 SUPERPIXELS = (320, 1280, 4096)  # enough for longer sides of about 600, 2500 and 8000 pixels
@@ -91,16 +88,9 @@ def gcn_to_litert(network: FusionGCN, superpixels: Sequence[int]) -> dict[str, G
     return _graphs("gcn.tflite", entries)
 
 
-def cnn_to_litert(
-    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int], *, half: bool = False
-) -> dict[str, Graph]:
-    """The CNN as one graph for photographs of each of these sizes, with at most so many superpixels each.
-
-    ``half``: with dense convolutions in float16, which the engine turns back when it opens the graph.
-    """
+def cnn_to_litert(network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]) -> dict[str, Graph]:
+    """The CNN as one graph for photographs of each of these sizes, with at most so many superpixels each."""
     module, graphs = WholeCnn(network), dict[str, Graph]()
-    if half:
-        round_convolutions(module)
     for (height, width), nodes in zip(sizes, superpixels, strict=True):
         inputs = {
             "images": torch.rand(2, height, width, 3),
@@ -109,21 +99,15 @@ def cnn_to_litert(
             "deep": torch.rand(2, nodes, 36),
         }
         size = f"{height}x{width}"
-        graphs |= _graphs(f"cnn-{size}.tflite", [_Entry(f"cnn@{size}", module, inputs, ["probability"])], half=half)
+        graphs |= _graphs(f"cnn-{size}.tflite", [_Entry(f"cnn@{size}", module, inputs, ["probability"])])
     return graphs
 
 
 def stages_to_litert(
-    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int], *, half: bool = False
+    network: FusionGCN, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    """The CNN as TFLite graphs of its stages for tiles of these sizes, and what the manifest says of each stage.
-
-    ``half``: see :func:`cnn_to_litert`.
-    """
+    """The CNN as TFLite graphs of its stages for tiles of these sizes, and what the manifest says of each stage."""
     tables, *stages = litert_stages_of(network)
-    if half:
-        for stage in stages:
-            round_convolutions(stage.module)
     entries = []
     for nodes in superpixels:
         inputs = {
@@ -137,7 +121,7 @@ def stages_to_litert(
     for height, width in sizes:
         size = f"{height}x{width}"
         entries = [_stage_entry(stage, height, width) for stage in stages]
-        graphs |= _graphs(f"tiles-{size}.tflite", entries, half=half)
+        graphs |= _graphs(f"tiles-{size}.tflite", entries)
     chain = [
         {"graph": stage.name, "reach": stage.reach, "crop": 0, "spread": stage.spread} for stage in (tables, *stages)
     ]
@@ -159,16 +143,14 @@ def _stage_entry(stage: Stage, height: int, width: int) -> _Entry:
     return _Entry(f"{stage.name}@{height}x{width}", stage.module, inputs, stage.outputs)
 
 
-def _graphs(file: str, entries: Sequence[_Entry], *, half: bool = False) -> dict[str, Graph]:
+def _graphs(file: str, entries: Sequence[_Entry]) -> dict[str, Graph]:
     """One TFLite file."""
     with _quiet(), torch.no_grad():
         converter: Any = litert_torch
         for entry in entries:
             module = _Named(entry.module, entry.outputs).eval()
             converter = converter.signature(entry.name, module, sample_kwargs=entry.inputs)
-        data = _named_shortly(converter.convert().model_content())
-        if half:
-            data = _in_half(data)
+        data = slim(converter.convert().model_content())
         outputs = [_Named(entry.module, entry.outputs)(**entry.inputs) for entry in entries]
     return {
         entry.name: Graph(file, data, _signature(entry.inputs), _signature(given), entry.name)
@@ -197,31 +179,3 @@ def _signature(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int | s
             shape = (shape[0], shape[3], shape[1], shape[2])
         signature[name] = (str(tensor.dtype).removeprefix("torch."), shape)
     return signature
-
-
-def _named_shortly(data: bytes) -> bytes:
-    """The same TFLite file with tensors called after their graph, ``mix/3``, instead of after lines of our source."""
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
-    for signature in model.signatureDefs:
-        name = signature.signatureKey.decode().partition("@")[0]
-        for index, tensor in enumerate(model.subgraphs[signature.subgraphIndex].tensors):
-            tensor.name = f"{name}/{index}".encode()
-    builder = flatbuffers.Builder(len(data))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _in_half(data: bytes) -> bytes:
-    """A TFLite file with the weights of its dense convolutions in float16."""
-    recipe = quantizer.Quantizer(data)
-    recipe.update_quantization_recipe(
-        regex=".*",
-        operation_name=qtyping.TFLOperationName.CONV_2D,
-        op_config=qtyping.OpQuantizationConfig(
-            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
-            compute_precision=qtyping.ComputePrecision.FLOAT,
-            explicit_dequantize=True,
-        ),
-        algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
-    )
-    return bytes(recipe.quantize().quantized_model)

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import onnx
 import onnxscript  # noqa: F401  torch's exporter needs it: better missed here than half-way
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from fusiongcn_edge.export.half import round_convolutions
 from fusiongcn_edge.export.stages import stages_of
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
 from fusiongcn_edge.model.network import FusionGCN
@@ -52,11 +50,8 @@ def gcn_to_onnx(network: FusionGCN) -> Graph:
     return _graph("gcn.onnx", GcnSubgraph(network), example, free, ["shallow", "deep"])
 
 
-def cnn_to_onnx(network: FusionGCN, *, half: bool = False) -> Graph:
-    """The CNN as one checked ONNX graph with free height, width and number of superpixels.
-
-    ``half``: with dense convolutions in float16, which the engine turns back when it opens the graph.
-    """
+def cnn_to_onnx(network: FusionGCN) -> Graph:
+    """The CNN as one checked ONNX graph with free height, width and number of superpixels."""
     nodes, height, width = Dim("nodes"), Dim("height", min=2), Dim("width", min=2)
     free = {
         "images": {2: height, 3: width},
@@ -64,11 +59,11 @@ def cnn_to_onnx(network: FusionGCN, *, half: bool = False) -> Graph:
         "shallow": {1: nodes},
         "deep": {1: nodes},
     }
-    return _graph("cnn.onnx", CnnSubgraph(network), example_inputs(48, 64, 12)["cnn"], free, ["probability"], half=half)
+    return _graph("cnn.onnx", CnnSubgraph(network), example_inputs(48, 64, 12)["cnn"], free, ["probability"])
 
 
-def stages_to_onnx(network: FusionGCN, *, half: bool = False) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    """The CNN as ONNX graphs of its stages, and what the manifest says of each stage; ``half`` as above."""
+def stages_to_onnx(network: FusionGCN) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    """The CNN as ONNX graphs of its stages, and what the manifest says of each stage."""
     rows, columns, nodes, patterns = Dim("rows", min=2), Dim("columns", min=2), Dim("nodes"), Dim("patterns")
     whole: dict[str, tuple[tuple[int, ...], dict[int, Any]]] = {
         "shallow": ((2, 12, 18), {1: nodes}),
@@ -100,7 +95,7 @@ def stages_to_onnx(network: FusionGCN, *, half: bool = False) -> tuple[dict[str,
                 free[name] = {first: rows + more, first + 1: columns + more}
             integers = name in ("labels", "places", "patterns")
             example[name] = torch.zeros(shape, dtype=torch.int32) if integers else torch.rand(shape)
-        graphs[stage.name] = _graph(f"{stage.name}.onnx", stage.module, example, free, stage.outputs, half=half)
+        graphs[stage.name] = _graph(f"{stage.name}.onnx", stage.module, example, free, stage.outputs)
         entries.append({"graph": stage.name, "reach": stage.reach, "crop": stage.crop})
     return graphs, entries
 
@@ -111,11 +106,7 @@ def _graph(
     example: dict[str, Tensor],
     free: dict[str, dict[int, Any]],
     outputs: list[str],
-    *,
-    half: bool = False,
 ) -> Graph:
-    if half:
-        round_convolutions(module)
     model = exported(
         module.eval(),
         list(example.values()),
@@ -123,29 +114,7 @@ def _graph(
         output_names=outputs,
         dynamic_shapes=tuple(free[name] for name in example),
     )
-    if half:
-        _in_half(model)
     return Graph(file, model.SerializeToString(), _signature(model.graph.input), _signature(model.graph.output))
-
-
-def _in_half(model: onnx.ModelProto) -> None:
-    """Put the weights of a model's dense convolutions into float16; the engine turns them back when it opens it."""
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    casts = []
-    for node in model.graph.node:
-        groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
-        if node.op_type != "Conv" or groups not in ([], [1]) or node.input[1] not in tensors:
-            continue
-        name = node.input[1]
-        tensor = tensors.pop(name)
-        with np.errstate(over="ignore"):  # what does not fit is found when the bundle is compared with the network
-            weights = onnx.numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(weights, f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model, full_check=True)
 
 
 def exported(module: nn.Module, example: list[Tensor], **options: Any) -> onnx.ModelProto:

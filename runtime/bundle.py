@@ -6,6 +6,7 @@ version promises stands in COMPATIBILITY.md beside this file.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -90,10 +91,22 @@ class Bundle:
     params: int
     macs_terms: dict[str, int]
     origin: dict[str, Any]
+    quantization: dict[str, Any]  # how it was made from float32, and what it lost; empty if it was not
 
     def variants(self, name: str) -> dict[str, Graph]:
         """A graph for each of the sizes that it is there for, which are the keys; just one, "", if it takes any."""
         return {key.partition("@")[2]: graph for key, graph in self.graphs.items() if _base(key) == name}
+
+    @property
+    def sizes(self) -> list[str]:
+        """The sizes that the CNN is there for; "" if it takes any."""
+        return list(self.variants(self.stages[-1].graph if self.stages else "cnn"))
+
+    def at_size(self, size: str) -> Bundle:
+        """The same model, its CNN for one of its sizes only."""
+        cnn = {stage.graph for stage in self.stages[1:]} or {"cnn"}
+        kept = {key: graph for key, graph in self.graphs.items() if _base(key) not in cnn or key.endswith(f"@{size}")}
+        return dataclasses.replace(self, graphs=kept) if size else self
 
     def macs(self, height: int, width: int) -> int:
         """Multiply-accumulates of both graphs for one pair, with as many superpixels as SLIC is seeded with."""
@@ -215,6 +228,7 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
             term: int(manifest["macs"][term]) for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
         },
         origin=dict(manifest["origin"]),
+        quantization=dict(manifest.get("quantization", {})),
     )
 
 
@@ -380,7 +394,8 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
         for file, data in {graph.file: graph.data for graph in graphs.values()}.items():
             (temporary / file).write_bytes(data)
         manifest["checksum"] = manifest_checksum(manifest)
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        lines = [f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in manifest.items()]
+        (temporary / MANIFEST).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
         if path.exists():
             old = temporary.with_suffix(".old")
             path.rename(old)

@@ -184,6 +184,7 @@ def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
         "file_bytes": {graph.file: len(graph.data) for graph in bundle.graphs.values()},
         "minimum_size": bundle.minimum_size,
         "origin": bundle.origin,
+        **({"quantization": bundle.quantization} if bundle.quantization else {}),
         "path": str(Path(bundle.path).resolve()),
     }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
-from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, get_engine, installed_engines
+from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, Watch, WatchedEngine, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import check_pair, network_input
@@ -56,7 +56,11 @@ class FusionResult:
 
 
 class Fuser:
-    """A model opened on an engine, ready to fuse pairs of photographs."""
+    """A model opened on an engine, ready to fuse pairs of photographs.
+
+    For the arguments see :meth:`open`; ``watch`` is told of every run of a graph (graph, inputs), in the thread that
+    runs it.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Fuser:
         engine: str | None = None,
         threads: int | None = None,
         max_memory: float | None = None,
+        watch: Watch | None = None,
     ) -> None:
         if engine is not None and engine != bundle.engine:
             raise BundleError(
@@ -82,8 +87,10 @@ class Fuser:
             )
         self.bundle = bundle
         self.threads = threads if threads is not None else default_threads()
-        self.engine = get_engine(bundle.engine)
+        self.engine: Engine = get_engine(bundle.engine)
         self.engine.check_precision(bundle.precision)
+        if watch is not None:
+            self.engine = WatchedEngine(self.engine, watch)
         self._gcn = Gcn(bundle, lambda graph: self.engine.open(graph, 1))
         limit = None if max_memory is None else int(max_memory * 1e6)
         self._cnn = open_cnn(bundle, self.engine, self.threads, limit)

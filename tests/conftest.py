@@ -157,7 +157,7 @@ def no_second_export(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> No
     gcn = graphs.pop("gcn")
     stages = json.loads((random_bundle / "bundle.json").read_text())["stages"]
     monkeypatch.setattr(bundler, "gcn_to_onnx", lambda network: gcn)
-    monkeypatch.setattr(bundler, "stages_to_onnx", lambda network, half: (graphs, stages))
+    monkeypatch.setattr(bundler, "stages_to_onnx", lambda network: (graphs, stages))
 
 
 @pytest.fixture(scope="session")

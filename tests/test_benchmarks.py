@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks import decisions, slic
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
-from fusiongcn_edge.benchmarks.pairs import find_pairs
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.pairs import find_pairs
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -92,7 +92,20 @@ def test_the_table_of_decisions_shows_each_pair_and_the_sum(
     rows = [line.split() for line in out.splitlines()]
     assert ["garden", "01", "0", "0.0000%"] in rows
     assert ["garden", "02", "6", f"{6 / first[:, :, 0].size:.4%}"] in rows
-    assert out.splitlines()[-1].startswith("1 of 2 identical; worst 0.0488%")
+    assert out.splitlines()[-1] == "1 of 2 identical; mean 0.0244%, worst 0.0488% of pixels"
+    assert "garden: mean 0.0244%" in out
+    for limit in ("--at-most", "--mean-at-most"):
+        options = ("--model", random_bundle, "--pairs", pairs, "--maps", "maps", limit)
+        assert run(decisions.main, *options, "1")[0] == 0
+        assert run(decisions.main, *options, "0.01")[0] == 2
+
+
+def test_the_decisions_of_two_models_are_compared(
+    pairs: Path, random_bundle: Path, tflite_bundle: Path, run: Run
+) -> None:
+    code, out, err = run(decisions.main, "--model", tflite_bundle, "--against", random_bundle, "--pairs", pairs)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 6
 
 
 def test_a_missing_map_is_named(pairs: Path, random_bundle: Path, run: Run) -> None:

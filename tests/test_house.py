@@ -27,8 +27,8 @@ MAY_IMPORT = {
     "fusiongcn_edge": (set(), {"runtime", "model", "export", "calibration", "benchmarks"}),
     "fusiongcn_edge.runtime": (set(), set()),
     "fusiongcn_edge.model": ({"runtime"}, set()),
-    "fusiongcn_edge.export": ({"runtime", "model"}, set()),
     "fusiongcn_edge.calibration": ({"runtime"}, set()),
+    "fusiongcn_edge.export": ({"runtime", "model", "calibration"}, set()),
     "fusiongcn_edge.benchmarks": ({"runtime"}, {"model", "export", "calibration"}),
 }
 ENGINES = {

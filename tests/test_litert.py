@@ -21,11 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import commands
 from fusiongcn_edge.export.bundler import ExportError, export_bundle
-from fusiongcn_edge.export.half import round_kernels
 from fusiongcn_edge.export.litert_stages import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.export.to_onnx import example_inputs
@@ -37,6 +35,7 @@ from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.fuser import open_cnn
 from fusiongcn_edge.runtime.graph import region_graph
 from fusiongcn_edge.runtime.padding import Gcn
+from fusiongcn_edge.runtime.pairs import made_pair
 from fusiongcn_edge.runtime.tiles import Window, best_size
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -323,16 +322,6 @@ def official_tflite(official_checkpoint: Path, tmp_path_factory: pytest.TempPath
 
 
 # float16
-
-
-def test_kernels_in_float16_keep_their_sums() -> None:
-    weight = np.random.default_rng(0).normal(0, 0.1, (8, 5, 3, 3)).astype(np.float32)
-    found = round_kernels(weight)
-    np.testing.assert_array_equal(found, found.astype(np.float16))
-    np.testing.assert_allclose(found, weight, rtol=0, atol=3e-4)
-    kept = np.abs((found - weight).sum((2, 3), dtype=np.float64)).mean()
-    one_by_one = np.abs((weight.astype(np.float16) - weight).sum((2, 3), dtype=np.float64)).mean()
-    assert kept < one_by_one / 10
 
 
 @pytest.mark.parametrize("form", ["onnx", "tflite"])

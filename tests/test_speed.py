@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.benchmarks import memory, operators, rewrites, scaling, speed, startup
-from fusiongcn_edge.benchmarks.pairs import made_pair
 from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.pairs import made_pair
 
 
 def run(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -48,6 +49,34 @@ class Engine(Protocol):
 
     def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
         """Load a graph file. ``pooled``: one of many small graphs, which keep and share the memory they work in."""
+
+
+Watch = Callable[[Graph, Arrays], None]
+
+
+class WatchedEngine:
+    """An engine whose every run is told to ``watch`` first: the graph, and what it is given."""
+
+    def __init__(self, engine: Engine, watch: Watch) -> None:
+        self._engine, self._watch = engine, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
+        """As the engine itself."""
+        return _WatchedGraph(self._engine.open(graph, threads, pooled=pooled), graph, self._watch)
+
+
+@dataclass(frozen=True)
+class _WatchedGraph:
+    opened: OpenGraph
+    graph: Graph
+    watch: Watch
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        self.watch(self.graph, inputs)
+        return self.opened.run(inputs)
 
 
 def installed_engines() -> list[str]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "fuse": ("fusiongcn_edge.runtime.commands", "fuse two photographs into one that is sharp everywhere", None),
     "info": ("fusiongcn_edge.runtime.commands", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
+    "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),
     "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
     "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", "export"),
 }

@@ -1,4 +1,4 @@
-"""Folders of photograph pairs."""
+"""Pairs of photographs: folders of them, and made ones."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def find_pairs(root: Path) -> Iterator[Pair]:
         raise FusionError(f"No pairs below {root}: put the photographs into a/ and b/ with equal names.")
 
 
-def made_pair(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A pair to measure with, always the same one for a size: detail of all sizes, sharp on either side of a wave."""
-    rng = np.random.default_rng(0)
+def made_pair(height: int, width: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A pair to measure with, the same one for a size and seed: detail of all sizes, sharp on either side of a wave."""
+    rng = np.random.default_rng(seed)
     scene = np.zeros((height, width, 3), np.float32)
     for cell in (128, 32, 8, 2):
         coarse = rng.random((-(-height // cell) + 1, -(-width // cell) + 1, 3), np.float32)

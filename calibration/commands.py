@@ -1,0 +1,189 @@
+"""``fusiongcn quantize``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from fusiongcn_edge import __version__
+from fusiongcn_edge.calibration.gate import Judge, Loss, Trial, refusal, search, sensitivities
+from fusiongcn_edge.calibration.layers import (
+    FP32,
+    PRECISIONS,
+    STATIC8,
+    STATIC16,
+    CalibrationError,
+    Samples,
+    with_precisions,
+)
+from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
+from fusiongcn_edge.calibration.report import closing_table, draw, layers_table, why_not_all
+from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
+from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle, check_target, load_bundle, write_bundle
+from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
+from fusiongcn_edge.runtime.files import check_folder
+
+EXAMPLE = """example:
+  fusiongcn quantize fusiongcn --pairs my-pairs -o my-int8
+  fusiongcn fuse near.jpg far.jpg -o fused.png --model my-int8
+
+my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each. Half of them choose the precisions, the
+others judge the result, unless --judge names a folder of its own. What is lost is measured against the same model in
+float32: flipped decisions (pixels taken from the other photograph) and PSNR of the fused photograph.
+
+recipes:
+"""
+FEWEST_PAIRS = 2  # on either side
+RANKING_PAIRS = 6  # of those that calibrate, to rank layers by: each of them is tried on all of these
+
+
+def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLE + "\n".join(f"  {name:22} {recipe.about}" for name, recipe in RECIPES.items())
+    parser.add_argument("bundle", metavar="BUNDLE", help="the float32 model: name of a shipped one, or a folder")
+    parser.add_argument("-o", "--output", required=True, metavar="BUNDLE", help="folder to make")
+    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+    parser.add_argument("--recipe", choices=list(RECIPES), default=AUTO, help="see below (default: %(default)s)")
+    parser.add_argument(
+        "--pairs", type=Path, metavar="DIR", help="photographs to calibrate with (default: made ones, far from real)"
+    )
+    parser.add_argument(
+        "--judge", type=Path, metavar="DIR", help="photographs to judge with (default: half of --pairs)"
+    )
+    parser.add_argument(
+        "--max-flips", type=_percent, default=0.002, metavar="X%", help="of all decisions, at most (default: 0.2%%)"
+    )
+    parser.add_argument(
+        "--most", type=int, default=8, metavar="N", help="pairs to use of each folder, at most (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws pairs and windows (default: 0)")
+    parser.add_argument("--picture", metavar="FILE.png", help="draw how much each layer loses in each precision")
+
+
+def _percent(text: str) -> float:
+    """``0.1%`` or ``0.1`` to 0.001."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give per cent, 0.1%% for example".replace("%%", "%"))
+    return share
+
+
+def run_quantize(arguments: argparse.Namespace) -> int:
+    check_target(arguments.output)
+    if arguments.picture:
+        _check_picture(arguments.picture)
+    bundle = load_bundle(arguments.bundle, [arguments.engine] if arguments.engine else installed_engines())
+    if bundle.precision != FP32:
+        raise CalibrationError(
+            f"{bundle.path} is in {bundle.precision} already: give the bundle in fp32 that it was made from."
+        )
+    recipe = RECIPES[arguments.recipe]
+    ladders = recipe.ladders(bundle)
+    calibrating, judging = _pairs(arguments)
+    with _Progress() as progress:
+        samples: Samples = {}
+        if {STATIC8, STATIC16} & {precision for ladder in ladders.values() for precision in ladder}:
+            samples = recorded(bundle, calibrating.pairs, arguments.seed, progress)
+        trials = list[Trial]()
+        progress("fusing the pairs in float32")
+        judge = Judge(bundle, judging.pairs)
+        if recipe.name == AUTO or arguments.picture:
+            ranking = Judge(bundle, calibrating.pairs[:RANKING_PAIRS])
+            trials = sensitivities(ranking, ladders, samples, progress)
+        if recipe.name == AUTO:
+            chosen, loss = search(judge, ladders, trials, arguments.max_flips, samples, progress)
+        else:
+            chosen = {layer.name: ladder[0] for layer, ladder in ladders.items()}
+            progress(f"judging {recipe.name}")
+            loss = judge.loss(with_precisions(bundle, chosen, samples))
+    if trials:
+        print(layers_table(trials, chosen))
+    if STATIC8 in chosen.values() or STATIC16 in chosen.values():
+        print(why_not_all(bundle))
+    if arguments.picture:
+        draw(arguments.picture, trials, chosen)
+    if loss.mean_flips > arguments.max_flips:
+        raise CalibrationError(refusal(loss, arguments.max_flips, "--recipe auto keeps sensitive layers out"))
+    quantized = with_precisions(bundle, chosen, samples)
+    write_bundle(arguments.output, _manifest(bundle, arguments, chosen, calibrating, judging, loss), quantized.graphs)
+    print(closing_table(bundle, load_bundle(Path(arguments.output)), loss, judging))
+    return 0
+
+
+def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
+    """Those that calibrate and those that judge."""
+    if arguments.judge is not None:
+        if arguments.pairs is None:
+            raise CalibrationError("--judge is given without --pairs: name the photographs to calibrate with as well.")
+        found = [pairs_from(folder, arguments.most, arguments.seed) for folder in (arguments.pairs, arguments.judge)]
+        calibrating, judging = found
+    else:
+        calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.most, arguments.seed).split()
+    if min(len(calibrating.pairs), len(judging.pairs)) < FEWEST_PAIRS:
+        raise CalibrationError(
+            f"{len(calibrating.pairs)} pairs to calibrate and {len(judging.pairs)} to judge with are too few: give at "
+            f"least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without --judge), and --most no smaller."
+        )
+    return calibrating, judging
+
+
+def _manifest(
+    bundle: Bundle,
+    arguments: argparse.Namespace,
+    chosen: dict[str, str],
+    calibrating: PairSet,
+    judging: PairSet,
+    loss: Loss,
+) -> dict[str, Any]:
+    manifest = json.loads((bundle.path / MANIFEST).read_text("utf-8"))
+    for made_anew in ("format", "graphs", "checksum"):
+        del manifest[made_anew]
+    manifest["precision"] = next(name for name in PRECISIONS if name in chosen.values())
+    manifest["quantization"] = {
+        "recipe": arguments.recipe,
+        "seed": arguments.seed,
+        "quantized_by": f"fusiongcn-edge {__version__}",
+        "layers": chosen,
+        "calibrated": {"source": calibrating.source, "sha256": calibrating.sha256},
+        "judged": {
+            "source": judging.source,
+            "sha256": judging.sha256,
+            "mean_flips": round(loss.mean_flips, 6),
+            "worst_flips": round(loss.worst_flips, 6),
+            "mean_psnr": round(loss.mean_psnr, 2),
+        },
+    }
+    return manifest
+
+
+def _check_picture(path: str) -> None:
+    check_folder(path)
+    if not path.endswith(".png"):
+        raise CalibrationError(f"{path} is not the name of a PNG file: end it with .png.")
+
+
+class _Progress:
+    """What is being done, in one line on a terminal that is wiped at the end; a line each elsewhere, every minute."""
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._shown, self._last = sys.stderr.isatty(), perf_counter()
+        return self._show
+
+    def _show(self, text: str) -> None:
+        if self._shown:
+            print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)
+        elif perf_counter() - self._last > 60:
+            self._last = perf_counter()
+            print(f"{text} …", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,91 @@
+"""Ways to quantize a model, by name: each says for every layer which precisions it may have, the wanted one first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fusiongcn_edge.calibration.layers import (
+    DENSE,
+    DYNAMIC,
+    FP16,
+    FP32,
+    STATIC8,
+    STATIC16,
+    WEIGHT_ONLY,
+    CalibrationError,
+    Layer,
+    format_of,
+)
+from fusiongcn_edge.runtime.bundle import Bundle
+
+AUTO = "auto"
+Ladder = Callable[[Layer, Sequence[str]], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``ladder``: from a layer and the precisions it can have to those it may take, best first."""
+
+    name: str
+    about: str
+    ladder: Ladder
+
+    def ladders(self, bundle: Bundle) -> dict[Layer, Sequence[str]]:
+        """For every layer of a bundle that the recipe touches.
+
+        Raises
+        ------
+        CalibrationError
+            If no layer can have what it asks for.
+        """
+        form = format_of(bundle)
+        found = {layer: self.ladder(layer, form.precisions(layer)) for layer in form.layers_of(bundle)}
+        touched = {layer: ladder for layer, ladder in found.items() if tuple(ladder) != (FP32,)}
+        if not touched or not (self.name == AUTO or any(self.name in ladder for ladder in touched.values())):
+            raise CalibrationError(
+                f"No layer of this model can have the precision {self.name!r} on the engine {bundle.engine!r}: "
+                "choose another recipe."
+            )
+        return touched
+
+
+def _only(*wanted: str) -> Ladder:
+    """The first of these that a layer can have, or float32."""
+    return lambda layer, possible: [next((p for p in wanted if p in possible), FP32)]
+
+
+def _dense_only(precision: str) -> Ladder:
+    return lambda layer, possible: [precision if layer.kind == DENSE and precision in possible else FP32]
+
+
+def _auto(layer: Layer, possible: Sequence[str]) -> Sequence[str]:
+    return [precision for precision in (DYNAMIC, WEIGHT_ONLY, FP16) if precision in possible]
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            AUTO,
+            "as many layers in int8 as the budget of flips allows: what the engine computes fast in int8, "
+            "then weights alone, then weights in float16",
+            _auto,
+        ),
+        Recipe(FP16, "weights of dense convolutions in float16, computed in float32", _dense_only(FP16)),
+        Recipe(WEIGHT_ONLY, "all weights in int8, computed in float32: small, as fast as float32", _only(WEIGHT_ONLY)),
+        Recipe(
+            DYNAMIC,
+            "dense convolutions in int8 with ranges taken at run time, other weights in int8 (LiteRT)",
+            _only(DYNAMIC, WEIGHT_ONLY),
+        ),
+        Recipe(
+            STATIC8, "convolutions in int8 with calibrated ranges, other weights in int8", _only(STATIC8, WEIGHT_ONLY)
+        ),
+        Recipe(
+            STATIC16,
+            "convolutions with weights in int8 and activations in int16, other weights in int8",
+            _only(STATIC16, WEIGHT_ONLY),
+        ),
+    )
+}

@@ -1,0 +1,105 @@
+"""What quantizing a model came to: tables and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+
+import numpy as np
+
+from fusiongcn_edge.calibration.gate import Loss, Trial
+from fusiongcn_edge.calibration.layers import FP32, CalibrationError, format_of
+from fusiongcn_edge.calibration.samples import PairSet
+from fusiongcn_edge.runtime.bundle import Bundle
+from fusiongcn_edge.runtime.fuser import Fuser
+
+ROUNDS = 5  # of the comparison of speed
+
+
+def layers_table(trials: Sequence[Trial], chosen: Mapping[str, str]) -> str:
+    """What each layer loses alone, and what was chosen."""
+    lines = [f"{'layer':20}{'kind':24}{'weights':>8}  {'precision':24}{'flips':>9}{'PSNR':>9}{'error':>10}"]
+    for trial in trials:
+        layer, loss = trial.layer, trial.loss
+        mark = "  chosen" if chosen[layer.name] == trial.precision else ""
+        lines.append(
+            f"{layer.name:20}{layer.kind:24}{layer.weights:>8}  {trial.precision:24}{loss.mean_flips:>9.4%}"
+            f"{loss.mean_psnr:>6.1f} dB{loss.mean_error:>10.1e}{mark}"
+        )
+    kept = [name for name, precision in chosen.items() if precision == FP32]
+    lines.append(
+        f"Each layer alone, on the pairs that calibrate. In float32 stay: {', '.join(kept) or 'none of these'}."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def why_not_all(bundle: Bundle) -> str:
+    """Why a static recipe leaves some of a model in float32."""
+    found = format_of(bundle).float_only(bundle)
+    if not found:
+        return ""
+    return (
+        "Convolutions are in integers, what lies between them is not: this model computes "
+        f"{', '.join(name.lower() for name in found)}; a variance that SimAM divides by, for one, is zero in 8 bits.\n"
+    )
+
+
+def closing_table(before: Bundle, after: Bundle, loss: Loss, judging: PairSet) -> str:
+    """The two models side by side; their speed is measured here and now."""
+    sizes = [_bytes(bundle) for bundle in (before, after)]
+    ratios = _speed(before, after, judging)
+    rows = [
+        ("", "float32", after.precision),
+        ("size of the bundle", f"{sizes[0]:,} bytes", f"{sizes[1]:,} bytes ({sizes[1] / sizes[0]:.0%})"),
+        ("flipped decisions", "", f"mean {loss.mean_flips:.3%}, worst {loss.worst_flips:.3%}"),
+        ("PSNR against float32", "", f"mean {loss.mean_psnr:.1f} dB, worst {min(loss.psnr):.1f} dB"),
+        ("speed on this machine", "1.00", f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) times"),
+    ]
+    lines = [f"{row[0]:24}{row[1]:>16}  {row[2]}" for row in rows]
+    return "\n".join([*lines, f"Judged on {judging.source}, windows of {len(judging.pairs)} pairs: {after.path}"])
+
+
+def _bytes(bundle: Bundle) -> int:
+    return sum(file.stat().st_size for file in bundle.path.iterdir())
+
+
+def _speed(before: Bundle, after: Bundle, judging: PairSet) -> list[float]:
+    """How many times as fast, in rounds that follow each other."""
+    fusers = [Fuser(bundle) for bundle in (before, after)]
+    ratios = []
+    for number in range(ROUNDS + 1):
+        pair = judging.pairs[number % len(judging.pairs)]
+        times = []
+        for fuser in fusers:
+            start = perf_counter()
+            fuser.fuse(*pair)
+            times.append(perf_counter() - start)
+        ratios.append(times[0] / times[1])
+    return ratios[1:]  # the first round warms up
+
+
+def draw(path: str, trials: Sequence[Trial], chosen: Mapping[str, str]) -> None:
+    """Bars, one for each layer and precision; what was chosen is filled."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise CalibrationError(
+            "A --picture needs matplotlib, which is not installed: pip install matplotlib."
+        ) from None
+    precisions = list(dict.fromkeys(trial.precision for trial in trials))
+    layers = list(dict.fromkeys(trial.layer.name for trial in trials))
+    figure = Figure(figsize=(8, 1.5 + 0.22 * len(trials)), layout="constrained")
+    axes = figure.add_subplot()
+    height = 0.8 / len(precisions)
+    for number, precision in enumerate(precisions):
+        own = [trial for trial in trials if trial.precision == precision]
+        places = [layers.index(trial.layer.name) + (number - (len(precisions) - 1) / 2) * height for trial in own]
+        flips = [100 * trial.loss.mean_flips for trial in own]
+        bars = axes.barh(places, flips, height, label=precision, color=f"C{number}", edgecolor=f"C{number}")
+        for bar, trial in zip(bars, own, strict=True):
+            bar.set_fill(chosen[trial.layer.name] == precision)
+    axes.set_yticks(range(len(layers)), layers)
+    axes.invert_yaxis()
+    axes.set_xlabel("flipped decisions, % of pixels, this layer alone (filled: chosen)")
+    axes.legend()
+    figure.savefig(path, dpi=120)
