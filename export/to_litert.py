@@ -7,8 +7,6 @@ fixed: a graph is there once for each size that is asked for, and the runtime se
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,34 +23,20 @@ from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
+from fusiongcn_edge.runtime.silence import libraries_silenced
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter and its libraries write about their own doings off the terminal; errors are raised.
-
-    Much of it comes from C++, so the file descriptors themselves are turned away.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Keep what the exporter and its libraries tell of their own doings off the terminal; errors are raised."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        with warnings.catch_warnings():
+        with libraries_silenced(output=True), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         logging.disable(level)
-        for number, descriptor in enumerate(kept, start=1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        os.close(nowhere)
 
 
 with _quiet():

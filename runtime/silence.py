@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -11,22 +12,32 @@ _lock = Lock()
 
 
 @contextmanager
-def libraries_silenced() -> Iterator[None]:
+def libraries_silenced(*, output: bool = False) -> Iterator[None]:
     """Keep off standard error what OpenCV, libpng, LiteRT and others print: errors are told in one sentence instead.
 
     They write to the file descriptor themselves, and not all of them have a switch for it. One thread at a time.
+    ``output``: off standard output as well.
     """
+    descriptors = (1, 2) if output else (2,)
     with _lock:
+        for stream in (sys.stdout, sys.stderr):  # what is ours comes out first
+            if stream is not None:
+                stream.flush()
         try:
-            kept = os.dup(2)
-        except OSError:  # no standard error, so nothing to keep clean
+            kept = {descriptor: os.dup(descriptor) for descriptor in descriptors}
+        except OSError:  # there is none, so nothing to keep clean
             yield
             return
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
-            os.dup2(nowhere, 2)
+            for descriptor in descriptors:
+                os.dup2(nowhere, descriptor)
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+            for descriptor, before in kept.items():
+                os.dup2(before, descriptor)
+                os.close(before)
             os.close(nowhere)

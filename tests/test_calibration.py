@@ -416,3 +416,20 @@ def test_a_missing_library_is_told(tflite_bundle: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "fusiongcn_edge.calibration.litert_format", None)
     with pytest.raises(CalibrationError, match=r"pip install 'fusiongcn-edge\[calibration\]'"):
         format_of(load_bundle(tflite_bundle))
+
+
+# what ships
+
+
+@pytest.mark.parametrize("engine", ["onnx", "litert"])
+def test_the_shipped_int8_model_is_small_and_says_what_it_lost(engine: str) -> None:
+    before, after = (load_bundle(name, [engine]) for name in ("fusiongcn", "fusiongcn-int8"))
+    assert (after.engine, after.name, after.params) == (engine, before.name, before.params)
+    sizes = [sum(file.stat().st_size for file in bundle.path.iterdir()) for bundle in (before, after)]
+    assert sizes[1] <= 0.4 * sizes[0]
+    facts = after.quantization
+    assert facts["calibrated"]["source"] == "20 of 20 pairs in lytro"
+    assert "lytro" not in facts["judged"]["source"]
+    assert facts["judged"]["mean_flips"] <= 0.002
+    assert set(facts["layers"]) == {layer.name for layer in format_of(before).layers_of(before)}
+    assert Judge(before, [made_pair(96, 128)]).loss(after).mean_flips < 0.01

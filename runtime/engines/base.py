@@ -51,6 +51,23 @@ class Engine(Protocol):
         """Load a graph file. ``pooled``: one of many small graphs, which keep and share the memory they work in."""
 
 
+def cannot_open(library: str, file: str, error: Exception) -> EngineError:
+    """What is told when an engine's library refuses a graph file."""
+    return EngineError(f"{library} cannot open {file} ({_first_line(error)}): export it again.")
+
+
+def failed(library: str, file: str, error: Exception) -> EngineError:
+    """What is told when an engine's library gives up while it runs a graph."""
+    return EngineError(
+        f"{library} failed in {file} ({_first_line(error)}): "
+        "if memory ran out, use smaller photographs or close other programs."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
 Watch = Callable[[Graph, Arrays], None]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Graph
-from fusiongcn_edge.runtime.engines.base import Arrays
+from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, failed
 from fusiongcn_edge.runtime.errors import EngineError
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
@@ -80,13 +80,10 @@ class LitertGraph:
         try:
             with self._file.interpreter() as interpreter:
                 found = interpreter.runner(self._graph.entry or "")(**feed)
-        except EngineError:
+        except EngineError:  # another interpreter was needed, and could not be opened
             raise
         except Exception as error:  # the library raises several unrelated types
-            raise EngineError(
-                f"{LIBRARY} failed in {self._graph.file} ({_first_line(error)}): "
-                "if memory ran out, use smaller photographs or close other programs."
-            ) from None
+            raise failed(LIBRARY, self._graph.file, error) from None
         return {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in found.items()}
 
 
@@ -117,7 +114,7 @@ class _Interpreter:
         except MemoryError:
             raise
         except Exception as error:
-            raise EngineError(f"{LIBRARY} cannot open {file} ({_first_line(error)}): export it again.") from None
+            raise cannot_open(LIBRARY, file, error) from None
         self._runners: dict[str, Any] = {}
 
     def runner(self, signature: str) -> Callable[..., dict[str, NDArray[Any]]]:
@@ -151,10 +148,6 @@ def _channels_last(shape: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
 class LitertEngine:
     """LiteRT on the CPU."""
 
@@ -175,7 +168,7 @@ class LitertEngine:
         if precision.startswith("dynamic") and LIBRARY == "tflite-runtime":
             raise EngineError(
                 f"{self.version} gives wrong answers for models of precision {precision!r}: "
-                "install ai-edge-litert in its place, or use the model in fp32 or fp16."
+                "install ai-edge-litert in its place, or use the model in fp32, fp16 or weight_only_wi8_afp32."
             )
 
     def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> LitertGraph:

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Graph
-from fusiongcn_edge.runtime.engines.base import Arrays
+from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, failed
 from fusiongcn_edge.runtime.errors import EngineError
 
 
@@ -29,9 +29,7 @@ class OnnxGraph:
                 options.add_session_config_entry("session.use_env_allocators", "1")
             self._session = onnxruntime.InferenceSession(graph.data, options, providers=[provider])
         except Exception as error:  # the library raises several unrelated types
-            raise EngineError(
-                f"ONNX Runtime cannot open {graph.file} ({_first_line(error)}): export it again."
-            ) from None
+            raise cannot_open("ONNX Runtime", graph.file, error) from None
         found = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
         expected = list(graph.inputs), list(graph.outputs)
         if found != expected:
@@ -43,10 +41,7 @@ class OnnxGraph:
         try:
             return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
         except Exception as error:
-            raise EngineError(
-                f"ONNX Runtime failed in {self._file} ({_first_line(error)}): "
-                "if memory ran out, use smaller photographs or close other programs."
-            ) from None
+            raise failed("ONNX Runtime", self._file, error) from None
 
 
 _pool_lock = Lock()
@@ -64,10 +59,6 @@ def _register_pool() -> None:
         memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
         with suppress(Exception):  # another user of the library in this process has made one: that one is shared
             onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, 0, -1, -1))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 class OnnxEngine:
