@@ -34,8 +34,9 @@ EVALUATE_EXAMPLE = f"""example:
   fusiongcn evaluate --pairs my-pairs --model fusiongcn --method laplacian,guided,enfuse --pictures sheets
 
 my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each, or folders of such folders. What is named
-is compared, or everything if nothing is: the shipped model, {", ".join(METHODS)}. The first is what the
-others are tested against, image by image: {TEST}.
+is compared, or everything if nothing is: the shipped model, {", ".join(METHODS)}. The others are
+tested against the first, image by image: {TEST}.
+Seconds are those of fusing alone; of programs, with their start and the files handed to and fro.
 """
 
 
@@ -58,7 +59,7 @@ def run_metrics(arguments: argparse.Namespace) -> int:
         a, b, fused, *truth = (read_image(path) for path in paths)
     try:
         with Progress() as progress:
-            values = Judge(a, b, *truth).values(fused, progress)
+            values = Judge(a, b, *truth).values(fused, lambda metric: progress(f"computing {metric}"))
     except MemoryError:
         raise FusionError("Memory ran out: give smaller images or close other programs.") from None
     if arguments.json != STDOUT:

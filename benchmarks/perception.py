@@ -79,19 +79,7 @@ def phase_congruency(image: Gray) -> Maps:
     Energy of all orientations over all amplitudes, after Kovesi's noise threshold; log-Gabor filters of 4 scales and 6
     orientations.
     """
-    height, width = image.shape
-    x, y = _kovesi_frequencies(height, width)
-    radius = np.hypot(x, y)
-    radius[0, 0] = 1.0
-    angle = np.arctan2(-y, x)
-    fx, fy = frequencies(height, width)
-    low_pass = 1 / (1 + (np.hypot(fx, fy) / 2 / 0.45) ** 30)
-    bands = []
-    for scale in range(SCALES):
-        centre = 1 / (SHORTEST * FACTOR**scale)
-        band = np.exp(-(np.log(radius / centre) ** 2) / (2 * np.log(BANDWIDTH) ** 2)) * low_pass
-        band[0, 0] = 0.0
-        bands.append(band)
+    bands, angle = _filters(*image.shape)
     spectrum = np.fft.fft2(image)
     energies, amplitudes, xx, yy, xy = (np.zeros_like(image) for _ in range(5))
     for orientation in range(ORIENTATIONS):
@@ -99,7 +87,7 @@ def phase_congruency(image: Gray) -> Maps:
         turned = angle - direction
         turned = np.abs(np.arctan2(np.sin(turned), np.cos(turned)))
         spread = np.exp(-(turned**2) / (2 * ANGULAR_SIGMA**2))
-        energy, amplitude = _energy(spectrum, [band * spread for band in bands])
+        energy, amplitude = _energy(spectrum, bands, spread)
         energies += energy
         amplitudes += amplitude
         congruency = ratio(energy, amplitude, 0.0)
@@ -113,28 +101,42 @@ def phase_congruency(image: Gray) -> Maps:
     return energies / (amplitudes + EPSILON), (yy + xx + difference) / 2, (yy + xx - difference) / 2
 
 
-def _kovesi_frequencies(height: int, width: int) -> tuple[Gray, Gray]:
-    """Frequencies in cycles per pixel as Kovesi's code has them: on an odd side the outermost ones are +-1/2."""
+def _filters(height: int, width: int) -> tuple[list[Gray], Gray]:
+    """Radial parts of the log-Gabor filters from fine to coarse, and the angle of each frequency."""
+    # cycles per pixel as Kovesi's code has them: on an odd side the outermost ones are +-1/2
     axes = [np.fft.fftfreq(side) * (side / (side - 1) if side % 2 else 1) for side in (width, height)]
     x, y = np.meshgrid(*axes)
-    return x, y
+    radius = np.hypot(x, y)
+    radius[0, 0] = 1.0
+    fx, fy = frequencies(height, width)
+    low_pass = 1 / (1 + (np.hypot(fx, fy) / 2 / 0.45) ** 30)
+    bands = []
+    for scale in range(SCALES):
+        centre = 1 / (SHORTEST * FACTOR**scale)
+        band = np.exp(-(np.log(radius / centre) ** 2) / (2 * np.log(BANDWIDTH) ** 2)) * low_pass
+        band[0, 0] = 0.0
+        bands.append(band)
+    return bands, np.arctan2(-y, x)
 
 
-def _energy(spectrum: NDArray[np.complex128], filters: list[Gray]) -> tuple[Gray, Gray]:
+def _energy(spectrum: NDArray[np.complex128], bands: list[Gray], spread: Gray) -> tuple[Gray, Gray]:
     """Of one orientation: energy above noise, weighted by how many scales take part, and sum of amplitudes."""
-    responses = [np.fft.ifft2(spectrum * each) for each in filters]
-    sizes = [np.abs(response) for response in responses]
-    amplitude, largest = np.add.reduce(sizes), np.maximum.reduce(sizes)
-    total = np.add.reduce(responses)
-    mean = total / (np.abs(total) + EPSILON)
-    energy = np.zeros_like(amplitude)
+    responses = [np.fft.ifft2(spectrum * (band * spread)) for band in bands]
+    amplitude, largest = np.zeros_like(spread), np.zeros_like(spread)
+    for response in responses:
+        size = np.abs(response)
+        amplitude += size
+        np.maximum(largest, size, out=largest)
+    mean = np.add.reduce(responses)
+    mean /= np.abs(mean) + EPSILON
+    energy = np.zeros_like(spread)
     for response in responses:
         turned = response * mean.conj()
         energy += turned.real - np.abs(turned.imag)
     # noise: Rayleigh distributed, judged by the median at the smallest scale; its energy after the even filters
     # (Parseval: the sum of their products in space is that of their spectra)
-    power = np.median(sizes[0] ** 2) / np.log(2) / np.sum(filters[0] ** 2)
-    whole = np.add.reduce(filters)
+    power = np.median(np.abs(responses[0]) ** 2) / np.log(2) / np.sum((bands[0] * spread) ** 2)
+    whole = np.add.reduce(bands) * spread
     even = (whole + np.roll(whole[::-1, ::-1], 1, (0, 1))) / 2
     tau = np.sqrt(power * np.sum(even**2))
     threshold = tau * (np.sqrt(np.pi / 2) + NOISE_DEVIATIONS * np.sqrt(2 - np.pi / 2)) / NOISE_OVERESTIMATED
