@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
+from fusiongcn_edge.benchmarks.sheets import ERROR_SHOWN, thumbnail
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.decision import blend, take
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
@@ -34,7 +35,6 @@ from fusiongcn_edge.runtime.pairs import find_pairs
 Image = NDArray[Any]
 HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77
 WORST = 4
-SHOWN_HEIGHT, ERROR_SHOWN = 240, 4  # pixels of a row of pictures; times that errors are amplified
 
 
 def main() -> int:
@@ -175,7 +175,7 @@ class Sheet:
                 wrong[same] = 0
             panels += [] if self.maps_only else [fused]
             panels += [decision.astype(np.uint8) * 255, cv2.convertScaleAbs(wrong, alpha=ERROR_SHOWN)]
-        self.rows[name] = [_thumbnail(panel) for panel in panels]
+        self.rows[name] = [thumbnail(panel) for panel in panels]
 
     def write(self, title: str, names: list[str]) -> None:
         """The rows of these names, one below the other."""
@@ -186,17 +186,6 @@ class Sheet:
             cv2.copyMakeBorder(s, 0, 4, 0, width - s.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for s in strips
         ]
         write_image(self.folder / f"worst-{title}.jpg", np.vstack(padded))
-
-
-def _thumbnail(picture: Image) -> Image:
-    height = min(SHOWN_HEIGHT, picture.shape[0])
-    if picture.dtype == np.uint16:
-        picture = (picture // 257).astype(np.uint8)
-    picture = picture[:, :, :3] if picture.ndim == 3 else picture
-    small = cv2.resize(
-        picture, (round(picture.shape[1] * height / picture.shape[0]), height), interpolation=cv2.INTER_AREA
-    )
-    return small if small.ndim == 3 else cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ COMMANDS = {
     "info": ("fusiongcn_edge.runtime.commands", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
     "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),
+    "metrics": ("fusiongcn_edge.benchmarks.evaluation_commands", "measure how good one fused photograph is", None),
+    "evaluate": ("fusiongcn_edge.benchmarks.evaluation_commands", "compare models and other methods on pairs", None),
     "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
     "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", "export"),
 }

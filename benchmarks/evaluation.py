@@ -1,0 +1,216 @@
+"""Methods side by side on folders of pairs: every value of every pair, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks import baselines
+from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
+from fusiongcn_edge.benchmarks.paired import Comparison, compare
+from fusiongcn_edge.benchmarks.sheets import Sheet
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.pairs import Pair, find_pairs
+from fusiongcn_edge.runtime.silence import libraries_silenced
+
+Image = NDArray[Any]
+Decision = NDArray[np.bool_]
+Report = Callable[[str], None]  # is told what is being done
+FAILURES = (FusionError, cv2.error, MemoryError, OSError)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to fuse: two photographs to one, and the decision map if there is one."""
+
+    name: str
+    fuse: Callable[[Image, Image], tuple[Image, Decision | None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair of photographs, and where its all-in-focus image should be."""
+
+    name: str
+    pair: Pair
+    truth: Path | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a method came to on a pair: values by metric, or what went wrong."""
+
+    case: Case
+    method: str
+    seconds: float | None
+    values: dict[str, float]
+    error: str | None
+
+
+@dataclass
+class Group:
+    """The scores of all methods on one folder, with a truth or without."""
+
+    title: str
+    folder: Path
+    cases: Sequence[Case]
+    scores: list[Score] = field(default_factory=list)
+
+    def of(self, method: str) -> dict[str, Score]:
+        """The successful scores of a method by the path of the pair."""
+        return {str(s.case.pair.a): s for s in self.scores if s.method == method and s.error is None}
+
+    def metrics(self) -> list[str]:
+        """Metrics that have a value anywhere, in the order of the tables."""
+        present = {name for score in self.scores for name in score.values}
+        return [name for name in (*METRICS, *TRUTH_METRICS) if name in present]
+
+    def mean(self, method: str, metric: str) -> float | None:
+        """Over the pairs that the method has a value for."""
+        found = [score.values[metric] for score in self.of(method).values() if metric in score.values]
+        return float(np.mean(found)) if found else None
+
+    def seconds(self, method: str) -> float | None:
+        """Median over the pairs."""
+        found = [score.seconds for score in self.of(method).values() if score.seconds is not None]
+        return float(np.median(found)) if found else None
+
+    def comparison(self, method: str, reference: str, metric: str) -> Comparison | None:
+        """Paired by image, over the images that both have a value for."""
+        own, other = self.of(method), self.of(reference)
+        shared = [k for k in own if k in other and metric in own[k].values and metric in other[k].values]
+        if not shared:
+            return None
+        values, references = ([scores[key].values[metric] for key in shared] for scores in (own, other))
+        return compare(values, references, metric in LOWER_IS_BETTER)
+
+
+def open_methods(models: Sequence[str], others: Sequence[str]) -> tuple[list[Method], dict[str, str]]:
+    """Models and baselines by name, in this order; and of those that cannot be had, why.
+
+    Raises
+    ------
+    FusionError
+        If there is none left; the sentence is that of the first.
+    """
+    methods, absent = list[Method](), dict[str, str]()
+    short = [Path(model).name or model for model in models]
+    for model, name in zip(models, short, strict=True):
+        name = model if short.count(name) > 1 or name in baselines.METHODS else name
+        try:
+            methods.append(Method(name, _fuse_with(Fuser.open(model))))
+        except FusionError as error:
+            absent[name] = str(error)
+    missing = baselines.absent_peers()
+    for name in others:
+        if name in missing:
+            absent[name] = baselines.missing(name)
+        else:
+            methods.append(Method(name, _without_decision(baselines.METHODS[name])))
+    if not methods:
+        raise FusionError(next(iter(absent.values())))
+    return methods, absent
+
+
+def _fuse_with(fuser: Fuser) -> Callable[[Image, Image], tuple[Image, Decision | None]]:
+    def fuse(a: Image, b: Image) -> tuple[Image, Decision | None]:
+        result = fuser.fuse(a, b)
+        return result.image, result.decision
+
+    return fuse
+
+
+def _without_decision(plain: baselines.Fuse) -> Callable[[Image, Image], tuple[Image, Decision | None]]:
+    return lambda a, b: (plain(a, b), None)
+
+
+def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
+    """What is to be fused: pairs without a truth, and pairs with one.
+
+    ``truth`` holds pairs with the all-in-focus image in ``truth/`` beside ``a/`` and ``b/``; or such images alone, and
+    they belong to ``pairs`` by their names.
+
+    Raises
+    ------
+    FusionError
+        If a folder has no pairs.
+    """
+    if pairs is not None and truth is not None and not any(truth.glob("**/a/*")):
+        if not any(truth.glob("*.*")):
+            raise FusionError(
+                f"There is no image in {truth}: give a folder of pairs with truth/, or of truths by name."
+            )
+        beside = [Case(_name(p), p, _first(truth, p.name) or truth / f"{p.name}.png") for p in find_pairs(pairs)]
+        return [Group("truth", pairs, beside)]
+    groups = []
+    if pairs is not None and pairs != truth:
+        groups.append(Group("pairs", pairs, [Case(_name(p), p, None) for p in find_pairs(pairs)]))
+    if truth is not None:
+        cases = [Case(_name(p), p, p.beside("truth") or _missing_truth(p)) for p in find_pairs(truth)]
+        groups.append(Group("truth", truth, cases))
+    return groups
+
+
+def _name(pair: Pair) -> str:
+    return f"{pair.set}-{pair.name}".removeprefix("-")
+
+
+def _first(folder: Path, name: str) -> Path | None:
+    return next(iter(sorted(folder.glob(f"{name}.*"))), None)
+
+
+def _missing_truth(pair: Pair) -> Path:
+    return pair.a.parent.parent / "truth" / f"{pair.name}.png"
+
+
+def evaluate(group: Group, methods: Sequence[Method], progress: Report, pictures: Path | None) -> None:
+    """Fill a group with scores. A pair or a method that fails is told in its score, and the next one is tried."""
+    for number, case in enumerate(group.cases, start=1):
+        where = f"{group.title}: {number} of {len(group.cases)}, {case.name}"
+        progress(where)
+        try:
+            with libraries_silenced():
+                a, b = read_image(case.pair.a), read_image(case.pair.b)
+                truth = None if case.truth is None else read_image(case.truth)
+            judge = Judge(a, b, truth)
+        except FAILURES as error:
+            group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
+            continue
+        sheet = None if pictures is None else Sheet(a, b, truth)
+        for method in methods:
+            score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
+            group.scores.append(score)
+            if sheet is not None and fused is not None:
+                sheet.add(method.name, fused, decision)
+        if pictures is not None and sheet is not None:
+            sheet.write(pictures / f"{group.title}-{case.name}.jpg")
+
+
+def _score(case: Case, method: Method, judge: Judge, progress: Report) -> tuple[Score, Image | None, Decision | None]:
+    progress("fusing")
+    start = perf_counter()
+    try:
+        fused, decision = method.fuse(judge.a, judge.b)
+        seconds = perf_counter() - start
+        values = judge.values(fused, progress)
+    except FAILURES as error:
+        return Score(case, method.name, None, {}, _sentence(error)), None, None
+    return Score(case, method.name, seconds, values, None), fused, decision
+
+
+def _prefixed(progress: Report, before: str) -> Report:
+    return lambda text: progress(f"{before}: {text}")
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "Memory ran out: use smaller photographs or close other programs."
+    return " ".join(str(error).split())
