@@ -85,7 +85,7 @@ def guided_fusion(a: Image, b: Image) -> Image:
 def guided_filter(
     guide: NDArray[np.float64], image: NDArray[np.float64], radius: int, smoothness: float
 ) -> NDArray[np.float64]:
-    """The guided filter (He, Sun & Tang, 2013, eq. 5-8) for a gray guide in [0, 1]: the image, smoothed where the guide
+    """The guided filter (He, Sun & Tang, 2013) for a gray guide in [0, 1]: the image, smoothed where the guide
     is, with the guide's edges.
     """
 

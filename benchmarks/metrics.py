@@ -48,7 +48,7 @@ def eight_bits(image: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def q_mi(a: Gray, b: Gray, fused: Gray) -> float:
-    """Normalized mutual information (Hossny et al., 2008, eq. 5), with entropies H and information I in bits, of images
+    """Normalized mutual information (Hossny et al., 2008), with entropies H and information I in bits, of images
     stretched to 0 ... 255, by histograms of 256 levels:
 
         2 (I(a, f) / (H(a) + H(f)) + I(b, f) / (H(b) + H(f)))
@@ -63,7 +63,7 @@ def q_mi(a: Gray, b: Gray, fused: Gray) -> float:
 
 
 def q_ncie(a: Gray, b: Gray, fused: Gray) -> float:
-    """Nonlinear correlation information entropy (Wang, Shen & Jin, 2008, eq. 19.10-19.13): 1 + sum of
+    """Nonlinear correlation information entropy (Wang, Shen & Jin, 2008): 1 + sum of
     e/3 log256(e/3) over the eigenvalues e of the matrix of the nonlinear correlations between a, b and f, which are
     their mutual informations by a logarithm to base 256. From 0.80 for unrelated (or constant) images upward.
     """
@@ -89,7 +89,7 @@ def _entropy(shares: NDArray[np.float64]) -> float:
 
 
 def q_g(a: Gray, b: Gray, fused: Gray) -> float:
-    """How well edges keep their strength and direction, weighted by strength (Xydeas & Petrovic, 2000, eq. 1-9).
+    """How well edges keep their strength and direction, weighted by strength (Xydeas & Petrovic, 2000).
 
     0 for images without any edge.
     """

@@ -39,7 +39,7 @@ REGION = 16  # pixels, of the regions of Q_CV
 
 
 def q_p(a: Gray, b: Gray, fused: Gray) -> float:
-    """How well features, by phase congruency, are kept (Zhao, Laganiere & Liu, 2007, eq. 12-16, exponents 1).
+    """How well features, by phase congruency, are kept (Zhao, Laganiere & Liu, 2007, exponents 1).
 
     Product of three correlations: of phase congruency, of its maximum moment (edges) and of its minimum moment
     (corners). Each is the mean over the features of the greatest local correlation (Gaussian window, 11 x 11, sigma
@@ -74,7 +74,7 @@ def _local_correlation(x: Gray, y: Gray) -> Gray:
 
 
 def phase_congruency(image: Gray) -> Maps:
-    """Phase congruency, and its maximum and minimum moment (Kovesi, 1999, eq. 14; Kovesi, 2003, eq. 6-7).
+    """Phase congruency, and its maximum and minimum moment (Kovesi, 1999; Kovesi, 2003).
 
     Energy of all orientations over all amplitudes, after Kovesi's noise threshold; log-Gabor filters of 4 scales and 6
     orientations.
@@ -146,7 +146,7 @@ def _energy(spectrum: NDArray[np.complex128], bands: list[Gray], spread: Gray) -
 
 
 def q_cb(a: Gray, b: Gray, fused: Gray) -> float:
-    """Perceptual quality of Chen & Blum (2009, eq. 3-17): how well contrast that the eye sees is kept.
+    """Perceptual quality of Chen & Blum (2009): how well contrast that the eye sees is kept.
 
     Images stretched to 0 ... 255 pass a contrast sensitivity filter (difference of Gaussians; the highest frequency
     is 1/30 of the side) and are taken to Peli's local contrast (Gaussians of sigma 2 and 4), masked
@@ -172,7 +172,7 @@ def _kept(contrast: Gray, fused: Gray) -> Gray:
 
 
 def q_cv(a: Gray, b: Gray, fused: Gray) -> float:
-    """Perceptual error of Chen & Varshney (2007, eq. 2-8); lower is better, 0 for equal images.
+    """Perceptual error of Chen & Varshney (2007); lower is better, 0 for equal images.
 
     The difference between the fused image and each photograph, all stretched to 0 ... 255, passes the contrast
     sensitivity filter of Mannos & Sakrison; its mean square in regions of 16 x 16 pixels is averaged by their saliency,

@@ -27,9 +27,9 @@ class Similarity:
 
 
 def similarity(x: Gray, y: Gray, line: Gray, constants: tuple[float, float] = (TINY, TINY)) -> Similarity:
-    """Structural similarity (Wang et al., 2004, eq. 13) in windows ``line`` x ``line`` that lie inside the image.
+    """Structural similarity (Wang et al., 2004) in windows ``line`` x ``line`` that lie inside the image.
 
-    With constants next to 0 it is the universal image quality index (Wang & Bovik, 2002, eq. 2).
+    With constants next to 0 it is the universal image quality index (Wang & Bovik, 2002).
     """
     (mean_x, variance_x), (mean_y, variance_y) = _moments(x, line), _moments(y, line)
     most = np.sqrt(variance_x * variance_y)
@@ -48,14 +48,14 @@ def _moments(image: Gray, line: Gray) -> tuple[Gray, Gray]:
 
 
 def _piella(a: Gray, b: Gray, fused: Gray) -> tuple[Gray, Gray]:
-    """Of each window: quality (Piella & Heijmans, 2003, eq. 5 without its mean) and saliency, the greater variance."""
+    """Of each window: quality (Piella & Heijmans, 2003 without its mean) and saliency, the greater variance."""
     like_a, like_b = similarity(a, fused, BOX), similarity(b, fused, BOX)
     share = ratio(like_a.variance_x, like_a.variance_x + like_b.variance_x, 0.5)
     return share * like_a.index + (1 - share) * like_b.index, np.maximum(like_a.variance_x, like_b.variance_x)
 
 
 def q_s(a: Gray, b: Gray, fused: Gray) -> float:
-    """Fusion quality index (Piella & Heijmans, 2003, eq. 5): mean over windows of
+    """Fusion quality index (Piella & Heijmans, 2003): mean over windows of
 
         share Q0(a, f) + (1 - share) Q0(b, f),  share = var a / (var a + var b)
 
@@ -65,7 +65,7 @@ def q_s(a: Gray, b: Gray, fused: Gray) -> float:
 
 
 def q_w(a: Gray, b: Gray, fused: Gray) -> float:
-    """Weighted fusion quality index (Piella & Heijmans, 2003, eq. 7): as :func:`q_s`, windows weighted by the greater
+    """Weighted fusion quality index (Piella & Heijmans, 2003): as :func:`q_s`, windows weighted by the greater
     of the two variances. 1 is best, also for images without any detail.
     """
     quality, saliency = _piella(a, b, fused)
@@ -73,7 +73,7 @@ def q_w(a: Gray, b: Gray, fused: Gray) -> float:
 
 
 def q_e(a: Gray, b: Gray, fused: Gray) -> float:
-    """Edge-dependent fusion quality index (Piella & Heijmans, 2003, eq. 8, alpha 1): :func:`q_w` of the images times
+    """Edge-dependent fusion quality index (Piella & Heijmans, 2003, alpha 1): :func:`q_w` of the images times
     that of their edge strengths (Prewitt). 1 is best.
     """
     strengths = [np.hypot(filter_same(i, PREWITT_X), filter_same(i, PREWITT_X.T)) for i in (a, b, fused)]
@@ -81,7 +81,7 @@ def q_e(a: Gray, b: Gray, fused: Gray) -> float:
 
 
 def q_c(a: Gray, b: Gray, fused: Gray) -> float:
-    """Similarity metric of Cvejic et al. (2005, eq. 4-5): mean over windows of 8 x 8 pixels of
+    """Similarity metric of Cvejic et al. (2005): mean over windows of 8 x 8 pixels of
 
         share Q0(a, f) + (1 - share) Q0(b, f),  share = cov(a, f) / (cov(a, f) + cov(b, f)), cut to 0 ... 1
 
@@ -93,7 +93,7 @@ def q_c(a: Gray, b: Gray, fused: Gray) -> float:
 
 
 def q_y(a: Gray, b: Gray, fused: Gray) -> float:
-    """Similarity metric of Yang et al. (2008, eq. 6): in windows where the photographs are alike (similarity of at
+    """Similarity metric of Yang et al. (2008): in windows where the photographs are alike (similarity of at
     least 0.75) as :func:`q_s`, elsewhere the similarity to the more similar one; Gaussian windows of 7 x 7 pixels.
     1 is best, also for images without any detail.
     """
@@ -105,7 +105,7 @@ def q_y(a: Gray, b: Gray, fused: Gray) -> float:
 
 
 def ssim(image: Gray, truth: Gray) -> float:
-    """Structural similarity to the truth (Wang et al., 2004, eq. 13): Gaussian windows of 11 x 11 pixels (sigma 1.5)
+    """Structural similarity to the truth (Wang et al., 2004): Gaussian windows of 11 x 11 pixels (sigma 1.5)
     inside the image, K = 0.01 and 0.03, peak 255; mean. 1 for equal images.
     """
     return float(similarity(image, truth, BELL_11, ((0.01 * 255) ** 2, (0.03 * 255) ** 2)).index.mean())

@@ -9,8 +9,10 @@ ranges taken at run time (ConvInteger) are left out: ONNX Runtime computes them 
 from __future__ import annotations
 
 import dataclasses
+import io
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +167,7 @@ def _static(model: onnx.ModelProto, tensors: set[str], precision: str, samples: 
         node.name = node.name or f"node_{index}"
     chosen = [n.name for n in model.graph.node if n.op_type in INTEGER_KERNELS and tensors & set(n.input)]
     wide = precision == STATIC16
-    with tempfile.TemporaryDirectory() as folder, libraries_silenced():
+    with tempfile.TemporaryDirectory() as folder, libraries_silenced(), redirect_stdout(io.StringIO()):
         target = Path(folder) / "graph.onnx"
         quantize_static(
             model,
