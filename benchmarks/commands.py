@@ -107,7 +107,7 @@ def _cost_lines(cost: Cost, layers: bool) -> list[str]:
     lines += [
         f"other operations    {cost.other:>16,}",
         f"bytes of weights    {cost.weight_bytes:>16,} (files: {cost.file_bytes:,})",
-        f"peak of activations {cost.activation_bytes:>16,} bytes",
+        f"peak of activations {cost.activation_bytes:>16,} bytes" + (" where memory is plenty" if cost.before else ""),
     ]
     if cost.before:
         macs, other = (sum(step[kind] for step in cost.before.values()) for kind in ("macs", "other"))

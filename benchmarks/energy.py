@@ -17,22 +17,23 @@ from time import monotonic
 from fusiongcn_edge.benchmarks.device import ROOT, read, vcgencmd
 
 WHOLE_BOARD = ("VDD_IN", "POM_5V_IN", "SYS_VIN", "VDD_TOTAL")
-INTERVAL = 0.1  # seconds between two readings
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """Something that tells the watts of this moment."""
+    """Something that tells the watts of this moment; ``interval``: seconds between two readings, so that they disturb
+    nothing."""
 
     name: str
     watts: Callable[[], float | None]
+    interval: float
 
 
 def find_sensor(root: Path = ROOT) -> Sensor | None:
     """The sensor of this machine; None if it has none."""
     for sensor in (
-        Sensor("Jetson INA3221", lambda: ina3221_watts(root)),
-        Sensor("Raspberry Pi PMIC (sum of rails, an estimate)", lambda: pmic_watts(vcgencmd("pmic_read_adc"))),
+        Sensor("Jetson INA3221", lambda: ina3221_watts(root), 0.1),
+        Sensor("Raspberry Pi PMIC (sum of rails, an estimate)", lambda: pmic_watts(vcgencmd("pmic_read_adc")), 0.5),
     ):
         if sensor.watts() is not None:
             return sensor
@@ -63,8 +64,8 @@ def pmic_watts(text: str) -> float | None:
 class PowerLog:
     """Reads a sensor in a thread, from ``with`` to its end; without a sensor it does nothing."""
 
-    def __init__(self, sensor: Sensor | None, interval: float = INTERVAL) -> None:
-        self._sensor, self._interval = sensor, interval
+    def __init__(self, sensor: Sensor | None) -> None:
+        self._sensor = sensor
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read_on, daemon=True)
         self.readings: list[tuple[float, float]] = []  # monotonic seconds, watts
@@ -85,7 +86,7 @@ class PowerLog:
             watts = self._sensor.watts()
             if watts is not None:
                 self.readings.append((monotonic(), watts))
-            self._stop.wait(self._interval)
+            self._stop.wait(self._sensor.interval)
 
     def watts(self, begin: float, end: float) -> float | None:
         """Mean power between two moments (``time.monotonic``); None if there are fewer than two readings in between."""

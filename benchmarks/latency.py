@@ -199,8 +199,9 @@ def _visit(
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                _take_down(configuration, number, line, power)
+                _take_down(configuration, number, line)
             process.wait()
+            _add_energy([sample for sample in configuration.samples if sample["round"] == number], power)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -212,7 +213,7 @@ def _visit(
     configuration.reasons += disturbances(again, condition(root), 0, cores)
 
 
-def _take_down(configuration: Configuration, number: int, line: str, power: PowerLog) -> None:
+def _take_down(configuration: Configuration, number: int, line: str) -> None:
     try:
         ((what, value),) = json.loads(line).items()
     except (ValueError, AttributeError):  # something that a library printed
@@ -222,13 +223,21 @@ def _take_down(configuration: Configuration, number: int, line: str, power: Powe
     elif what == "start":
         configuration.starts.append({"round": number, **value})
     elif what == "sample":
-        watts = power.watts(value["began"], value["began"] + value["seconds"])
-        joules = None if watts is None else watts * value["seconds"]
-        configuration.samples.append({"round": number, **value, "joules": joules})
+        configuration.samples.append({"round": number, **value, "joules": None})
     elif what == "peak":
         configuration.peak_bytes.append(value)
     elif what == "error":
         configuration.error = value
+
+
+def _add_energy(samples: Sequence[dict[str, Any]], power: PowerLog) -> None:
+    """A run's energy is its time by the mean power of all the runs on end that it belongs to."""
+    for phase in PHASES:
+        runs = [sample for sample in samples if sample["phase"] == phase]
+        watts = power.watts(runs[0]["began"], runs[-1]["began"] + runs[-1]["seconds"]) if runs else None
+        if watts is not None:
+            for sample in runs:
+                sample["joules"] = watts * sample["seconds"]
 
 
 def _why(code: int, complaints: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,13 @@ from ai_edge_litert.tools import flatbuffer_utils
 from onnx import TensorProto, helper, numpy_helper
 from test_network import FEATURE_MIX, PER_PIXEL, STEM
 
-from fusiongcn_edge.benchmarks.cost import (
-    Cost,
-    cost_of_bundle,
-    cost_of_file,
-    grid_labels,
-    preprocessing,
-    published_convention,
-)
+from fusiongcn_edge.benchmarks.cost import Cost, cost_of_bundle, cost_of_file, grid_labels
+from fusiongcn_edge.benchmarks.cost_formulas import preprocessing, published_convention
 from fusiongcn_edge.benchmarks.cost_rule import Count, peak_bytes
 from fusiongcn_edge.benchmarks.litert_cost import LiteRtFile
 from fusiongcn_edge.benchmarks.onnx_cost import OnnxGraph
 from fusiongcn_edge.calibration import litert_format, onnx_format
-from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, WEIGHT_ONLY
+from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, STATIC8, STATIC16, WEIGHT_ONLY
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS
 from fusiongcn_edge.runtime import FusionError
@@ -219,11 +214,20 @@ def test_the_whole_network_as_onnx_costs_what_torch_counts(whole_bundle: Path, s
     bundle = load_bundle(whole_bundle)
     cost = cost_of_bundle(bundle, *size)
     assert cost.macs == cost.once == cost.whole_macs == bundle.macs(*size)
+    # 137,174 without the guide filter, and without the normalisations that convolutions have taken in: scale and shift
+    # of 18, 36, 72, 48, 96, 192 and 24 channels
+    assert cost.params == 137_174 - (6 * 49 + 1) - 2 * (18 + 36 + 72 + 48 + 96 + 192 + 24)
     terms = bundle.macs_terms
     more = cost_of_bundle(bundle, *size, superpixels=9)
     assert more.macs == terms["per_pair"] + terms["per_pixel"] * size[0] * size[1] + 9 * terms["per_node"] + (
         81 * terms["per_node_squared"]
     )
+
+
+def test_the_whole_cnn_as_tflite_costs_the_same(whole_tflite_bundle: Path) -> None:
+    bundle = load_bundle(whole_tflite_bundle)
+    cost = cost_of_bundle(bundle, 48, 64, superpixels=60)
+    assert cost.macs == cost.whole_macs
 
 
 def stage_macs(cost: Cost) -> int:
@@ -384,3 +388,25 @@ def test_mistakes_are_told_in_one_sentence(
         error = capsys.readouterr().err
         assert sentence in error
         assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("precision", [STATIC8, STATIC16])
+def test_graphs_between_quantize_and_dequantize_count_alike(precision: str) -> None:
+    kernel = RNG.normal(size=(8, 3, 3, 3)).astype(np.float32)
+    constants = {"w": kernel, "b": RNG.normal(size=8).astype(np.float32)}
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"])
+    plain = onnx.load_from_string(onnx_model([node], {"x": (1, 3, 8, 9)}, constants, ["y"]))
+    image = RNG.normal(size=(1, 3, 8, 9)).astype(np.float32)
+    between = onnx_format._static(plain, {"w"}, precision, [{"x": image}])
+    count = OnnxGraph(between.SerializeToString()).count({"x": image.shape})
+    assert macs(count) == 6 * 7 * 8 * 27
+    assert params(count) == 216 + 8
+
+
+def test_a_missing_library_is_told_in_one_sentence(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "fusiongcn_edge.benchmarks.onnx_cost")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["cost", str(foreign)]) == 2
+    assert capsys.readouterr().err == "fusiongcn: Counting ONNX graphs needs onnx: pip install onnx.\n"

@@ -238,10 +238,10 @@ def test_interrupting_keeps_what_was_measured(
 ) -> None:
     original = latency._take_down
 
-    def interrupted_in_the_second_round(configuration: Any, number: int, line: str, power: Any) -> None:
+    def interrupted_in_the_second_round(configuration: Any, number: int, line: str) -> None:
         if number == 1 and "sample" in line:
             raise KeyboardInterrupt
-        original(configuration, number, line, power)
+        original(configuration, number, line)
 
     monkeypatch.setattr(latency, "_take_down", interrupted_in_the_second_round)
     code, out, _ = cli("--model", random_bundle, "--size", "40x48", "--rounds", 3, "--json", tmp_path / "r.json")
@@ -268,9 +268,7 @@ def test_a_run_under_load_is_marked_invalid(
 def test_energy_and_sustained_runs(
     random_bundle: Path, tmp_path: Path, short: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency, "find_sensor", lambda root: energy.Sensor("made up", lambda: 4.0))
-    monkeypatch.setattr(energy, "INTERVAL", 0.001)
-    monkeypatch.setattr(latency, "PowerLog", lambda sensor: energy.PowerLog(sensor, 0.001))
+    monkeypatch.setattr(latency, "find_sensor", lambda root: energy.Sensor("made up", lambda: 4.0, 0.001))
     arguments = ["--model", random_bundle, "--size", "40x48", "--rounds", 1, "--sustained", 0.01]
     code, out, _ = cli(*arguments, "--json", tmp_path / "r.json")
     assert code == 0
@@ -384,3 +382,23 @@ def test_progress_is_for_terminals_and_a_line_a_minute_elsewhere(
     with commands._Progress() as progress:
         progress("three")
     assert capsys.readouterr().err.endswith("\r\033[K")
+
+
+def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: Path) -> None:
+    latency.made_inputs([(40, 48)], tmp_path)
+    pair = [str(tmp_path / f"40x48-{side}.png") for side in "ab"]
+    task = {
+        "model": str(random_bundle), "engine": "onnx", "threads": 1, "size": [40, 48], "pairs": [pair],
+        "output": str(tmp_path / "fused.png"), "warm_up_seconds": 0, "enough_seconds": 0, "least_runs": 1,
+        "most_runs": 1, "sustained_seconds": 0,
+    }  # fmt: skip
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'psutil', 'skimage', 'scipy', 'matplotlib',"
+        " 'ai_edge_litert', 'tflite_runtime']));"
+        "import fusiongcn_edge.benchmarks.commands;"
+        "from fusiongcn_edge.benchmarks.latency_worker import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(task)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = [next(iter(json.loads(line))) for line in done.stdout.splitlines()]
+    assert told == ["facts", "start", "sample", "sample", "peak"]
