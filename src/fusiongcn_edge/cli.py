@@ -18,6 +18,8 @@ COMMANDS = {
     "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),
     "metrics": ("fusiongcn_edge.benchmarks.evaluation_commands", "measure how good one fused photograph is", None),
     "evaluate": ("fusiongcn_edge.benchmarks.evaluation_commands", "compare models and other methods on pairs", None),
+    "cost": ("fusiongcn_edge.benchmarks.commands", "count what fusing a pair costs, from a model's graphs", None),
+    "benchmark": ("fusiongcn_edge.benchmarks.commands", "measure time, memory and energy on this device", None),
     "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
     "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", "export"),
 }

@@ -1,0 +1,233 @@
+"""``fusiongcn cost`` and ``fusiongcn benchmark``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from fusiongcn_edge.benchmarks import latency
+from fusiongcn_edge.benchmarks.command import at_least_one
+from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from fusiongcn_edge.benchmarks.cost import Cost
+
+COST_EXAMPLE = """example:
+  fusiongcn cost fusiongcn --size 1080x1920
+  fusiongcn cost another.onnx --size 520x520 --layers
+
+MACs are those of convolutions and matrix products; FLOPs are twice that. All else is 'other operations'. Of a model
+the graphs are counted as the runtime runs them; of a file, one run of each graph.
+"""
+BENCHMARK_EXAMPLE = """example:
+  fusiongcn benchmark --model fusiongcn --model my-int8 --threads 1,4 --json here.json
+
+Close other programs first. Every sample is in the JSON; the table shows ratios to the first configuration.
+"""
+
+
+def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = COST_EXAMPLE
+    parser.add_argument("model", metavar="MODEL|FILE", help="a shipped model, a bundle, or an .onnx or .tflite file")
+    parser.add_argument("--size", type=parse_size, metavar="HxW", help="of the photographs (default: 520x520)")
+    parser.add_argument(
+        "--superpixels", type=at_least_one, metavar="N", help="(default: as many as SLIC is seeded with)"
+    )
+    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+    parser.add_argument("--layers", action="store_true", help="also show each operator")
+    parser.add_argument("--json", metavar="FILE|-", help="write all of it as JSON; - prints that instead")
+
+
+def run_cost(arguments: argparse.Namespace) -> int:
+    from fusiongcn_edge.benchmarks.cost import cost_of_bundle, cost_of_file
+
+    path = Path(arguments.model)
+    if arguments.json not in (None, "-"):
+        _check_json(arguments.json, [arguments.model])
+    if path.suffix.lower() in (".onnx", ".tflite") and not path.is_dir():
+        if arguments.engine is not None:
+            raise FusionError("--engine is about a shipped model: leave it out for a file.")
+        cost = cost_of_file(path, arguments.size, arguments.superpixels)
+    else:
+        bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
+        if arguments.engine not in (None, bundle.engine):
+            raise FusionError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
+        height, width = arguments.size or (520, 520)
+        cost = cost_of_bundle(bundle, height, width, arguments.superpixels)
+    if arguments.json == "-":
+        print(json.dumps(cost.as_json(), indent=1))
+        return 0
+    print("\n".join(_cost_lines(cost, arguments.layers)))
+    if arguments.json is not None:
+        write_files({arguments.json: (json.dumps(cost.as_json(), indent=1) + "\n").encode()})
+    return 0
+
+
+def _cost_lines(cost: Cost, layers: bool) -> list[str]:
+    lines = []
+    if layers:
+        lines.append(f"{'graph':<22}{'operator':<22}{'shape of one run':<22}{'runs':>6}{'MMAC':>11}{'other M':>9}"
+                     f"{'times':>7}{'params':>9}")  # fmt: skip
+        for layer in cost.layers:
+            if layer.macs or layer.other or layer.params:
+                times = "" if layer.times is None else f"{layer.times:.2f}"
+                shape = "x".join(map(str, layer.shape))
+                lines.append(
+                    f"{layer.graph[:21]:<22}{layer.operator[:21]:<22}{shape:<22}{layer.runs:>6}"
+                    f"{layer.macs / 1e6:>11.2f}{layer.other / 1e6:>9.2f}{times:>7}{layer.params:>9,}"
+                )
+    where = [f"{cost.size[0]}x{cost.size[1]}"] if cost.size else []
+    where += [f"{cost.superpixels} superpixels"] if cost.superpixels else []
+    lines += [", ".join([cost.model, *where])]
+    trained = f" (trained: {cost.trained_params:,})" if cost.trained_params is not None else ""
+    lines += [
+        f"parameters          {cost.params:>16,} in the graphs{trained}",
+        f"MACs                {cost.macs:>16,} ({2 * cost.macs / 1e9:.2f} GFLOP)",
+    ]
+    if cost.again or cost.margins:
+        lines += [
+            f"  each pixel once   {cost.once:>16,}",
+            f"  computed again    {cost.again:>16,} so that wide images need not be kept",
+            f"  margins           {cost.margins:>16,} of tiles, and images computed again where they are read",
+        ]
+    if cost.whole_macs is not None:
+        lines.append(f"  whole network     {cost.whole_macs:>16,} as one graph, as 'fusiongcn info' counts")
+    lines += [
+        f"other operations    {cost.other:>16,}",
+        f"bytes of weights    {cost.weight_bytes:>16,} (files: {cost.file_bytes:,})",
+        f"peak of activations {cost.activation_bytes:>16,} bytes" + (" where memory is plenty" if cost.before else ""),
+    ]
+    if cost.before:
+        macs, other = (sum(step[kind] for step in cost.before.values()) for kind in ("macs", "other"))
+        lines.append(f"superpixels, graph  {macs:>16,} MACs and at most {other:,} other operations, by formula")
+    if cost.uncounted:
+        lines.append(f"NOT COUNTED: operators {', '.join(cost.uncounted)}.")
+    return lines + _published_lines(cost)
+
+
+def _published_lines(cost: Cost) -> list[str]:
+    told = cost.published
+    if not told:
+        return []
+    more = told["left_out_graph_layers_macs"] + told["left_out_one_hot_macs"]
+    return [
+        f"The authors' way    {told['operations']:>16,} 'operations' (they publish 50.76 G for 520x520), "
+        f"{told['params']:,} parameters:",
+        f"  MACs of the layers that torch knows, {told['of_these_guide'] / 1e9:.2f} G for the guide, and 4 for each "
+        f"normalised number, {told['of_these_normalisation'] / 1e9:.2f} G.",
+        f"  It leaves out graph layers, {told['left_out_graph_layers_macs'] / 1e9:.2f} GMAC, and their spreading by a "
+        f"one-hot matrix, {told['left_out_one_hot_macs'] / 1e9:.2f} GMAC",
+        f"  (a gather here); SimAM, activations and superpixels. With those products it is "
+        f"{2 * (told['operations'] - told['of_these_normalisation'] + more) / 1e9:.1f} GFLOP.",
+    ]
+
+
+def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = BENCHMARK_EXAMPLE
+    parser.add_argument(
+        "--model", action="append", metavar="NAME|PATH", help=f"once for each (default: {DEFAULT_MODEL})"
+    )
+    parser.add_argument(
+        "--engine", action="append", choices=list(ENGINES), help="once for each (default: as 'fusiongcn fuse')"
+    )
+    parser.add_argument(
+        "--size",
+        action="append",
+        type=parse_size,
+        metavar="HxW",
+        help="of made pairs, once for each (default: 520x520)",
+    )
+    parser.add_argument(
+        "--threads", type=_counts, default=[None], metavar="N,N,…", help="(default: the fast physical cores)"
+    )
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="pairs a/NAME, b/NAME to fuse instead of made ones")
+    parser.add_argument("--rounds", type=at_least_one, default=5, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--sustained", type=_minutes, default=0, metavar="MIN", help="then run each configuration so long on end"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [at_least_one(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of threads: give 1,2,4 for example") from None
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1
+    if not 0 < minutes < 1e5:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes: give 10 for example")
+    return minutes
+
+
+def run_benchmark(arguments: argparse.Namespace) -> int:
+    if arguments.photos is not None and arguments.size is not None:
+        raise FusionError("--photos have the sizes they have: leave --size out, or --photos.")
+    if arguments.json is not None:
+        _check_json(arguments.json, arguments.model or [])
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.photos is not None:
+            inputs = latency.photo_inputs(arguments.photos)
+        else:
+            inputs = latency.made_inputs(list(dict.fromkeys(arguments.size or [(520, 520)])), Path(folder))
+        configurations = latency.matrix(
+            list(dict.fromkeys(arguments.model or [DEFAULT_MODEL])),
+            list(dict.fromkeys(arguments.engine or [None])),
+            list(dict.fromkeys(arguments.threads)),
+            inputs,
+        )
+        with _Progress() as progress:
+            report = latency.measure(configurations, arguments.rounds, arguments.sustained, progress=progress)
+    if arguments.json is not None:
+        latency.write_report(Path(arguments.json), report)
+    print(latency.table(report))
+    if report["interrupted"]:
+        return 130
+    if all(entry["error"] is not None for entry in report["configurations"]):
+        print("fusiongcn: none of the configurations could be measured.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _check_json(file: str, models: list[str]) -> None:
+    """Refuse a place that cannot be written to, before anything is measured."""
+    check_folder(file)
+    if os.path.realpath(file) in map(os.path.realpath, models):
+        raise FusionError(f"{file} is the model itself: give the JSON another name.")
+
+
+class _Progress:
+    """What is being measured: one line on a terminal, wiped at the end; elsewhere a line each, every minute."""
+
+    def __enter__(self) -> _Progress:
+        self._shown, self._last = sys.stderr.isatty(), -60.0
+        return self
+
+    def __call__(self, text: str) -> None:
+        if self._shown:
+            print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)
+        elif monotonic() - self._last > 60:
+            self._last = monotonic()
+            print(f"{text} …", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

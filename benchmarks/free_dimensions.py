@@ -1,0 +1,69 @@
+"""Lengths for the dimensions that an ONNX graph leaves free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from fusiongcn_edge.benchmarks.cost_rule import Shape
+from fusiongcn_edge.runtime.errors import FusionError
+
+HEIGHTS = {"h", "height", "rows", "image_height", "img_height"}
+WIDTHS = {"w", "width", "columns", "cols", "image_width", "img_width"}
+BATCHES = {"n", "b", "batch", "batch_size", "bs"}
+SUPERPIXELS = {"nodes", "superpixels", "num_nodes"}
+CHANNELS = 4  # or fewer, in the last place: the image is channels last
+
+
+def filled_in(
+    inputs: Mapping[str, tuple[int | str, ...]], size: tuple[int, int], superpixels: int | None, file: str
+) -> dict[str, Shape]:
+    """A shape for each input: free dimensions by their names, ``rows + 8`` also, or in images by their place.
+
+    ``patterns`` (of a model's first stage) are taken for 16 times the superpixels.
+
+    Raises
+    ------
+    FusionError
+        If a dimension's meaning cannot be told.
+    """
+    by_name = dict.fromkeys(BATCHES, 1) | dict.fromkeys(HEIGHTS, size[0]) | dict.fromkeys(WIDTHS, size[1])
+    if superpixels is not None:
+        by_name |= dict.fromkeys(SUPERPIXELS, superpixels) | {"patterns": 16 * superpixels}
+    found = {}
+    for name, shape in inputs.items():
+        by_place = _places(shape, size)
+        lengths = []
+        for place, length in enumerate(shape):
+            known = length if isinstance(length, int) else _named(length, by_name)
+            if known is None:
+                known = by_place.get(place)
+            if known is None:
+                raise FusionError(
+                    f"The length {length!r} of {name} in {file} is free: "
+                    + (
+                        "say how many with --superpixels."
+                        if str(length).split()[0].lower() in {*SUPERPIXELS, "patterns"}
+                        else "export the graph with a fixed size there."
+                    )
+                )
+            lengths.append(known)
+        found[name] = tuple(lengths)
+    return found
+
+
+def _named(text: str, by_name: Mapping[str, int]) -> int | None:
+    """``rows``, ``rows + 8``; None if it is neither."""
+    parts = re.fullmatch(r"(\w+)(?:\s*([+-])\s*(\d+))?", text)
+    if parts is None or parts[1].lower() not in by_name:
+        return None
+    more = int(parts[3] or 0)
+    return by_name[parts[1].lower()] + (-more if parts[2] == "-" else more)
+
+
+def _places(shape: tuple[int | str, ...], size: tuple[int, int]) -> dict[int, int]:
+    """Of an image, what its free dimensions are by their places."""
+    if len(shape) != 4:
+        return {}
+    last = isinstance(shape[3], int) and shape[3] <= CHANNELS and isinstance(shape[1], str)
+    return {0: 1, 1: size[0], 2: size[1]} if last else {0: 1, 2: size[0], 3: size[1]}

@@ -1,0 +1,404 @@
+"""``fusiongcn benchmark``: what it keeps, what it marks invalid, and what it refuses. No time counts."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusiongcn_edge.benchmarks import commands, device, energy, latency
+from fusiongcn_edge.cli import main
+from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.images import write_image
+
+Cli = Callable[..., tuple[int, str, str]]
+FILES = {
+    "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+    "proc/cpuinfo": "processor\t: 0\nmodel name\t: Cortex-A76\n\nprocessor\t: 1\nmodel name\t: Cortex-A76\n",
+    "proc/meminfo": "MemTotal:        8000 kB\nMemFree:         1 kB\n",
+    "proc/loadavg": "0.10 0.20 0.30 1/99 1234\n",
+    "proc/stat": "cpu  100 0 100 5000 0 0 0 0 0 0\ncpu0 1 2\n",
+    "etc/os-release": 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12"\n',
+    "sys/class/thermal/thermal_zone0/type": "cpu-thermal",
+    "sys/class/thermal/thermal_zone0/temp": "51234",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1500000",
+    "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq": "2400000",
+    "sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq": "2400000",
+    "sys/devices/system/cpu/cpu1/cpufreq/cpuinfo_max_freq": "2400000",
+    "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "3",
+}
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A made-up board's /sys and /proc, with no firmware to ask."""
+    root = tmp_path / "board"
+    put(root, FILES)
+    monkeypatch.setattr(device, "vcgencmd", lambda *_: "")
+    monkeypatch.setattr(energy, "vcgencmd", lambda *_: "")
+    return root
+
+
+def put(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, board: Path) -> None:
+    """Few runs, on the made-up board."""
+    for name, value in {"WARM_UP_SECONDS": 0, "ENOUGH_SECONDS": 0, "LEAST_RUNS": 2, "IDLE_SECONDS": 0.01}.items():
+        monkeypatch.setattr(latency, name, value)
+    original = latency.measure
+    monkeypatch.setattr(latency, "measure", lambda *args, **options: original(*args, **{**options, "root": board}))
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        try:
+            code = main(["benchmark", *map(str, arguments)])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_a_device_is_described(board: Path) -> None:
+    found = device.facts(board)
+    assert (found["model"], found["cpu"]) == ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76")
+    assert (found["memory_bytes"], found["governor"], found["highest_mhz"]) == (8_192_000, "ondemand", 2400.0)
+    assert found["os"] == "Debian GNU/Linux 12"
+    assert {"numpy", "onnxruntime"} <= set(found["libraries"])
+    now = device.condition(board)
+    assert now["celsius"] == {"thermal_zone0 cpu-thermal": 51.234}
+    assert (now["mhz"], now["allowed_mhz"], now["load_average"], now["throttle_count"]) == (2400, 2400, 0.1, 3)
+    assert now["throttled"] is None
+
+
+def test_a_system_that_tells_nothing_is_described_as_that(tmp_path: Path) -> None:
+    assert device.facts(tmp_path)["model"].endswith("host")
+    now = device.condition(tmp_path)
+    known = {"own_seconds": now["own_seconds"], "celsius": {}, "throttled": now["throttled"]}
+    assert now == dict.fromkeys(now) | known
+    assert device.disturbances(now, now, 10, 4) == []
+    assert energy.ina3221_watts(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "reason"),
+    [
+        ({}, {}, None),
+        ({"load_average": 2.2}, {}, "load average 2.20 on 4 cores"),
+        ({"load_average": 1.9}, {}, None),
+        ({}, {"busy_seconds": 130.0, "own_seconds": 1.0}, "other programs kept 2.9 of 4 cores busy"),
+        ({}, {"busy_seconds": 130.0, "own_seconds": 25.0}, None),  # mostly ourselves
+        ({"throttled": 0}, {"throttled": 0x50005}, "get_throttled=0x50005"),
+        ({"throttled": 0x50000}, {"throttled": 0x50000}, None),  # long before
+        ({"throttled": 0x10000}, {"throttled": 0x50000}, "throttled meanwhile"),
+        ({}, {"throttle_count": 5}, "throttled 2 times"),
+        ({}, {"allowed_mhz": 1500.0}, "fell from 2400 to 1500 MHz"),
+    ],
+)
+def test_disturbances_are_noticed(
+    board: Path, earlier: dict[str, Any], later: dict[str, Any], reason: str | None
+) -> None:
+    usual = {**device.condition(board), "busy_seconds": 100.0, "own_seconds": 0.0}
+    found = device.disturbances({**usual, **earlier}, {**usual, **later}, 10.0, 4)
+    assert [reason in text for text in found] == [True] if reason else found == []
+
+
+def test_a_falling_clock_is_noticed() -> None:
+    assert device.clock_fell([]) is None
+    assert device.clock_fell([2400, 2350, 2400, 2390]) is None
+    assert device.clock_fell([2400.0] * 8 + [1500.0, 1400.0]) == "the clock fell from 2400 to 1500 MHz"
+
+
+def test_the_firmware_is_asked_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "vcgencmd"
+    program.write_text('#!/bin/sh\necho "throttled=0x50000"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert device.condition(tmp_path)["throttled"] == 0x50000
+
+
+def test_the_rails_of_a_pi_5_are_added_up() -> None:
+    text = """   3V3_SYS_A current(1)=0.10A\n  VDD_CORE_A current(7)=2.0A\n 3V3_SYS_V volt(9)=3.3V
+     VDD_CORE_V volt(15)=0.8V\n  EXT5V_V volt(24)=5.1V\n"""
+    assert energy.pmic_watts(text) == pytest.approx(0.33 + 1.6)
+    assert energy.pmic_watts("error=1") is None
+
+
+def test_a_jetsons_whole_board_is_read_and_nothing_twice(board: Path) -> None:
+    hwmon = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3"
+    rails = {"in1": ("VDD_IN", "5000", "1200"), "in2": ("VDD_CPU_GPU_CV", "5000", "300")}
+    for name, (label, millivolts, milliamperes) in rails.items():
+        put(board, {f"{hwmon}/{name}_label": label, f"{hwmon}/{name}_input": millivolts})
+        put(board, {f"{hwmon}/curr{name[2:]}_input": milliamperes})
+    sensor = energy.find_sensor(board)
+    assert sensor is not None
+    assert sensor.watts() == 6.0
+    (board / hwmon / "in1_label").write_text("OTHER")
+    assert sensor.watts() == 7.5
+
+
+def test_energy_is_the_mean_power_of_the_time() -> None:
+    log = energy.PowerLog(None)
+    log.readings = [(0.0, 9.0), (1.0, 2.0), (2.0, 4.0), (3.0, 9.0)]
+    assert log.watts(0.5, 2.5) == 3.0
+    assert log.watts(0.5, 1.5) is None  # one reading is no measurement
+
+
+def test_everything_is_measured_and_kept(
+    random_bundle: Path, tflite_bundle: Path, tmp_path: Path, short: None, cli: Cli
+) -> None:
+    file = tmp_path / "report.json"
+    models = ["--model", random_bundle, "--model", tflite_bundle]
+    code, out, _ = cli(*models, "--size", "40x48", "--threads", "1,2", "--rounds", 2, "--json", file)
+    assert code == 0
+    report = latency.read_report(file)
+    assert len(report["configurations"]) == 4
+    for entry in report["configurations"]:
+        assert entry["error"] is None
+        assert [start["round"] for start in entry["starts"]] == [0, 1]
+        assert {"import", "open", "first"} <= set(entry["starts"][0])
+        warm = [sample for sample in entry["samples"] if sample["phase"] == "warm"]
+        assert [sample["round"] for sample in warm] == [0, 0, 1, 1]
+        assert len(entry["samples"]) == len(warm) + 2  # one to warm up in each process
+        for sample in warm:
+            stages = ["read", "superpixels", "graph", "gcn", "cnn", "decision", "write"]
+            assert list(sample["stages"]) == stages
+            assert sum(sample["stages"].values()) <= sample["seconds"]
+        assert len(entry["peak_bytes"]) == 2
+        assert 0 < entry["starts"][0]["peak_before_bytes"] < entry["peak_bytes"][0]
+        assert entry["summary"]["min"] <= entry["summary"]["p50"] <= entry["summary"]["p99"]
+        assert entry["cost"]["macs"] == load_bundle(entry["model"]).macs(40, 48)
+    assert [entry["facts"]["threads"] for entry in report["configurations"]] == [1, 2, 1, 2]
+    assert report["sensor"] is None
+    assert "no sensor" in out
+    assert "1.00 (1.00 to 1.00)" in out
+    assert "Raspberry Pi 5" in out
+
+
+def test_one_failing_configuration_does_not_stop_the_rest(
+    random_bundle: Path, tmp_path: Path, short: None, cli: Cli
+) -> None:
+    models = ["--model", tmp_path / "nothing", "--model", random_bundle]
+    code, out, err = cli(*models, "--size", "40x48", "--rounds", 1, "--json", tmp_path / "r.json")
+    assert code == 0
+    failed, measured = latency.read_report(tmp_path / "r.json")["configurations"]
+    assert failed["error"].startswith("No model")
+    assert failed["samples"] == []
+    assert failed["valid"] is False
+    assert measured["error"] is None
+    assert failed["error"] in out
+    assert "1.00 (1.00 to 1.00)" in out
+    assert "Traceback" not in err
+    code, _, err = cli("--model", tmp_path / "nothing", "--size", "40x48", "--rounds", 1)
+    assert code == 2
+    assert "none of the configurations" in err
+
+
+def test_a_process_that_dies_is_told(random_bundle: Path, short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    configurations = latency.matrix([str(random_bundle)], [None], [1], [((40, 48), [("a", "b")])])
+    for code, sentence in [("import os; os.kill(os.getpid(), 9)", "signal 9"), ("raise OSError('x')", "OSError: x")]:
+        configurations[0].error = None
+        monkeypatch.setattr(latency, "subprocess", Stub(code))
+        report = latency.measure(configurations, 1)
+        assert sentence in report["configurations"][0]["error"]
+
+
+class Stub:
+    """subprocess, starting other code."""
+
+    PIPE = subprocess.PIPE
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def Popen(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", self._code], **options)
+
+
+def test_interrupting_keeps_what_was_measured(
+    random_bundle: Path, tmp_path: Path, short: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = latency._take_down
+
+    def interrupted_in_the_second_round(configuration: Any, number: int, line: str) -> None:
+        if number == 1 and "sample" in line:
+            raise KeyboardInterrupt
+        original(configuration, number, line)
+
+    monkeypatch.setattr(latency, "_take_down", interrupted_in_the_second_round)
+    code, out, _ = cli("--model", random_bundle, "--size", "40x48", "--rounds", 3, "--json", tmp_path / "r.json")
+    assert code == 130
+    assert "Interrupted" in out
+    report = latency.read_report(tmp_path / "r.json")
+    assert report["interrupted"] is True
+    assert {sample["round"] for sample in report["configurations"][0]["samples"]} == {0}
+
+
+def test_a_run_under_load_is_marked_invalid(
+    random_bundle: Path, tmp_path: Path, board: Path, short: None, cli: Cli
+) -> None:
+    put(board, {"proc/loadavg": "99.0 1 1 1/1 1"})
+    code, out, _ = cli("--model", random_bundle, "--size", "40x48", "--rounds", 1, "--json", tmp_path / "r.json")
+    assert code == 0
+    report = latency.read_report(tmp_path / "r.json")
+    assert report["valid"] is False
+    assert report["configurations"][0]["valid"] is False
+    assert "load average 99.00" in report["reasons"][0]
+    assert "INVALID: the machine was busy before: load average 99.00" in out
+
+
+def test_energy_and_sustained_runs(
+    random_bundle: Path, tmp_path: Path, short: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "find_sensor", lambda root: energy.Sensor("made up", lambda: 4.0, 0.001))
+    arguments = ["--model", random_bundle, "--size", "40x48", "--rounds", 1, "--sustained", 0.01]
+    code, out, _ = cli(*arguments, "--json", tmp_path / "r.json")
+    assert code == 0
+    report = latency.read_report(tmp_path / "r.json")
+    assert (report["sensor"], report["idle_watts"]) == ("made up", 4.0)
+    samples = report["configurations"][0]["samples"]
+    assert all(sample["joules"] == pytest.approx(4 * sample["seconds"]) for sample in samples)
+    assert {sample["phase"] for sample in samples} == {"warm-up", "warm", "sustained"}
+    assert "no sensor" not in out
+
+
+def test_photographs_are_grouped_by_size(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, size in {"1": (30, 40), "2": (20, 25), "3": (30, 40)}.items():
+        for side in "ab":
+            (tmp_path / side).mkdir(exist_ok=True)
+            write_image(tmp_path / side / f"{name}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+    found = latency.photo_inputs(tmp_path)
+    assert [(size, [Path(a).stem for a, _ in pairs]) for size, pairs in found] == [
+        ((30, 40), ["1", "3"]),
+        ((20, 25), ["2"]),
+    ]
+    write_image(tmp_path / "b" / "2.png", rng.integers(0, 256, (20, 26, 3), np.uint8))
+    with pytest.raises(FusionError, match="differ in size"):
+        latency.photo_inputs(tmp_path)
+
+
+REPORT: dict[str, Any] = {
+    "kind": latency.KIND, "schema": 1, "device": {"model": "m", "cpu": "c"}, "reasons": [], "valid": True,
+    "interrupted": False, "before": {}, "after": {},
+    "configurations": [
+        {"name": "n", "summary": {}, "error": None,
+         "samples": [{"phase": "warm", "round": 0, "seconds": 1.0, "stages": {"cnn": 0.5}}]}
+    ],
+}  # fmt: skip
+
+
+def test_a_report_is_read_back(tmp_path: Path) -> None:
+    latency.write_report(tmp_path / "r.json", REPORT)
+    assert latency.read_report(tmp_path / "r.json") == REPORT
+
+
+def altered(*path: Any, value: Any) -> str:
+    report = copy.deepcopy(REPORT)
+    inner: Any = report
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "cannot be read"),
+        ("", "no JSON"),
+        (json.dumps(REPORT)[:-9], "no JSON or is cut off"),
+        ("[" * 100_000, "no JSON"),
+        ("[1]", "no report"),
+        ('{"schema": 1}', "no report"),
+        (altered("schema", value=2), "upgrade"),
+        (altered("schema", value="1"), "damaged"),
+        (altered("configurations", value={}), "damaged"),
+        (altered("configurations", value=[3]), "damaged"),
+        (altered("device", value={}), "damaged"),
+        (altered("configurations", 0, "samples", 0, "seconds", value="1"), "damaged"),
+        (altered("configurations", 0, "samples", 0, "seconds", value=float("nan")), "damaged"),
+        (altered("configurations", 0, "samples", 0, "phase", value="cold"), "damaged"),
+        (altered("configurations", 0, "samples", 0, "stages", value=None), "damaged"),
+        (altered("configurations", 0, "error", value=5), "damaged"),
+    ],
+)
+def test_foreign_and_damaged_reports_are_refused_in_one_sentence(
+    tmp_path: Path, text: str | None, sentence: str
+) -> None:
+    path = tmp_path / "r.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(FusionError, match=sentence) as caught:
+        latency.read_report(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_mistakes_on_the_command_line_are_told_before_anything_is_measured(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "measure", None)
+    for arguments, sentence in [
+        (["--threads", "1,x"], "no numbers of threads"),
+        (["--threads", "0"], "at least 1"),
+        (["--sustained", "-1"], "no number of minutes"),
+        (["--size", "big"], "no size"),
+        (["--engine", "tpu"], "invalid choice"),
+        (["--photos", tmp_path / "none"], "No pairs"),
+        (["--photos", tmp_path, "--size", "9x9"], "leave --size out"),
+        (["--json", tmp_path / "no" / "r.json"], "does not exist"),
+        (["--json", tmp_path], "is a folder"),
+    ]:
+        code, _, err = cli(*arguments)
+        assert (code, sentence in err) == (2, True), (arguments, err)
+
+
+def test_progress_is_for_terminals_and_a_line_a_minute_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with commands._Progress() as progress:
+        progress("one")
+        progress("two")
+    assert capsys.readouterr().err == "one …\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with commands._Progress() as progress:
+        progress("three")
+    assert capsys.readouterr().err.endswith("\r\033[K")
+
+
+def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: Path) -> None:
+    latency.made_inputs([(40, 48)], tmp_path)
+    pair = [str(tmp_path / f"40x48-{side}.png") for side in "ab"]
+    task = {
+        "model": str(random_bundle), "engine": "onnx", "threads": 1, "size": [40, 48], "pairs": [pair],
+        "output": str(tmp_path / "fused.png"), "warm_up_seconds": 0, "enough_seconds": 0, "least_runs": 1,
+        "most_runs": 1, "sustained_seconds": 0,
+    }  # fmt: skip
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'psutil', 'skimage', 'scipy', 'matplotlib',"
+        " 'ai_edge_litert', 'tflite_runtime']));"
+        "import fusiongcn_edge.benchmarks.commands;"
+        "from fusiongcn_edge.benchmarks.latency_worker import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(task)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = [next(iter(json.loads(line))) for line in done.stdout.splitlines()]
+    assert told == ["facts", "start", "sample", "sample", "peak"]
