@@ -1,12 +1,10 @@
-"""What the measuring commands share: their help is their module's text, a user's mistake is one sentence, and a long
-computation tells how far it is."""
+"""What the measuring commands share: their help is their module's text, and a user's mistake is one sentence."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
-from time import perf_counter
 
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -34,29 +32,6 @@ def report(body: Callable[[], None]) -> int:
         print(f"{error.filename}: {error.strerror}. Give another file or folder.", file=sys.stderr)
         return 2
     return 0
-
-
-class Progress:
-    """What is being done, on standard error: on a terminal in one line that is wiped at the end; elsewhere in a line
-    after two seconds, and then one every half minute.
-    """
-
-    FIRST, NEXT = 2.0, 30.0  # seconds
-
-    def __enter__(self) -> Progress:
-        self._terminal, self._due = sys.stderr.isatty(), perf_counter() + self.FIRST
-        return self
-
-    def __call__(self, text: str) -> None:
-        if self._terminal:
-            print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)
-        elif perf_counter() > self._due:
-            self._due = perf_counter() + self.NEXT
-            print(f"{text} …", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def at_least_one(text: str) -> int:

@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from fusiongcn_edge.benchmarks import latency
@@ -19,6 +18,7 @@ from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
+from fusiongcn_edge.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from fusiongcn_edge.benchmarks.cost import Cost
@@ -194,7 +194,7 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
             list(dict.fromkeys(arguments.threads)),
             inputs,
         )
-        with _Progress() as progress:
+        with Progress() as progress:
             report = latency.measure(configurations, arguments.rounds, arguments.sustained, progress=progress)
     if arguments.json is not None:
         latency.write_report(Path(arguments.json), report)
@@ -212,22 +212,3 @@ def _check_json(file: str, models: list[str]) -> None:
     check_folder(file)
     if os.path.realpath(file) in map(os.path.realpath, models):
         raise FusionError(f"{file} is the model itself: give the JSON another name.")
-
-
-class _Progress:
-    """What is being measured: one line on a terminal, wiped at the end; elsewhere a line each, every minute."""
-
-    def __enter__(self) -> _Progress:
-        self._shown, self._last = sys.stderr.isatty(), -60.0
-        return self
-
-    def __call__(self, text: str) -> None:
-        if self._shown:
-            print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)
-        elif monotonic() - self._last > 60:
-            self._last = monotonic()
-            print(f"{text} …", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

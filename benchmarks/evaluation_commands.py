@@ -11,7 +11,6 @@ from typing import Any
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.benchmarks.baselines import METHODS
-from fusiongcn_edge.benchmarks.command import Progress
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
 from fusiongcn_edge.runtime.commands import refuse_overwriting
@@ -19,6 +18,7 @@ from fusiongcn_edge.runtime.errors import FusionError, OutputError
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
 STDOUT = "-"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from fusiongcn_edge import __version__
@@ -27,6 +24,7 @@ from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
 from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle, check_target, load_bundle, write_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
 from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.progress import Progress
 
 EXAMPLE = """example:
   fusiongcn quantize fusiongcn --pairs my-pairs -o my-int8
@@ -88,7 +86,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     recipe = RECIPES[arguments.recipe]
     ladders = recipe.ladders(bundle)
     calibrating, judging = _pairs(arguments)
-    with _Progress() as progress:
+    with Progress() as progress:
         samples: Samples = {}
         if {STATIC8, STATIC16} & {precision for ladder in ladders.values() for precision in ladder}:
             samples = recorded(bundle, calibrating.pairs, arguments.seed, progress)
@@ -168,22 +166,3 @@ def _check_picture(path: str) -> None:
     check_folder(path)
     if not path.endswith(".png"):
         raise CalibrationError(f"{path} is not the name of a PNG file: end it with .png.")
-
-
-class _Progress:
-    """What is being done, in one line on a terminal that is wiped at the end; a line each elsewhere, every minute."""
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._shown, self._last = sys.stderr.isatty(), perf_counter()
-        return self._show
-
-    def _show(self, text: str) -> None:
-        if self._shown:
-            print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)
-        elif perf_counter() - self._last > 60:
-            self._last = perf_counter()
-            print(f"{text} …", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +18,7 @@ from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_e
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.images import check_writable, read_image, write_images
+from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
 FUSE_EXAMPLE = """example:
@@ -73,8 +73,9 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     fuser = Fuser.open(
         arguments.model, engine=arguments.engine, threads=arguments.threads, max_memory=arguments.max_memory
     )
-    with _Progress() as progress:
-        result = fuser.fuse(first, second, progress=progress)
+    with Progress() as progress:
+        steps = {stage: f"[{number}/{len(STAGES)}] {stage}" for number, stage in enumerate(STAGES, start=1)}
+        result = fuser.fuse(first, second, progress=lambda stage: progress(steps[stage]))
     pictures = {arguments.output: result.image}
     if arguments.decision_map is not None:
         pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
@@ -98,25 +99,6 @@ def refuse_overwriting(sources: Sequence[str | os.PathLike[str]], outputs: Seque
         if real in taken:
             raise ImageError(f"{output} is named twice or is one of the photographs: give each output its own name.")
         taken.add(real)
-
-
-class _Progress:
-    """Shows the running stage on a terminal, in one line that is wiped at the end."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __call__(self, stage: str) -> None:
-        if self._shown:
-            step = STAGES.index(stage) + 1
-            print(f"\r\033[K[{step}/{len(STAGES)}] {stage} …", end="", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:

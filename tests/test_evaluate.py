@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import stat
 import sys
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks import baselines
 from fusiongcn_edge.benchmarks.baselines import METHODS, guided_filter, guided_fusion, laplacian_fusion
-from fusiongcn_edge.benchmarks.command import Progress
 from fusiongcn_edge.benchmarks.metrics import METRICS, Judge
 from fusiongcn_edge.benchmarks.paired import compare, signed_rank
 from fusiongcn_edge.benchmarks.sheets import nearer
@@ -326,24 +324,6 @@ def test_an_unknown_method_is_refused(capfd: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["evaluate", "--pairs", ".", "--method", "laplacian,magic"])
     assert "'magic' is no method: choose among laplacian, guided" in capfd.readouterr().err
-
-
-def test_progress_is_told_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0.0, 1.0, 2.5, 2.5, 10.0, 33.0, 33.0])
-    monkeypatch.setattr("fusiongcn_edge.benchmarks.command.perf_counter", lambda: next(times))
-    monkeypatch.setattr(sys, "stderr", told := io.StringIO())
-    with Progress() as progress:
-        for text in ("one", "two", "three", "four"):
-            progress(text)
-    assert told.getvalue() == "two …\nfour …\n"
-
-
-def test_progress_on_a_terminal_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", terminal := io.StringIO())
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    with Progress() as progress:
-        progress("one")
-    assert terminal.getvalue() == "\r\033[Kone …\r\033[K"
 
 
 def test_a_decision_is_read_off_a_fused_image(photographs: tuple[Picture, Picture], truth: Picture) -> None:

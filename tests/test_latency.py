@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks import commands, device, energy, latency
+from fusiongcn_edge.benchmarks import device, energy, latency
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import load_bundle
@@ -369,19 +369,6 @@ def test_mistakes_on_the_command_line_are_told_before_anything_is_measured(
     ]:
         code, _, err = cli(*arguments)
         assert (code, sentence in err) == (2, True), (arguments, err)
-
-
-def test_progress_is_for_terminals_and_a_line_a_minute_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with commands._Progress() as progress:
-        progress("one")
-        progress("two")
-    assert capsys.readouterr().err == "one …\n"
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with commands._Progress() as progress:
-        progress("three")
-    assert capsys.readouterr().err.endswith("\r\033[K")
 
 
 def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: Path) -> None:
