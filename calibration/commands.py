@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,11 @@ from fusiongcn_edge.calibration.layers import (
     with_precisions,
 )
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
-from fusiongcn_edge.calibration.report import closing_table, draw, layers_table, why_not_all
+from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
 from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
 from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle, check_target, load_bundle, write_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
-from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.progress import Progress
 
 EXAMPLE = """example:
@@ -36,6 +38,7 @@ float32: flipped decisions (pixels taken from the other photograph) and PSNR of 
 
 recipes:
 """
+HEADROOM = 0.25  # of the budget is used up on the pairs that calibrate: others lose up to three times as much
 FEWEST_PAIRS = 2  # on either side
 RANKING_PAIRS = 6  # of those that calibrate, to rank layers by: each of them is tried on all of these
 
@@ -57,9 +60,13 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-flips", type=_percent, default=0.002, metavar="X%", help="of all decisions, at most (default: 0.2%%)"
     )
     parser.add_argument(
-        "--most", type=int, default=8, metavar="N", help="pairs to use of each folder, at most (default: %(default)s)"
+        "--most",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="pairs of each folder, at most (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws pairs and windows (default: 0)")
+    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="draws pairs and windows (default: 0)")
     parser.add_argument("--picture", metavar="FILE.png", help="draw how much each layer loses in each precision")
 
 
@@ -70,8 +77,18 @@ def _percent(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: give per cent, 0.1%% for example".replace("%%", "%"))
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give per cent, 0.1% for example")
     return share
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: give 0 or more")
+    return number
 
 
 def run_quantize(arguments: argparse.Namespace) -> int:
@@ -79,6 +96,10 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     if arguments.picture:
         _check_picture(arguments.picture)
     bundle = load_bundle(arguments.bundle, [arguments.engine] if arguments.engine else installed_engines())
+    if arguments.engine not in (None, bundle.engine):
+        raise CalibrationError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
+    if os.path.realpath(arguments.output) == os.path.realpath(bundle.path):
+        raise CalibrationError(f"{arguments.output} is the float32 model itself: give the new one another name.")
     if bundle.precision != FP32:
         raise CalibrationError(
             f"{bundle.path} is in {bundle.precision} already: give the bundle in fp32 that it was made from."
@@ -89,29 +110,39 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     with Progress() as progress:
         samples: Samples = {}
         if {STATIC8, STATIC16} & {precision for ladder in ladders.values() for precision in ladder}:
+            if bundle.engine == "litert" and not bundle.stages:
+                raise CalibrationError(
+                    "Ranges of a CNN that is one TFLite graph take tens of gigabytes to find: export it without "
+                    "--whole-cnn, or use a recipe without static ranges."
+                )
             samples = recorded(bundle, calibrating.pairs, arguments.seed, progress)
         trials = list[Trial]()
-        progress("fusing the pairs in float32")
-        judge = Judge(bundle, judging.pairs)
         if recipe.name == AUTO or arguments.picture:
             ranking = Judge(bundle, calibrating.pairs[:RANKING_PAIRS])
             trials = sensitivities(ranking, ladders, samples, progress)
         if recipe.name == AUTO:
-            chosen, loss = search(judge, ladders, trials, arguments.max_flips, samples, progress)
+            progress("fusing the pairs that calibrate in float32")
+            judge = Judge(bundle, calibrating.pairs)
+            chosen, _ = search(judge, ladders, trials, HEADROOM * arguments.max_flips, samples, progress)
+            if set(chosen.values()) == {FP32}:
+                raise CalibrationError(
+                    f"No layer can be quantized with {arguments.max_flips:.3%} of flipped decisions, so nothing was "
+                    "written: allow more with --max-flips."
+                )
         else:
             chosen = {layer.name: ladder[0] for layer, ladder in ladders.items()}
-            progress(f"judging {recipe.name}")
-            loss = judge.loss(with_precisions(bundle, chosen, samples))
+        progress("judging")
+        quantized = with_precisions(bundle, chosen, samples)
+        loss = Judge(bundle, judging.pairs).loss(quantized)
     if trials:
         print(layers_table(trials, chosen))
     if STATIC8 in chosen.values() or STATIC16 in chosen.values():
-        print(why_not_all(bundle))
-    if arguments.picture:
-        draw(arguments.picture, trials, chosen)
+        print(why_not_all(bundle), end="")
     if loss.mean_flips > arguments.max_flips:
         raise CalibrationError(refusal(loss, arguments.max_flips, "--recipe auto keeps sensitive layers out"))
-    quantized = with_precisions(bundle, chosen, samples)
     write_bundle(arguments.output, _manifest(bundle, arguments, chosen, calibrating, judging, loss), quantized.graphs)
+    if arguments.picture:
+        write_files({arguments.picture: picture(trials, chosen)})
     print(closing_table(bundle, load_bundle(Path(arguments.output)), loss, judging))
     return 0
 
@@ -123,6 +154,8 @@ def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
             raise CalibrationError("--judge is given without --pairs: name the photographs to calibrate with as well.")
         found = [pairs_from(folder, arguments.most, arguments.seed) for folder in (arguments.pairs, arguments.judge)]
         calibrating, judging = found
+        if calibrating.files & judging.files:
+            raise CalibrationError("--pairs and --judge share photographs: who chose the precisions cannot judge them.")
     else:
         calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.most, arguments.seed).split()
     if min(len(calibrating.pairs), len(judging.pairs)) < FEWEST_PAIRS:
@@ -142,6 +175,7 @@ def _manifest(
     loss: Loss,
 ) -> dict[str, Any]:
     manifest = json.loads((bundle.path / MANIFEST).read_text("utf-8"))
+    manifest = {"stages": [], "keep": [], **manifest}  # which format 1 does not have
     for made_anew in ("format", "graphs", "checksum"):
         del manifest[made_anew]
     manifest["precision"] = next(name for name in PRECISIONS if name in chosen.values())
@@ -166,3 +200,5 @@ def _check_picture(path: str) -> None:
     check_folder(path)
     if not path.endswith(".png"):
         raise CalibrationError(f"{path} is not the name of a PNG file: end it with .png.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise CalibrationError("A --picture needs matplotlib: pip install matplotlib.")

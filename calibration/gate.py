@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusiongcn_edge.calibration.layers import CalibrationError, Layer, Samples, with_precisions
+from fusiongcn_edge.calibration.layers import FP16, FP32, CalibrationError, Layer, Samples, with_precisions
 from fusiongcn_edge.calibration.samples import Pair
 from fusiongcn_edge.runtime.bundle import Bundle
 from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
@@ -87,7 +87,7 @@ class Trial:
 def sensitivities(
     judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Progress
 ) -> list[Trial]:
-    """Every layer alone in every precision of its ladder but the last, which is taken to lose nothing.
+    """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def sensitivities(
         For precisions that need calibration.
     progress : callable
     """
-    wanted = [(layer, precision) for layer, ladder in ladders.items() for precision in (ladder[:-1] or ladder)]
+    lossless = (FP16, FP32)
+    wanted = [(layer, step) for layer, ladder in ladders.items() for step in ladder if step not in lossless]
     trials = []
     for number, (layer, precision) in enumerate(wanted, start=1):
         progress(f"layer {number} of {len(wanted)}: {layer.name} in {precision}")
@@ -116,7 +117,7 @@ def search(
     samples: Samples,
     progress: Progress,
 ) -> tuple[dict[str, str], Loss]:
-    """Precisions that flip at most ``max_flips`` of the pixels that ``judge`` holds, and what they lose.
+    """Precisions that flip at most ``max_flips`` of the decisions on the pairs of ``judge``, and what they lose there.
 
     All layers begin on the first step of their ladders. Steps down are ranked by the flips that they save (in
     ``trials``) for each weight that takes them, so that what is given up is little; the fewest that keep the budget
@@ -125,7 +126,7 @@ def search(
     Raises
     ------
     CalibrationError
-        If not even the last steps keep it, which only happens where the ladders do not end in float32.
+        If not even the last steps of the ladders keep it.
     """
     alone = {(trial.layer.name, trial.precision): trial.loss.mean_flips for trial in trials}
     steps = []

@@ -60,7 +60,7 @@ def _dense_only(precision: str) -> Ladder:
 
 
 def _auto(layer: Layer, possible: Sequence[str]) -> Sequence[str]:
-    return [precision for precision in (DYNAMIC, WEIGHT_ONLY, FP16) if precision in possible]
+    return [precision for precision in (DYNAMIC, WEIGHT_ONLY, FP16, FP32) if precision in possible]
 
 
 RECIPES = {
@@ -68,8 +68,8 @@ RECIPES = {
     for recipe in (
         Recipe(
             AUTO,
-            "as many layers in int8 as the budget of flips allows: what the engine computes fast in int8, "
-            "then weights alone, then weights in float16",
+            "as many layers in int8 as the budget of flips allows: what the engine computes fast in int8, then "
+            "weights alone, then weights in float16, then float32",
             _auto,
         ),
         Recipe(FP16, "weights of dense convolutions in float16, computed in float32", _dense_only(FP16)),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusiongcn_edge.calibration.gate import Loss, Trial
-from fusiongcn_edge.calibration.layers import FP32, CalibrationError, format_of
+from fusiongcn_edge.calibration.layers import FP32, format_of
 from fusiongcn_edge.calibration.samples import PairSet
-from fusiongcn_edge.runtime.bundle import Bundle
+from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
+from fusiongcn_edge.runtime.machine import default_threads
 
 ROUNDS = 5  # of the comparison of speed
 
@@ -38,54 +41,52 @@ def why_not_all(bundle: Bundle) -> str:
     found = format_of(bundle).float_only(bundle)
     if not found:
         return ""
-    return (
-        "Convolutions are in integers, what lies between them is not: this model computes "
-        f"{', '.join(name.lower() for name in found)}; a variance that SimAM divides by, for one, is zero in 8 bits.\n"
-    )
+    reason = "; SimAM divides by a variance that is zero in 8 bits" if "div" in map(str.lower, found) else ""
+    return f"Only convolutions are in integers: this model computes {', '.join(found).lower()} between them{reason}.\n"
 
 
 def closing_table(before: Bundle, after: Bundle, loss: Loss, judging: PairSet) -> str:
     """The two models side by side; their speed is measured here and now."""
     sizes = [_bytes(bundle) for bundle in (before, after)]
-    ratios = _speed(before, after, judging)
+    times = _seconds(before, after, judging)
+    ratios = times[:, 0] / times[:, 1]
+    latency = 1000 * np.median(times, axis=0)
     rows = [
         ("", "float32", after.precision),
         ("size of the bundle", f"{sizes[0]:,} bytes", f"{sizes[1]:,} bytes ({sizes[1] / sizes[0]:.0%})"),
-        ("flipped decisions", "", f"mean {loss.mean_flips:.3%}, worst {loss.worst_flips:.3%}"),
-        ("PSNR against float32", "", f"mean {loss.mean_psnr:.1f} dB, worst {min(loss.psnr):.1f} dB"),
-        ("speed on this machine", "1.00", f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) times"),
+        ("flipped decisions", "0 %", f"mean {loss.mean_flips:.3%}, worst {loss.worst_flips:.3%}"),
+        ("PSNR against float32", "–", f"mean {loss.mean_psnr:.1f} dB, worst {min(loss.psnr):.1f} dB"),
+        ("a window, this machine", f"{latency[0]:.0f} ms", f"{latency[1]:.0f} ms"),
+        ("speed, this machine", "1.00", f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) times"),
     ]
     lines = [f"{row[0]:24}{row[1]:>16}  {row[2]}" for row in rows]
-    return "\n".join([*lines, f"Judged on {judging.source}, windows of {len(judging.pairs)} pairs: {after.path}"])
+    height, width = judging.pairs[0][0].shape[:2]
+    lines.append(f"Judged on {judging.source}, in windows of {width}x{height} or so, with {default_threads()} threads.")
+    return "\n".join([*lines, f"Written: {after.path}"])
 
 
 def _bytes(bundle: Bundle) -> int:
-    return sum(file.stat().st_size for file in bundle.path.iterdir())
+    files = {graph.file for graph in bundle.graphs.values()}
+    return sum((bundle.path / file).stat().st_size for file in (MANIFEST, *files))
 
 
-def _speed(before: Bundle, after: Bundle, judging: PairSet) -> list[float]:
-    """How many times as fast, in rounds that follow each other."""
+def _seconds(before: Bundle, after: Bundle, judging: PairSet) -> NDArray[np.float64]:
+    """Of both models, in ROUNDS x 2 turns."""
     fusers = [Fuser(bundle) for bundle in (before, after)]
-    ratios = []
+    times = np.zeros((ROUNDS + 1, 2))
     for number in range(ROUNDS + 1):
         pair = judging.pairs[number % len(judging.pairs)]
-        times = []
-        for fuser in fusers:
+        for place, fuser in enumerate(fusers):
             start = perf_counter()
             fuser.fuse(*pair)
-            times.append(perf_counter() - start)
-        ratios.append(times[0] / times[1])
-    return ratios[1:]  # the first round warms up
+            times[number, place] = perf_counter() - start
+    return times[1:]  # the first round warms up
 
 
-def draw(path: str, trials: Sequence[Trial], chosen: Mapping[str, str]) -> None:
-    """Bars, one for each layer and precision; what was chosen is filled."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise CalibrationError(
-            "A --picture needs matplotlib, which is not installed: pip install matplotlib."
-        ) from None
+def picture(trials: Sequence[Trial], chosen: Mapping[str, str]) -> bytes:
+    """A PNG: bars, one for each layer and precision; what was chosen is filled."""
+    from matplotlib.figure import Figure
+
     precisions = list(dict.fromkeys(trial.precision for trial in trials))
     layers = list(dict.fromkeys(trial.layer.name for trial in trials))
     figure = Figure(figsize=(8, 1.5 + 0.22 * len(trials)), layout="constrained")
@@ -102,4 +103,6 @@ def draw(path: str, trials: Sequence[Trial], chosen: Mapping[str, str]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("flipped decisions, % of pixels, this layer alone (filled: chosen)")
     axes.legend()
-    figure.savefig(path, dpi=120)
+    found = io.BytesIO()
+    figure.savefig(found, dpi=120, format="png")
+    return found.getvalue()

@@ -33,7 +33,8 @@ def to_int8(
 def scales_of(weights: NDArray[np.float32], axes: tuple[int, ...]) -> NDArray[np.float32]:
     """The step for each channel, with which its greatest weight over ``axes`` is the last of the levels."""
     greatest = np.abs(weights).max(axis=axes, keepdims=True).astype(np.float32)
-    return np.where(greatest > 0, greatest / np.float32(LEVELS), np.float32(1))
+    too_small = greatest < LEVELS * np.finfo(np.float32).tiny  # for steps that can be divided by
+    return np.where(too_small, np.float32(1), greatest / np.float32(LEVELS))
 
 
 def _handed_on(

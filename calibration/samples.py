@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from fusiongcn_edge.calibration.layers import CalibrationError, Samples
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
+from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.fuser import Fuser
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.images import check_pair, network_input, read_image
+from fusiongcn_edge.runtime.pairs import Pair as PairOfFiles
 from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
 
 SIDE = 384  # of the windows that are cut out of photographs, at most
-LEAST_CONTRAST = 2.0  # grey levels, and as much difference between the two: less says nothing about focus
+LEAST_CONTRAST, LEAST_DIFFERENCE = 2.0, 0.1  # grey levels, within a photograph and between the two
+TRIES = 8  # of windows, before a pair is refused
 INPUTS_PER_GRAPH = 16
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
@@ -27,15 +30,19 @@ Pair = tuple[NDArray[Any], NDArray[Any]]
 
 @dataclass(frozen=True)
 class PairSet:
-    """Windows of pairs, ``source`` in words, and ``sha256`` of their pixels, by which they can be known again."""
+    """Windows of pairs, ``source`` in words, ``sha256`` of their pixels, by which they can be known again, and the
+    files that they are from.
+    """
 
     pairs: tuple[Pair, ...]
     source: str
     sha256: str
+    files: frozenset[Path]
 
     def split(self) -> tuple[PairSet, PairSet]:
         """Every second pair, and the others."""
-        return _pair_set(self.pairs[::2], self.source), _pair_set(self.pairs[1::2], self.source)
+        one, other = (_pair_set(half, f"{len(half)} of {self.source}") for half in (self.pairs[::2], self.pairs[1::2]))
+        return one, other
 
 
 def pairs_from(folder: Path | None, most: int, seed: int) -> PairSet:
@@ -50,38 +57,42 @@ def pairs_from(folder: Path | None, most: int, seed: int) -> PairSet:
     Raises
     ------
     CalibrationError
-        If a pair cannot serve: its photographs differ in size, are the same, or are flat.
+        If a pair cannot serve: its photographs do not go together, are the same, or are flat.
     FusionError
         If there is no pair, or a photograph cannot be read.
     """
     rng = np.random.default_rng(seed)
     if folder is None:
-        return _pair_set([made_pair(SIDE, SIDE, seed + number) for number in range(most)], "made pairs")
+        return _pair_set([made_pair(SIDE, SIDE, seed + number) for number in range(most)], f"{most} made pairs")
     found = list(find_pairs(folder))
-    chosen = sorted(rng.permutation(len(found))[:most])
-    pairs = []
-    for index in chosen:
-        pair = found[index]
-        first, second = read_image(pair.a), read_image(pair.b)
-        if first.shape != second.shape:
-            raise CalibrationError(f"{pair.a} and {pair.b} differ in size: leave that pair out.")
+    chosen = [found[index] for index in sorted(rng.permutation(len(found))[:most])]
+    pairs = [_window(pair, rng) for pair in chosen]
+    files = frozenset(path.resolve() for pair in chosen for path in (pair.a, pair.b))
+    return _pair_set(pairs, f"{len(pairs)} of {len(found)} pairs in {folder.resolve().name}", files)
+
+
+def _window(pair: PairOfFiles, rng: np.random.Generator) -> Pair:
+    """A part of a pair that says something about focus."""
+    first, second = read_image(pair.a), read_image(pair.b)
+    try:
+        check_pair(first, second, 1)
+    except ImageError as error:
+        raise CalibrationError(f"{pair.a} and {pair.b}: {error}") from None
+    for _ in range(TRIES):
         top, left = (int(rng.integers(max(side - SIDE, 0) + 1)) for side in first.shape[:2])
         window = (slice(top, top + SIDE), slice(left, left + SIDE))
-        first, second = first[window], second[window]
-        grey = 255 / np.iinfo(first.dtype).max
-        if float(first.std()) * grey < LEAST_CONTRAST:
-            raise CalibrationError(f"{pair.a} is flat, so nothing can be learned from it: leave that pair out.")
-        if np.array_equal(first, second):
-            raise CalibrationError(f"{pair.a} and {pair.b} are the same photograph: leave that pair out.")
-        pairs.append((first, second))
-    return _pair_set(pairs, f"{len(pairs)} of {len(found)} pairs in {folder.name}")
+        views = network_input(first[window], second[window]) * 127.5  # RGB, in grey levels
+        contrast = min(view.std(axis=(1, 2)).max() for view in views)
+        if contrast >= LEAST_CONTRAST and np.abs(views[0] - views[1]).mean() >= LEAST_DIFFERENCE:
+            return first[window], second[window]
+    raise CalibrationError(f"{pair.a} and {pair.b} are flat or the same, and say nothing: leave that pair out.")
 
 
-def _pair_set(pairs: Sequence[Pair], source: str) -> PairSet:
+def _pair_set(pairs: Sequence[Pair], source: str, files: frozenset[Path] = frozenset()) -> PairSet:
     digest = hashlib.sha256()
     for image in (image for pair in pairs for image in pair):
         digest.update(str((image.shape, image.dtype)).encode() + np.ascontiguousarray(image).tobytes())
-    return PairSet(tuple(pairs), source, digest.hexdigest())
+    return PairSet(tuple(pairs), source, digest.hexdigest(), files)
 
 
 def recorded(bundle: Bundle, pairs: Sequence[Pair], seed: int, progress: Callable[[str], None]) -> Samples:
