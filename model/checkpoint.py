@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import BLENDS
@@ -52,7 +53,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     return network.eval(), facts
 
 
-def save_checkpoint(path: str | os.PathLike[str], network: FusionGCN, facts: dict[str, Any]) -> None:
+def save_checkpoint(path: str | os.PathLike[str], network: nn.Module, facts: dict[str, Any]) -> None:
     """Write weights with their ``superpixels`` settings and ``origin``; whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"state": network.state_dict(), **facts}, buffer)

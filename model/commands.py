@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError
+from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
 from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
@@ -76,7 +76,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     training.keep_freed_memory()
-    recipe = PUBLISHED if arguments.recipe == "published" else Recipe()
+    recipe = PUBLISHED if arguments.recipe == "published" else RECIPES[arguments.network]
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0 or arguments.workers < 0:

@@ -42,6 +42,12 @@ class Recipe:
 
     def superpixels(self) -> dict[str, Any]:
         """The settings that the weights are used with."""
+        if self.network == "lite":
+            return {
+                "segments_per_side": self.segments_per_side,
+                "compactness": self.compactness,
+                "iterations": self.iterations,
+            }
         return {
             "segments_per_side": self.segments_per_side,
             "compactness": self.compactness,
@@ -54,6 +60,13 @@ PUBLISHED = Recipe(
     steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
     ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
+
+LITE = Recipe(
+    network="lite", steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0,
+    cell_sizes=(20.0, 48.0),
+)  # fmt: skip
+
+RECIPES = {"fusiongcn": Recipe(), "lite": LITE}
 
 
 def check_recipe(recipe: Recipe) -> None:
