@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.model import training
+from fusiongcn_edge.model.checkpoint import NETWORKS
 from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
 from fusiongcn_edge.runtime.commands import refuse_overwriting
@@ -32,7 +33,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
     parser.add_argument(
-        "network", nargs="?", choices=list(training.NETWORKS), default=recipe.network, help="default: %(default)s"
+        "network", nargs="?", choices=list(NETWORKS), default=recipe.network, help="default: %(default)s"
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
     parser.add_argument("--photos-name", default="", metavar="TEXT", help="what the model says it was trained on")

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint, superpixel_settings
-from fusiongcn_edge.model.lite import FusionGCNLite
+from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
 from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
@@ -43,7 +42,6 @@ from fusiongcn_edge.runtime.regions import (
 )
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
 
-NETWORKS: dict[str, type[nn.Module]] = {"fusiongcn": FusionGCN, "lite": FusionGCNLite}
 Settings = SuperpixelSettings | RegionSettings  # of superpixels
 STATE = "state.pt"
 LOG = "log.csv"
@@ -187,7 +185,9 @@ class Run:
         self.validation: list[tuple[Scene, Sample]] | None = None
 
     def _begin_with(self, path: str) -> None:
-        network, facts = load_checkpoint(path)
+        network, facts = load_network(path)
+        if type(network) is not type(self.network):
+            raise TrainingError(f"{path} holds another network than {self.recipe.network!r}: give other weights.")
         self.network.load_state_dict(network.state_dict())
         self.origin = {"begun_with": facts.get("origin", {})}
 
