@@ -31,6 +31,7 @@ class Recipe:
     ema: float = 0.998
     fused_weight: float = 0.25  # of half the logarithm of the fused image's error, beside the matte's cross-entropy
     blank: float = 0.0  # share of scenes in which nothing is sharp
+    noise: float = 0.0  # share of scenes with equal noise in both photographs
     published_loss: bool = False  # L1 of the probability alone
     seed: int = 0
     weights: str = ""  # a checkpoint to begin with; none: random weights
@@ -64,7 +65,7 @@ PUBLISHED = Recipe(
 
 LITE = Recipe(
     network="lite", steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
-    cell_sizes=(20.0, 48.0),
+    noise=0.5, cell_sizes=(20.0, 48.0),
 )  # fmt: skip
 
 RECIPES = {"fusiongcn": Recipe(), "lite": LITE}

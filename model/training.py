@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
-from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene
+from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene, with_noise
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.graph import node_features, region_graph
@@ -103,6 +103,8 @@ class Scenes(Dataset[Sample]):
         cell = float(rng.uniform(*recipe.cell_sizes))
         make = blank_scene if rng.random() < recipe.blank else make_scene
         scene = make(self.photographs, recipe.crop, recipe.seed, index)
+        if rng.random() < recipe.noise:
+            scene = with_noise(scene, rng)
         return to_sample(scene, replace(self.settings, segments_per_side=recipe.crop / cell**2))
 
 
