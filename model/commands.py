@@ -65,6 +65,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"of the fused image's error beside the matte's (default: {recipe.fused_weight})",
     )
+    parser.add_argument("--noise", type=float, metavar="X", help="share of scenes with noise in both photographs")
+    parser.add_argument("--blank", type=float, metavar="X", help="share of scenes in which nothing is sharp")
     parser.add_argument("--seed", type=int, metavar="N", help=f"default: {recipe.seed}")
     parser.add_argument("--weights", metavar="FILE", help="begin with these weights (weights.pt of an earlier run)")
     parser.add_argument(

@@ -80,6 +80,9 @@ def check_recipe(recipe: Recipe) -> None:
     for name in ("learning_rate", "compactness", "segments_per_side", "fused_weight"):
         if not 0 < getattr(recipe, name) < math.inf:
             raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
+    for name in ("noise", "blank"):
+        if not 0 <= getattr(recipe, name) <= 1:
+            raise TrainingError(f"{name} is {getattr(recipe, name)}: give a share from 0 to 1.")
 
 
 def learning_rate_factor(step: int, recipe: Recipe) -> float:
