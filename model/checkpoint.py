@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import os
@@ -10,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import BLENDS
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.regions import RegionSettings
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
 PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
+NETWORKS: dict[str, type[nn.Module]] = {"fusiongcn": FusionGCN, "lite": FusionGCNLite}
+SUPERPIXEL_NUMBERS = {
+    "fusiongcn": set(PUBLISHED_SUPERPIXELS),
+    "lite": {field.name for field in dataclasses.fields(RegionSettings)},
+}
 
 
 class CheckpointError(FusionError):
@@ -25,7 +34,7 @@ class CheckpointError(FusionError):
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, Any]]:
-    """Read a FusionGCN: the authors' file (a bare state dict) or one of our own.
+    """Read a FusionGCN: the authors' file (a bare state dict) or one of our own (:func:`load_network`: any network).
 
     Returns
     -------
@@ -40,19 +49,35 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     CheckpointError
         If the file is missing, no checkpoint, holds anything but tensors and plain values, or does not fit.
     """
+    network, facts = load_network(path)
+    if not isinstance(network, FusionGCN):
+        raise CheckpointError(
+            f"{path} holds the network {facts['network']!r}, not 'fusiongcn': give another checkpoint."
+        )
+    return network, facts
+
+
+def load_network(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a checkpoint of any of ``NETWORKS``; ``facts`` of one of our own says in ``network`` which.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`load_checkpoint`, and if the network is unknown.
+    """
     content = _read(Path(path))
     if isinstance(content.get("state"), dict):
         state, facts = content["state"], {k: v for k, v in content.items() if k != "state"}
         _check_facts(Path(path), facts)
     else:
         state, facts = content, {"superpixels": PUBLISHED_SUPERPIXELS, "origin": {"weights": Path(path).name}}
-    network = FusionGCN()
+    network = NETWORKS[facts.get("network", "fusiongcn")]()
     _check_fit(Path(path), state, network)
     network.load_state_dict(state)
     return network.eval(), facts
 
 
-def save_checkpoint(path: str | os.PathLike[str], network: FusionGCN, facts: dict[str, Any]) -> None:
+def save_checkpoint(path: str | os.PathLike[str], network: nn.Module, facts: dict[str, Any]) -> None:
     """Write weights with their ``superpixels`` settings and ``origin``; whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"state": network.state_dict(), **facts}, buffer)
@@ -83,24 +108,26 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_facts(path: Path, facts: dict[str, Any]) -> None:
-    found = facts.get("superpixels")
+    network, found = facts.get("network", "fusiongcn"), facts.get("superpixels")
+    if not isinstance(network, str) or network not in NETWORKS:
+        raise CheckpointError(f"{path} holds the network {network!r}: this version knows {', '.join(NETWORKS)}.")
     if (
         not isinstance(found, dict)
-        or set(found) != set(PUBLISHED_SUPERPIXELS)
+        or set(found) != SUPERPIXEL_NUMBERS[network]
         or not all(isinstance(value, int | float) and math.isfinite(value) for value in found.values())
         or not all(found[name] > 0 for name in ("segments_per_side", "compactness"))
-        or found["sigma"] < 0
+        or found.get("sigma", 0) < 0
         or found["iterations"] < 1
     ):
         raise CheckpointError(
             f"{path} does not say how its superpixels are made: save 'superpixels' with a number for each of "
-            f"{', '.join(sorted(PUBLISHED_SUPERPIXELS))}."
+            f"{', '.join(sorted(SUPERPIXEL_NUMBERS[network]))}."
         )
     if facts.get("blend", "hard") not in BLENDS or not isinstance(facts.get("origin", {}), dict):
         raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}, or an 'origin' that is no dict.")
 
 
-def _check_fit(path: Path, state: dict[str, Any], network: FusionGCN) -> None:
+def _check_fit(path: Path, state: dict[str, Any], network: nn.Module) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     missing = [name for name in expected if name not in state]
     foreign = [name for name in state if name not in expected]
@@ -124,6 +151,8 @@ def _check_fit(path: Path, state: dict[str, Any], network: FusionGCN) -> None:
         if names
     ]
     if problems:
-        raise CheckpointError(f"{path} is not a FusionGCN checkpoint: {'; '.join(problems)}. Give another checkpoint.")
+        raise CheckpointError(
+            f"{path} is not a {type(network).__name__} checkpoint: {'; '.join(problems)}. Give another checkpoint."
+        )
     if not all(torch.isfinite(tensor).all() for tensor in state.values()):
         raise CheckpointError(f"{path} holds weights that are not finite: give an earlier checkpoint.")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError
+from fusiongcn_edge.model.checkpoint import NETWORKS
+from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet
 from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
@@ -32,7 +33,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
     parser.add_argument(
-        "network", nargs="?", choices=list(training.NETWORKS), default=recipe.network, help="default: %(default)s"
+        "network", nargs="?", choices=list(NETWORKS), default=recipe.network, help="default: %(default)s"
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
     parser.add_argument("--photos-name", default="", metavar="TEXT", help="what the model says it was trained on")
@@ -64,6 +65,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"of the fused image's error beside the matte's (default: {recipe.fused_weight})",
     )
+    parser.add_argument("--noise", type=float, metavar="X", help="share of scenes with noise in both photographs")
+    parser.add_argument("--blank", type=float, metavar="X", help="share of scenes in which nothing is sharp")
     parser.add_argument("--seed", type=int, metavar="N", help=f"default: {recipe.seed}")
     parser.add_argument("--weights", metavar="FILE", help="begin with these weights (weights.pt of an earlier run)")
     parser.add_argument(
@@ -76,7 +79,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     training.keep_freed_memory()
-    recipe = PUBLISHED if arguments.recipe == "published" else Recipe()
+    recipe = PUBLISHED if arguments.recipe == "published" else RECIPES[arguments.network]
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0 or arguments.workers < 0:

@@ -30,6 +30,8 @@ class Recipe:
     clip: float = 1.0
     ema: float = 0.998
     fused_weight: float = 0.25  # of half the logarithm of the fused image's error, beside the matte's cross-entropy
+    blank: float = 0.0  # share of scenes in which nothing is sharp
+    noise: float = 0.0  # share of scenes with equal noise in both photographs
     published_loss: bool = False  # L1 of the probability alone
     seed: int = 0
     weights: str = ""  # a checkpoint to begin with; none: random weights
@@ -42,6 +44,12 @@ class Recipe:
 
     def superpixels(self) -> dict[str, Any]:
         """The settings that the weights are used with."""
+        if self.network == "lite":
+            return {
+                "segments_per_side": self.segments_per_side,
+                "compactness": self.compactness,
+                "iterations": self.iterations,
+            }
         return {
             "segments_per_side": self.segments_per_side,
             "compactness": self.compactness,
@@ -55,6 +63,13 @@ PUBLISHED = Recipe(
     ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
 
+LITE = Recipe(
+    network="lite", steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
+    noise=0.5, cell_sizes=(20.0, 48.0),
+)  # fmt: skip
+
+RECIPES = {"fusiongcn": Recipe(), "lite": LITE}
+
 
 def check_recipe(recipe: Recipe) -> None:
     """Refuse, with a TrainingError, numbers that make no sense."""
@@ -65,6 +80,9 @@ def check_recipe(recipe: Recipe) -> None:
     for name in ("learning_rate", "compactness", "segments_per_side", "fused_weight"):
         if not 0 < getattr(recipe, name) < math.inf:
             raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
+    for name in ("noise", "blank"):
+        if not 0 <= getattr(recipe, name) <= 1:
+            raise TrainingError(f"{name} is {getattr(recipe, name)}: give a share from 0 to 1.")
 
 
 def learning_rate_factor(step: int, recipe: Recipe) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Scene:
     weight : float32 H x W in [0, 1]
         0 where neither photograph is sharper, so that the matte says nothing.
     kind : str
-        ``mask``, ``layers-2`` or ``layers-3``.
+        ``mask``, ``layers-2``, ``layers-3`` or ``blank``.
     """
 
     a: NDArray[np.uint8]
@@ -168,6 +168,48 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
         a8, b8 = _jpeg(a8, quality), _jpeg(b8, quality)
     matte, weight = (np.clip(share[inner, inner], 0, 1) for share in (matte, weight))  # rounding
     return Scene(a8, b8, t8, matte, weight, kind)
+
+
+def blank_scene(photographs: Photographs, size: int, seed: int, index: int) -> Scene:
+    """A scene in which nothing is sharp: one blurred photograph twice, or one colour, each time with other noise.
+
+    The matte is one half everywhere: neither photograph is to be preferred.
+    """
+    rng = np.random.default_rng([seed, index, 2])
+    truth, _ = photographs.crop(rng, size)
+    if rng.random() < 0.3:
+        truth = np.broadcast_to(truth.mean(axis=(0, 1)), truth.shape).astype(np.float32)
+    else:
+        truth = _blur(truth, _kernel(rng, float(rng.uniform(2, LARGEST_RADIUS))))
+    noise, exposure = rng.uniform(0.3, 3.0), rng.uniform(0.98, 1.02) if rng.random() < 0.3 else 1.0
+    a, b, t = (
+        np.clip(np.rint(gain * truth + level * rng.standard_normal(truth.shape)), 0, 255).astype(np.uint8)
+        for gain, level in ((exposure, noise), (1, noise), (1, 0))
+    )
+    if rng.random() < 0.4:
+        quality = int(rng.integers(75, 100))
+        a, b = _jpeg(a, quality), _jpeg(b, quality)
+    return Scene(a, b, t, np.full((size, size), 0.5, np.float32), np.ones((size, size), np.float32), "blank")
+
+
+def with_noise(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with noise of much the same strength and grain in both photographs, as a camera's.
+
+    Blurring a photograph blurs its noise too. Without new noise over it, a network learns to tell by the noise which
+    photograph is sharp in regions without texture, and decides at random where it looks at real ones.
+    """
+    level, grain = float(np.exp(rng.uniform(math.log(0.5), math.log(4.0)))), float(rng.choice([0.0, 0.5, 0.8, 1.2]))
+
+    def noisy(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        shape = image.shape
+        noise = rng.standard_normal(shape, np.float32) * np.float32(rng.uniform(0, 1))  # in colour
+        noise += rng.standard_normal((*shape[:2], 1), np.float32)
+        if grain:
+            noise = cv2.GaussianBlur(noise, (0, 0), grain).astype(np.float32)
+        noise *= np.float32(level * rng.uniform(0.85, 1.15)) / noise.std()
+        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+    return replace(scene, a=noisy(scene.a), b=noisy(scene.b))
 
 
 def _mask_scene(

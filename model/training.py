@@ -21,20 +21,28 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint, superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
-from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
+from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene, with_noise
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input, psnr
+from fusiongcn_edge.runtime.regions import (
+    RegionSettings,
+    luminance_input,
+    region_affinity,
+    region_features,
+    regions,
+)
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
 
-NETWORKS = {"fusiongcn": FusionGCN}
+Settings = SuperpixelSettings | RegionSettings  # of superpixels
 STATE = "state.pt"
 LOG = "log.csv"
 WEIGHTS = "weights.pt"
@@ -48,32 +56,42 @@ LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
 class Sample:
     """A scene with its superpixels, as the network takes it."""
 
-    images: Tensor  # 2, 3, H, W
-    labels: Tensor  # H, W int64
-    features: Tensor  # 2, N, 3
-    adjacency: Tensor  # N, N
-    attention_mask: Tensor  # N, N
+    photographs: Tensor  # 2, 3, H, W, RGB in [-1, 1]
+    images: Tensor  # 2, C, H', W', what the network sees of them
+    labels: Tensor  # superpixels, int64: H, W, or less where they are coarser
+    graph: tuple[Tensor, ...]  # the graph network's inputs; the first is 2, N, features
     matte: Tensor  # H, W
     weight: Tensor  # H, W
     truth: Tensor  # 3, H, W, RGB in [-1, 1]
 
 
-def to_sample(scene: Scene, settings: SuperpixelSettings) -> Sample:
+def to_sample(scene: Scene, settings: Settings) -> Sample:
     """Preprocess a scene with the runtime's own code."""
-    images = network_input(scene.a, scene.b)
-    labels = superpixels(images, settings)
-    adjacency, attention_mask = region_graph(labels)
-    arrays = (
-        images, labels.astype(np.int64), node_features(images, labels), adjacency, attention_mask,
-        scene.matte, scene.weight, network_input(scene.truth, scene.truth)[0],
-    )  # fmt: skip
-    return Sample(*(torch.from_numpy(array) for array in arrays))
+    photographs = network_input(scene.a, scene.b)
+    graph: tuple[NDArray[np.float32], ...]
+    if isinstance(settings, RegionSettings):
+        luminance = luminance_input(scene.a, scene.b)
+        images, labels = luminance[:, None], regions(luminance, settings)
+        graph = region_features(luminance, labels), region_affinity(luminance, labels)
+    else:
+        images, labels = photographs, superpixels(photographs, settings)
+        graph = node_features(images, labels), *region_graph(labels)
+    tensor = torch.from_numpy
+    return Sample(
+        photographs=tensor(photographs),
+        images=tensor(images),
+        labels=tensor(labels.astype(np.int64)),
+        graph=tuple(tensor(array) for array in graph),
+        matte=tensor(scene.matte),
+        weight=tensor(scene.weight),
+        truth=tensor(network_input(scene.truth, scene.truth)[0]),
+    )
 
 
 class Scenes(Dataset[Sample]):
     """The scenes of one run from scene ``first`` on."""
 
-    def __init__(self, photographs: Photographs, recipe: Recipe, settings: SuperpixelSettings, first: int) -> None:
+    def __init__(self, photographs: Photographs, recipe: Recipe, settings: Settings, first: int) -> None:
         self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
 
     def __len__(self) -> int:
@@ -81,30 +99,27 @@ class Scenes(Dataset[Sample]):
 
     def __getitem__(self, position: int) -> Sample:
         index, recipe = self.first + position, self.recipe
-        scene = make_scene(self.photographs, recipe.crop, recipe.seed, index)
-        low, high = recipe.cell_sizes
-        cell = float(np.random.default_rng([recipe.seed, index, 1]).uniform(low, high))
+        rng = np.random.default_rng([recipe.seed, index, 1])
+        cell = float(rng.uniform(*recipe.cell_sizes))
+        make = blank_scene if rng.random() < recipe.blank else make_scene
+        scene = make(self.photographs, recipe.crop, recipe.seed, index)
+        if rng.random() < recipe.noise:
+            scene = with_noise(scene, rng)
         return to_sample(scene, replace(self.settings, segments_per_side=recipe.crop / cell**2))
 
 
 def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
     """Probability of each sample, P x H x W float32; all of one size."""
     device = next(network.parameters()).device
-    tables: tuple[list[Tensor], list[Tensor]] = ([], [])
-    labels, first = [], 0
-    for sample in samples:
-        embedded = network.embed(  # type: ignore[operator]
-            sample.features.to(device), sample.adjacency.to(device), sample.attention_mask.to(device)
-        )
-        for table, part in zip(tables, embedded, strict=True):
-            table.append(part)
-        labels.append(sample.labels + first)
-        first += sample.features.shape[1]
+    embedded = [network.embed(*(part.to(device) for part in s.graph)) for s in samples]  # type: ignore[operator]
+    tables = [torch.cat(parts, dim=1) for parts in zip(*embedded, strict=True)]
+    first = np.cumsum([0] + [s.graph[0].shape[1] for s in samples[:-1]])
+    labels = torch.stack([s.labels + int(f) for s, f in zip(samples, first, strict=True)]).to(device)
     images = torch.cat([torch.stack([s.images[i] for s in samples]) for i in (0, 1)]).to(device)
-    shallow, deep = (torch.cat(table, dim=1) for table in tables)
+    height, width = samples[0].matte.shape
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-        probability: Tensor = network.classify(images, torch.stack(labels).to(device), shallow, deep)  # type: ignore[operator]
-    return probability.float().squeeze(1)
+        probability: Tensor = network.classify(images, labels, *tables)  # type: ignore[operator]
+    return probability.float()[:, 0, :height, :width]
 
 
 def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> Tensor:
@@ -119,7 +134,7 @@ def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> T
     )
     if recipe.published_loss:
         return (weight * (probability - matte).abs()).mean()
-    a, b = (torch.stack([s.images[i] for s in samples]).to(device) for i in (0, 1))
+    a, b = (torch.stack([s.photographs[i] for s in samples]).to(device) for i in (0, 1))
     p = probability.clamp(1e-4, 1 - 1e-4)
     entropy = -(matte * p.log() + (1 - matte) * (1 - p).log())
     fused = p.unsqueeze(1) * a + (1 - p.unsqueeze(1)) * b
@@ -153,8 +168,11 @@ class Run:
         self.origin: dict[str, Any] = {}
         if recipe.weights and not (folder / STATE).exists():
             self._begin_with(recipe.weights)
-        set_luminance_guide(self.network)
+        if isinstance(self.network, FusionGCN):
+            set_luminance_guide(self.network)
         self.network.to(self.device)
+        if not isinstance(self.network, FusionGCN):
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
@@ -164,13 +182,15 @@ class Run:
         )
         self.step = 0
         self.seconds = 0.0
-        self.settings = superpixel_settings(self.network, recipe.superpixels())
+        self.settings = settings_of(self.network, recipe.superpixels())
         if (folder / STATE).exists():
             self._resume()
         self.validation: list[tuple[Scene, Sample]] | None = None
 
     def _begin_with(self, path: str) -> None:
-        network, facts = load_checkpoint(path)
+        network, facts = load_network(path)
+        if type(network) is not type(self.network):
+            raise TrainingError(f"{path} holds another network than {self.recipe.network!r}: give other weights.")
         self.network.load_state_dict(network.state_dict())
         self.origin = {"begun_with": facts.get("origin", {})}
 
@@ -229,7 +249,12 @@ class Run:
             "seed": self.recipe.seed,
             **self.origin,
         }
-        facts = {"superpixels": self.recipe.superpixels(), "blend": "soft", "origin": origin}
+        facts = {
+            "network": self.recipe.network,
+            "superpixels": self.recipe.superpixels(),
+            "blend": "soft",
+            "origin": origin,
+        }
         save_checkpoint(path, self.average, facts)
 
     def steps(self) -> Iterator[float]:
@@ -301,6 +326,11 @@ def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[st
         soft.append(psnr(blend(scene.a, scene.b, p, decision, THRESHOLD), scene.truth))
         hard.append(psnr(take(scene.a, scene.b, decision), scene.truth))
     return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))
+
+
+def settings_of(network: nn.Module, numbers: dict[str, Any]) -> Settings:
+    """How a network's superpixels are made."""
+    return superpixel_settings(network, numbers) if isinstance(network, FusionGCN) else RegionSettings(**numbers)
 
 
 def set_luminance_guide(network: FusionGCN) -> None:

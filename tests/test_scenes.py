@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import scenes
-from fusiongcn_edge.model.scenes import Photographs, contact_sheet, make_scene
+from fusiongcn_edge.model.scenes import Photographs, blank_scene, contact_sheet, make_scene, with_noise
 from fusiongcn_edge.runtime.errors import FusionError
 
 
@@ -143,3 +144,21 @@ def test_the_contact_sheet_shows_each_scene(photo_folder: Path) -> None:
     assert sheet.shape == (2 * 64, 2 * 4 * 64, 3)
     scene = make_scene(Photographs(photo_folder), 64, seed=0, index=2)
     np.testing.assert_array_equal(sheet[64:, :64], scene.a)
+
+
+def test_a_blank_scene_prefers_neither_photograph(photo_folder: Path) -> None:
+    photographs = Photographs(photo_folder)
+    for index in range(4):
+        scene = blank_scene(photographs, 64, seed=0, index=index)
+        assert (scene.matte == 0.5).all()
+        assert scene.a.shape == scene.truth.shape == (64, 64, 3)
+        difference = scene.a.astype(float) - scene.b
+        assert 0 < np.abs(difference).mean() < 10
+
+
+def test_noise_is_equally_strong_in_both_photographs(photo_folder: Path) -> None:
+    scene = blank_scene(Photographs(photo_folder), 64, seed=0, index=0)
+    flat = replace(scene, a=np.full_like(scene.a, 128), b=np.full_like(scene.b, 128))
+    noisy = with_noise(flat, np.random.default_rng(0))
+    assert 0.7 < noisy.a.std() / noisy.b.std() < 1.4
+    assert (noisy.a != noisy.b).any()
