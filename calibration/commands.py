@@ -130,7 +130,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
                     "written: allow more with --max-flips."
                 )
         else:
-            chosen = {layer.name: ladder[0] for layer, ladder in ladders.items()}
+            chosen = recipe.first_choice(bundle)
         progress("judging")
         quantized = with_precisions(bundle, chosen, samples)
         loss = Judge(bundle, judging.pairs).loss(quantized)

@@ -39,6 +39,7 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
+from fusiongcn_edge.runtime.engines.litert_engine import as_tflite
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
 OPERATORS = {
@@ -201,7 +202,7 @@ def _quantized(
         ranges = None
         if recipe.need_calibration:
             ranges = recipe.calibrate(
-                {entry: [_as_tflite(inputs) for inputs in own] for entry, own in samples.items() if own},
+                {entry: [as_tflite(inputs) for inputs in own] for entry, own in samples.items() if own},
                 num_threads=1,
                 mode=calibrator.CalibrationMode.CALIBRATION_PRESERVE_ALL_TENSORS,
             )
@@ -252,11 +253,3 @@ def _on_the_grid(data: bytes, file: str, wanted: Mapping[str, str]) -> bytes:
         tensor = subgraph.tensors[subgraph.operators[use.operator].inputs[1]]
         model.buffers[tensor.buffer].data = np.frombuffer(rounded.astype(np.float32).tobytes(), np.uint8)
     return _packed(model)
-
-
-def _as_tflite(inputs: Arrays) -> dict[str, NDArray[Any]]:
-    """Images channels last, as the graph takes them."""
-    return {
-        name: np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
-        for name, array in inputs.items()
-    }

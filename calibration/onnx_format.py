@@ -2,7 +2,7 @@
 
 Weights alone: an int8 (or float16) constant that is cast and scaled where it is used. Every ONNX program reads that,
 and ONNX Runtime does it once, when it opens the graph, so the graph runs as fast as in float32. Activations as well:
-Quantize and Dequantize nodes around convolutions and products (QDQ), by onnxruntime.quantization. Convolutions with
+Quantize and Dequantize nodes around convolutions (QDQ), by onnxruntime.quantization. Convolutions with
 ranges taken at run time (ConvInteger) are left out: ONNX Runtime computes them more slowly than in float32.
 """
 
@@ -41,7 +41,6 @@ from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
-INTEGER_KERNELS = {"Conv", "MatMul", "Gemm"}
 FLOAT_ONLY = {"Div", "Reciprocal", "Exp", "Softplus", "Log", "Sqrt", "Pow", "Softmax", "Tanh"}
 
 
@@ -143,7 +142,7 @@ def _in_int8(model: onnx.ModelProto, tensor: TensorProto, kind: str) -> list[onn
 
 
 def _static(model: onnx.ModelProto, tensors: set[str], precision: str, samples: Sequence[Arrays]) -> onnx.ModelProto:
-    """Convolutions (and products) with these weights between Quantize and Dequantize."""
+    """Convolutions with these weights between Quantize and Dequantize."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -165,7 +164,7 @@ def _static(model: onnx.ModelProto, tensors: set[str], precision: str, samples: 
 
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{index}"
-    chosen = [n.name for n in model.graph.node if n.op_type in INTEGER_KERNELS and tensors & set(n.input)]
+    chosen = [n.name for n in model.graph.node if n.op_type == "Conv" and tensors & set(n.input)]
     wide = precision == STATIC16
     with tempfile.TemporaryDirectory() as folder, libraries_silenced(), redirect_stdout(io.StringIO()):
         target = Path(folder) / "graph.onnx"

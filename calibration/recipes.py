@@ -49,6 +49,10 @@ class Recipe:
             )
         return touched
 
+    def first_choice(self, bundle: Bundle) -> dict[str, str]:
+        """Every layer that the recipe touches, by name, in the precision that it wants most; errors as above."""
+        return {layer.name: ladder[0] for layer, ladder in self.ladders(bundle).items()}
+
 
 def _only(*wanted: str) -> Ladder:
     """The first of these that a layer can have, or float32."""

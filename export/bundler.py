@@ -100,8 +100,7 @@ def export_bundle(
 
 def in_half(bundle: Bundle) -> Bundle:
     """A bundle in memory with the weights of dense convolutions in float16."""
-    chosen = {layer.name: ladder[0] for layer, ladder in RECIPES[FP16].ladders(bundle).items()}
-    return with_precisions(bundle, chosen, {})
+    return with_precisions(bundle, RECIPES[FP16].first_choice(bundle), {})
 
 
 def check_options(

@@ -20,9 +20,7 @@ def libraries_silenced(*, output: bool = False) -> Iterator[None]:
     """
     descriptors = (1, 2) if output else (2,)
     with _lock:
-        for stream in (sys.stdout, sys.stderr):  # what is ours comes out first
-            if stream is not None:
-                stream.flush()
+        _flush()  # what is ours comes out first
         try:
             kept = {descriptor: os.dup(descriptor) for descriptor in descriptors}
         except OSError:  # there is none, so nothing to keep clean
@@ -34,10 +32,14 @@ def libraries_silenced(*, output: bool = False) -> Iterator[None]:
                 os.dup2(nowhere, descriptor)
             yield
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                if stream is not None:
-                    stream.flush()
+            _flush()
             for descriptor, before in kept.items():
                 os.dup2(before, descriptor)
                 os.close(before)
             os.close(nowhere)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -74,7 +74,7 @@ class TiledCnn:
         self._tables = Tables(bundle.variants(bundle.stages[0].graph), open_graph)
         self._opened = {
             size: {stage.graph: open_graph(bundle.variants(stage.graph)[size]) for stage in bundle.stages[1:]}
-            for size in bundle.variants(bundle.stages[-1].graph)
+            for size in bundle.sizes
         }
         self._threads = threads
         self._limit = limit
@@ -137,7 +137,7 @@ def best_size(bundle: Bundle, height: int, width: int) -> str:
         tile = tile_of(bundle, size)
         return math.prod(-(-side // step) * step for side, step in zip((height, width), tile or (1, 1), strict=True))
 
-    return min(bundle.variants(bundle.stages[-1].graph), key=computed)
+    return min(bundle.sizes, key=computed)
 
 
 @dataclass(frozen=True)

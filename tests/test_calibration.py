@@ -54,7 +54,7 @@ def silent(text: str) -> None:
 
 
 def by_recipe(bundle: Bundle, name: str, given: Any = None) -> tuple[Bundle, dict[str, str]]:
-    chosen = {layer.name: ladder[0] for layer, ladder in RECIPES[name].ladders(bundle).items()}
+    chosen = RECIPES[name].first_choice(bundle)
     return with_precisions(bundle, chosen, given or {}), chosen
 
 

@@ -73,10 +73,7 @@ class LitertGraph:
             if name not in inputs or inputs[name].shape != shape:
                 given = inputs[name].shape if name in inputs else "not there"
                 raise EngineError(f"{self._graph.file} takes {name} as {shape}, and it is {given}: export it again.")
-        feed = {
-            name: np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
-            for name, array in inputs.items()
-        }
+        feed = as_tflite(inputs)
         try:
             with self._file.interpreter() as interpreter:
                 found = interpreter.runner(self._graph.entry or "")(**feed)
@@ -142,6 +139,14 @@ class _File:
         finally:
             with self._lock:
                 self._idle.append(interpreter)
+
+
+def as_tflite(inputs: Arrays) -> dict[str, NDArray[Any]]:
+    """The same arrays with images channels last, as a TFLite graph takes them."""
+    return {
+        name: np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
+        for name, array in inputs.items()
+    }
 
 
 def _channels_last(shape: tuple[int | str, ...]) -> tuple[int | str, ...]:
