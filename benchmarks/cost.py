@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.cost_formulas import preprocessing, published_convention
 from fusiongcn_edge.benchmarks.cost_rule import Count, Countable, Node, Shape, Weights, distinct
-from fusiongcn_edge.runtime.bundle import Bundle, Graph
+from fusiongcn_edge.runtime.bundle import LITE, Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.fuser import open_cnn
-from fusiongcn_edge.runtime.padding import Gcn
-from fusiongcn_edge.runtime.superpixels import seed_grid
-from fusiongcn_edge.runtime.tiles import RESULT, best_size, plan, still_read, swept
+from fusiongcn_edge.runtime.networks import open_network
+from fusiongcn_edge.runtime.regions import DETAILS, QUARTER, Seen, filled_up
+from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
+from fusiongcn_edge.runtime.windows import RESULT
 
 SCHEMA = 1
 PLENTY = 2**60  # bytes
@@ -139,20 +139,22 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
         raise FusionError(
             f"{height}x{width} is smaller than the model takes: give at least {bundle.minimum_size} pixels a side."
         )
-    seeds = seed_grid(height, width, bundle.superpixels.wanted(height, width))
-    nodes = superpixels if superpixels is not None else len(seeds[0]) * len(seeds[1])
-    if nodes > height * width:
+    nodes = bundle.superpixels.nodes(height, width) if superpixels is None else superpixels
+    step = QUARTER if bundle.network == LITE else 1
+    if nodes > height * width // step**2:
         raise FusionError(f"{nodes} superpixels are more than {height}x{width} has pixels: give fewer.")
     engine = _CountingEngine(bundle)
-    tables = {
-        "features": _zeros((2, nodes, 3)),
-        "adjacency": _zeros((nodes, nodes)),
-        "attention_mask": _zeros((nodes, nodes)),
-    }
-    embeddings = Gcn(bundle, lambda graph: engine.open(graph, 1)).run(tables)
-    cnn = open_cnn(bundle, engine, 1, PLENTY if bundle.stages else None)
-    labels = grid_labels(height, width, nodes)
-    cnn.run({"images": _zeros((2, 3, height, width)), "labels": labels, **embeddings})
+    network = open_network(bundle, engine, 1, PLENTY if bundle.stages or bundle.network == LITE else None)
+    if bundle.network == LITE:
+        height, width = filled_up(height, width)
+        gray = np.broadcast_to(np.uint8(0), (2, height, width))
+        seen: Any = Seen(gray, _zeros((2, DETAILS, height // QUARTER, width // QUARTER)))
+        graph = {"features": _zeros((2, nodes, DETAILS)), "affinity": _zeros((nodes, nodes))}
+    else:
+        seen = _zeros((2, 3, height, width))
+        square = _zeros((nodes, nodes))
+        graph = {"features": _zeros((2, nodes, 3)), "adjacency": square, "attention_mask": square}
+    network.classify(seen, grid_labels(height // step, width // step, nodes), network.embed(graph))
     tiled = {stage.graph for stage in bundle.stages[1:]}
     layers = _layers([(key, counts, key.partition("@")[0] in tiled) for key, counts in engine.runs()], height * width)
     weights = distinct([node for _, counts in engine.runs() for count in counts for node in count.nodes])
@@ -170,7 +172,7 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
         before=preprocessing(bundle.superpixels, height, width, nodes),
         published=published_convention(bundle, height, width, nodes),
         trained_params=bundle.params,
-        whole_macs=_whole_macs(bundle, height, width, nodes),
+        whole_macs=bundle.macs(height, width, nodes),
     )
 
 
@@ -221,12 +223,6 @@ def grid_labels(height: int, width: int, nodes: int) -> NDArray[np.int32]:
         row = y * down // height
         labels[y] = first[row] + np.arange(width) * across[row] // width
     return labels
-
-
-def _whole_macs(bundle: Bundle, height: int, width: int, nodes: int) -> int:
-    """As :meth:`Bundle.macs`, for another number of superpixels."""
-    terms = {"per_pair": 1, "per_pixel": height * width, "per_node": nodes, "per_node_squared": nodes * nodes}
-    return sum(bundle.macs_terms[term] * count for term, count in terms.items())
 
 
 def _kept_bytes(bundle: Bundle, height: int, width: int) -> int:

@@ -16,9 +16,10 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import network_input, read_image
 from fusiongcn_edge.runtime.pairs import find_pairs
-from fusiongcn_edge.runtime.superpixels import guide_image, slic
+from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, guide_image, slic
 
 
 def main() -> int:
@@ -34,6 +35,10 @@ def _table(bundle: Bundle, root: Path) -> None:
     from skimage.segmentation import slic as reference
 
     how = bundle.superpixels
+    if not isinstance(how, SuperpixelSettings):
+        raise FusionError(
+            "The superpixels of this model are not scikit-image's: name a model of the published network."
+        )
     differences, ratios = [], []
     print("set         pair   size       N     pixels differing   time / scikit-image's")
     for pair in find_pairs(root):

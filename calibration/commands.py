@@ -23,7 +23,8 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
 from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
-from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle, check_target, load_bundle, write_bundle
+from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.progress import Progress

@@ -11,21 +11,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.calibration.layers import FP16, FP32, with_precisions
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.export.cost import macs_terms
+from fusiongcn_edge.export.lite import MARGIN
 from fusiongcn_edge.export.stages import KEEP
-from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, stages_to_onnx
-from fusiongcn_edge.model.checkpoint import load_checkpoint, superpixel_settings
+from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, lite_to_onnx, stages_to_onnx
+from fusiongcn_edge.model.checkpoint import load_network, superpixel_settings
+from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import Bundle, Graph, check_target, load_bundle, write_bundle
+from fusiongcn_edge.runtime.bundle import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bundle, Graph, load_bundle
+from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.fuser import open_cnn
+from fusiongcn_edge.runtime.networks import open_cnn, open_network
 from fusiongcn_edge.runtime.padding import Gcn
+from fusiongcn_edge.runtime.regions import GRID, luminance
 
 FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
@@ -75,13 +80,14 @@ def export_bundle(
     """
     check_options([form], whole_cnn, sizes, superpixels)
     check_target(output)
-    network, facts = load_checkpoint(checkpoint)
-    if form == "onnx":
-        graphs, chain = _to_onnx(network, whole_cnn)
+    network, facts = load_network(checkpoint)
+    facts_of_model = manifest(network, facts, FORMS[form], precision)
+    if isinstance(network, FusionGCNLite):
+        graphs = _lite(network, form, whole_cnn, sizes, superpixels)
     else:
-        per_side = facts["superpixels"]["segments_per_side"]
-        graphs, chain = _to_tflite(network, per_side, whole_cnn, sizes, superpixels)
-    facts_of_model = manifest(network, facts, FORMS[form], precision) | {"stages": chain, "keep": KEEP if chain else []}
+        assert isinstance(network, FusionGCN)
+        graphs, chain = _published(network, form, facts, whole_cnn, sizes, superpixels)
+        facts_of_model |= {"stages": chain, "keep": KEEP if chain else []}
     with tempfile.TemporaryDirectory() as folder:
         write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
         bundle = load_bundle(Path(folder) / "bundle")
@@ -127,11 +133,51 @@ def check_options(
         raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels: give --superpixels such a number.")
 
 
-def _to_onnx(network: FusionGCN, whole_cnn: bool) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+def _lite(
+    network: FusionGCNLite, form: str, whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+) -> dict[str, Graph]:
+    if whole_cnn:
+        raise ExportError("The CNN of this network is one graph as it is: leave --whole-cnn out.")
+    if form == "onnx":
+        return lite_to_onnx(network)
+    odd = next((size for size in sizes if size[0] % GRID or size[1] % GRID or min(size) <= 2 * MARGIN), None)
+    if odd is not None:
+        raise ExportError(
+            f"Windows of {odd[0]}x{odd[1]} do not suit this network: give multiples of {GRID} above {2 * MARGIN}."
+        )
+    to_litert = _litert_exporter()
+    rooms = sorted(set(superpixels or to_litert.LITE_SUPERPIXELS))
+    graphs: dict[str, Graph] = to_litert.lite_to_litert(
+        network, list(dict.fromkeys(sizes)) or to_litert.LITE_SIZES, rooms
+    )
+    return graphs
+
+
+def _published(
+    network: FusionGCN,
+    form: str,
+    facts: dict[str, Any],
+    whole_cnn: bool,
+    sizes: Sequence[tuple[int, int]],
+    superpixels: Sequence[int],
+) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
+    if form == "tflite":
+        return _to_tflite(network, facts["superpixels"]["segments_per_side"], whole_cnn, sizes, superpixels)
     if whole_cnn:
         return {"gcn": gcn_to_onnx(network), "cnn": cnn_to_onnx(network)}, []
     graphs, chain = stages_to_onnx(network)
     return {"gcn": gcn_to_onnx(network), **graphs}, chain
+
+
+def _litert_exporter() -> Any:
+    try:
+        from fusiongcn_edge.export import to_litert
+    except ImportError as error:
+        raise ExportError(
+            f"The TFLite exporter cannot be loaded ({error}): its libraries only go together in certain versions, "
+            "which pip install 'fusiongcn-edge[export-tflite]' brings into an environment of its own."
+        ) from None
+    return to_litert
 
 
 def _to_tflite(
@@ -141,14 +187,7 @@ def _to_tflite(
     sizes: Sequence[tuple[int, int]],
     superpixels: Sequence[int],
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    try:
-        from fusiongcn_edge.export import to_litert
-    except ImportError as error:
-        raise ExportError(
-            f"The TFLite exporter cannot be loaded ({error}): its libraries only go together in certain versions, "
-            "which pip install 'fusiongcn-edge[export-tflite]' brings into an environment of its own."
-        ) from None
-
+    to_litert = _litert_exporter()
     rooms = sorted(set(superpixels or to_litert.SUPERPIXELS))
     gcn = to_litert.gcn_to_litert(network, rooms)
     if whole_cnn:
@@ -160,24 +199,26 @@ def _to_tflite(
     return {**gcn, **graphs}, chain
 
 
-def manifest(network: FusionGCN, facts: dict[str, Any], engine: str = "onnx", precision: str = FP32) -> dict[str, Any]:
+def manifest(network: nn.Module, facts: dict[str, Any], engine: str = "onnx", precision: str = FP32) -> dict[str, Any]:
     """Everything the bundle says about a model except its graphs."""
-    settings = superpixel_settings(network, facts["superpixels"])
+    preprocessing: dict[str, Any] = {"minimum_size": MINIMUM_SIZE, "superpixels": facts["superpixels"]}
+    if isinstance(network, FusionGCN):
+        settings = superpixel_settings(network, facts["superpixels"])
+        preprocessing["guide"] = {"kernel": settings.guide_kernel.tolist(), "bias": settings.guide_bias}
+        own: dict[str, Any] = {"name": "fusiongcn", "network": PUBLISHED}
+    else:
+        own = {"name": "fusiongcn-lite", "network": LITE, "margin": MARGIN, "stages": [], "keep": []}
     return {
-        "name": "fusiongcn",
+        **own,
         "precision": precision,
         "engine": engine,
-        "preprocessing": {
-            "minimum_size": MINIMUM_SIZE,
-            "guide": {"kernel": settings.guide_kernel.tolist(), "bias": settings.guide_bias},
-            "superpixels": {
-                "segments_per_side": settings.segments_per_side,
-                "compactness": settings.compactness,
-                "sigma": settings.sigma,
-                "iterations": settings.iterations,
-            },
+        "preprocessing": preprocessing,
+        "decision": {
+            "threshold": THRESHOLD,
+            "smallest_region": SMALLEST_REGION,
+            "cleaning": IN_TURN if isinstance(network, FusionGCN) else AT_ONCE,
+            "blend": facts.get("blend", "hard"),
         },
-        "decision": {"threshold": THRESHOLD, "smallest_region": SMALLEST_REGION, "blend": facts.get("blend", "hard")},
         "params": sum(parameter.numel() for parameter in network.parameters()),
         "macs": macs_terms(network),
         "origin": {
@@ -187,11 +228,34 @@ def manifest(network: FusionGCN, facts: dict[str, Any], engine: str = "onnx", pr
     }
 
 
-def compare(network: FusionGCN, bundle: Bundle) -> float:
-    """Greatest difference of the probability between torch and the engine, at a size that the export did not see.
+def compare(network: nn.Module, bundle: Bundle) -> float:
+    """Greatest difference of the probability between torch and the engine on a random pair."""
+    return _compare_lite(network, bundle) if isinstance(network, FusionGCNLite) else _compare_published(network, bundle)
 
-    A CNN that is one graph of fixed size is compared at that size.
-    """
+
+def _compare_lite(network: FusionGCNLite, bundle: Bundle) -> float:
+    """At a size that the export did not see, or the smallest that it is for: there, no edge is filled up."""
+    sizes = [graph.inputs["luminance"][1][-2:] for graph in bundle.variants("cnn").values()]
+    size = min((size for size in sizes if all(isinstance(side, int) for side in size)), default=(40, 112))
+    height, width = (int(side) for side in size)
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    opened = open_network(bundle, get_engine(bundle.engine), 2)
+    seen = opened.see(first, second)
+    rooms = [graph.inputs["features"][1][1] for graph in bundle.variants("gcn").values()]
+    most = max((room for room in rooms if isinstance(room, int)), default=height * width)
+    labels = np.minimum(opened.superpixels(seen), most - 1)
+    graph = opened.graph(seen, labels)
+    found = opened.classify(seen, labels, opened.embed(graph))
+    with torch.no_grad():
+        tables = network.embed(torch.from_numpy(graph["features"]), torch.from_numpy(graph["affinity"]))
+        planes, pixels = torch.from_numpy(luminance(seen.gray)[:, None]), torch.from_numpy(labels.astype(np.int64))
+        expected = network.classify(planes, pixels[None], *tables)[0, 0].numpy()
+    return float(np.abs(found - expected).max())
+
+
+def _compare_published(network: nn.Module, bundle: Bundle) -> float:
+    """At a size that the export did not see; a CNN that is one graph of fixed size, at that size."""
     size = (43, 109)  # one pixel or a few more than the usual tile has
     if "cnn" in {key.partition("@")[0] for key in bundle.graphs}:
         height, width = next(iter(bundle.variants("cnn").values())).inputs["labels"][1]

@@ -7,7 +7,7 @@ import os
 import sys
 
 from fusiongcn_edge.export.bundler import FORMS, TOLERANCES, check_options, export_bundle
-from fusiongcn_edge.runtime.bundle import check_target
+from fusiongcn_edge.runtime.bundle_writer import check_target
 from fusiongcn_edge.runtime.commands import parse_size
 from fusiongcn_edge.runtime.errors import BundleError
 

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from fusiongcn_edge.calibration.litert_format import slim
+from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
 from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
 from fusiongcn_edge.export.stages import Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
-from fusiongcn_edge.export.to_onnx import example_inputs
+from fusiongcn_edge.export.to_onnx import example_inputs, lite_inputs
+from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
 from fusiongcn_edge.runtime.silence import libraries_silenced
@@ -43,6 +45,8 @@ with _quiet():
     import litert_torch
 
 SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520 and 4056x3040 without a rest
+LITE_SIZES = ((520, 520), (904, 904))  # of windows: a third more than its pixels are computed for 4056x3040
+LITE_SUPERPIXELS = (296, 1280, 2560, 5120)  # a pair of 520x520 has 289, one of 4056x3040 2160
 SUPERPIXELS = (320, 1280, 4096)  # enough for longer sides of about 600, 2500 and 8000 pixels
 PATTERNS = 1024  # that the tables are made for at once
 CHANNELS = {  # photographs and channels of the images between stages
@@ -85,6 +89,19 @@ def cnn_to_litert(network: FusionGCN, sizes: Sequence[tuple[int, int]], superpix
         size = f"{height}x{width}"
         graphs |= _graphs(f"cnn-{size}.tflite", [_Entry(f"cnn@{size}", module, inputs, ["probability"])])
     return graphs
+
+
+def lite_to_litert(
+    network: FusionGCNLite, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+) -> dict[str, Graph]:
+    """Lite's GCN for each of these numbers of superpixels at most, and its CNN for windows of each of these sizes."""
+    gcn, cnn = LiteGcnSubgraph(network), LiteCnnSubgraph(network, channels_last=True)
+    of_gcn = [_Entry(f"gcn@{nodes}", gcn, lite_inputs(8, 8, nodes)["gcn"], ["context"]) for nodes in superpixels]
+    of_cnn = []
+    for height, width in sizes:
+        inputs = {name: image.permute(0, 2, 3, 1) for name, image in lite_inputs(height, width, 1)["cnn"].items()}
+        of_cnn.append(_Entry(f"cnn@{height}x{width}", cnn, inputs, ["probability"]))
+    return _graphs("gcn.tflite", of_gcn) | _graphs("cnn.tflite", of_cnn)
 
 
 def stages_to_litert(

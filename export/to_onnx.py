@@ -14,10 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
 from fusiongcn_edge.export.stages import stages_of
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
+from fusiongcn_edge.model.lite import QUARTER, FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
+from fusiongcn_edge.runtime.regions import DETAILS
 
 OPSET = 18
 ONNX_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT32: "int32"}
@@ -60,6 +63,32 @@ def cnn_to_onnx(network: FusionGCN) -> Graph:
         "deep": {1: nodes},
     }
     return _graph("cnn.onnx", CnnSubgraph(network), example_inputs(48, 64, 12)["cnn"], free, ["probability"])
+
+
+def lite_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tensor]]:
+    """The same for Lite's subgraphs."""
+    return {
+        "gcn": {"features": torch.rand(2, nodes, DETAILS), "affinity": torch.eye(nodes)},
+        "cnn": {
+            "luminance": torch.rand(2, 2, height, width),
+            "context": torch.rand(2, QUARTER, height // 4, width // 4),
+        },
+    }
+
+
+def lite_to_onnx(network: FusionGCNLite) -> dict[str, Graph]:
+    """Lite's subgraphs, with a free number of superpixels, height and width (multiples of 8)."""
+    nodes, rows, columns = Dim("nodes"), Dim("rows", min=2), Dim("columns", min=2)
+    examples = lite_inputs(48, 64, 12)
+    free_gcn: dict[str, dict[int, Any]] = {"features": {1: nodes}, "affinity": {0: nodes, 1: nodes}}
+    free_cnn: dict[str, dict[int, Any]] = {
+        "luminance": {2: 8 * rows, 3: 8 * columns},
+        "context": {2: 2 * rows, 3: 2 * columns},
+    }
+    return {
+        "gcn": _graph("gcn.onnx", LiteGcnSubgraph(network), examples["gcn"], free_gcn, ["context"]),
+        "cnn": _graph("cnn.onnx", LiteCnnSubgraph(network), examples["cnn"], free_cnn, ["probability"]),
+    }
 
 
 def stages_to_onnx(network: FusionGCN) -> tuple[dict[str, Graph], list[dict[str, Any]]]:

@@ -94,14 +94,17 @@ class PixelNetwork(nn.Module):
 
     def forward(self, luminance: Tensor, context: Tensor) -> Tensor:
         """``luminance`` 2P x 1 x H x W and ``context`` 2P x QUARTER x H/4 x W/4 to the probability P x 1 x H x W."""
-        half = self.stem(both_orders(luminance, dim=1))  # 2P, HALF, H/2, W/2
+        return F.pixel_shuffle(self.quads(both_orders(luminance, dim=1), context), 2)
+
+    def quads(self, luminance: Tensor, context: Tensor) -> Tensor:
+        """The same for ``luminance`` in both orders, 2P x 2 x H x W; 2 x 2 pixels as channels, P x 4 x H/2 x W/2."""
+        half = self.stem(luminance)  # 2P, HALF, H/2, W/2
         quarter = self.quarter_down(F.relu6(self.to_quarter(half) + context))  # 2P, QUARTER, H/4, W/4
         eighth = self.eighth(F.relu6(self.to_eighth(quarter)))  # 2P, EIGHTH, H/8, W/8
         quarter = self.quarter_up(F.relu6(quarter + _doubled(self.from_eighth(eighth))))
         half = self.half_up(F.relu6(half + _doubled(self.from_quarter(quarter))))
         for_a, for_b = half.chunk(2, dim=0)
-        logits = F.pixel_shuffle(self.out(for_a - for_b), 2)  # P, 1, H, W; no bias, so that it stays odd
-        return torch.sigmoid(logits)
+        return torch.sigmoid(self.out(for_a - for_b))  # no bias, so that it stays odd
 
 
 def _doubled(x: Tensor) -> Tensor:

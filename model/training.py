@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
 from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene, with_noise
@@ -35,10 +36,11 @@ from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input, psnr
 from fusiongcn_edge.runtime.regions import (
     RegionSettings,
-    luminance_input,
+    luminance,
     region_affinity,
     region_features,
     regions,
+    see,
 )
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
 
@@ -70,9 +72,9 @@ def to_sample(scene: Scene, settings: Settings) -> Sample:
     photographs = network_input(scene.a, scene.b)
     graph: tuple[NDArray[np.float32], ...]
     if isinstance(settings, RegionSettings):
-        luminance = luminance_input(scene.a, scene.b)
-        images, labels = luminance[:, None], regions(luminance, settings)
-        graph = region_features(luminance, labels), region_affinity(luminance, labels)
+        seen = see(scene.a, scene.b)
+        images, labels = luminance(seen.gray)[:, None], regions(seen, settings)
+        graph = region_features(seen, labels), region_affinity(seen, labels)
     else:
         images, labels = photographs, superpixels(photographs, settings)
         graph = node_features(images, labels), *region_graph(labels)
@@ -322,7 +324,7 @@ def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[st
             p = classify(network, [sample], bf16=False)[0].cpu().numpy()
         decided = scene.weight > 0.5
         agreement.append(float(np.mean((p > THRESHOLD)[decided] == (scene.matte > 0.5)[decided])))
-        decision = decision_map(p, THRESHOLD, SMALLEST_REGION)
+        decision = decision_map(p, THRESHOLD, SMALLEST_REGION, at_once=isinstance(network, FusionGCNLite))
         soft.append(psnr(blend(scene.a, scene.b, p, decision, THRESHOLD), scene.truth))
         hard.append(psnr(take(scene.a, scene.b, decision), scene.truth))
     return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))

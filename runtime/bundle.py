@@ -11,8 +11,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +19,16 @@ from typing import Any
 import numpy as np
 
 from fusiongcn_edge.runtime.errors import BundleError
-from fusiongcn_edge.runtime.files import check_folder
-from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, seed_grid
+from fusiongcn_edge.runtime.regions import RegionSettings, filled_up
+from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
 BLENDS = ("hard", "soft")
+IN_TURN, AT_ONCE = "in turn", "at once"  # how small regions of the decision map change sides
+PUBLISHED, LITE = "fusiongcn", "lite"  # networks
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,21 @@ class Bundle:
 
     path: Path
     name: str
+    network: str  # PUBLISHED or LITE
     precision: str
     engine: str
     minimum_size: int
-    superpixels: SuperpixelSettings
+    superpixels: SuperpixelSettings | RegionSettings
+    margin: int  # pixels around a window of the CNN that what is in it depends on; 0 if it depends on all
     threshold: float
     smallest_region: float
+    cleaning: str  # IN_TURN or AT_ONCE
     blend: str  # one of BLENDS
     graphs: dict[str, Graph]
     stages: tuple[Stage, ...]  # the CNN, tables first; none if it is one graph
     keep: tuple[str, ...]  # images between stages worth keeping; the first is the cheapest to compute again
     params: int
-    macs_terms: dict[str, int]
+    macs_terms: dict[str, float]
     origin: dict[str, Any]
     quantization: dict[str, Any]  # how it was made from float32, and what it lost; empty if it was not
 
@@ -108,12 +111,12 @@ class Bundle:
         kept = {key: graph for key, graph in self.graphs.items() if _base(key) not in cnn or key.endswith(f"@{size}")}
         return dataclasses.replace(self, graphs=kept) if size else self
 
-    def macs(self, height: int, width: int) -> int:
-        """Multiply-accumulates of both graphs for one pair, with as many superpixels as SLIC is seeded with."""
-        rows, columns = seed_grid(height, width, self.superpixels.wanted(height, width))
-        nodes = len(rows) * len(columns)
-        terms = {"per_pair": 1, "per_pixel": height * width, "per_node": nodes, "per_node_squared": nodes * nodes}
-        return sum(self.macs_terms[term] * count for term, count in terms.items())
+    def macs(self, height: int, width: int, nodes: int | None = None) -> int:
+        """Multiply-accumulates of both graphs for one pair; ``nodes``: superpixels, default the usual number."""
+        nodes = self.superpixels.nodes(height, width) if nodes is None else nodes
+        pixels = math.prod(filled_up(height, width)) if self.network == LITE else height * width
+        terms = {"per_pair": 1, "per_pixel": pixels, "per_node": nodes, "per_node_squared": nodes * nodes}
+        return round(sum(self.macs_terms[term] * count for term, count in terms.items()))
 
 
 def shipped_bundles() -> list[str]:
@@ -183,21 +186,14 @@ def manifest_checksum(manifest: dict[str, Any]) -> str:
 def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     version = manifest["format"]
     pre, decision = manifest["preprocessing"], manifest["decision"]
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
-        kernel = np.asarray(pre["guide"]["kernel"], np.float32)
-    odd = all(side % 2 == 1 for side in kernel.shape[1:])
-    if kernel.ndim != 3 or len(kernel) != 6 or not odd or not np.isfinite(kernel).all():
-        raise ValueError("the guide kernel is not 6 x h x w finite numbers, h and w odd")
-    superpixels = SuperpixelSettings(
-        guide_kernel=kernel,
-        guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
-        segments_per_side=_positive(pre["superpixels"]["segments_per_side"]),
-        compactness=_positive(pre["superpixels"]["compactness"]),
-        sigma=_positive(pre["superpixels"]["sigma"], low=0.0),
-        iterations=int(_positive(pre["superpixels"]["iterations"], low=1)),
-    )
+    network = manifest["network"] if version > 2 else PUBLISHED
+    if network not in (PUBLISHED, LITE):
+        raise ValueError(f"network is {network!r}")
     if decision["blend"] not in BLENDS:
         raise ValueError(f"blend is {decision['blend']!r}")
+    cleaning = decision["cleaning"] if version > 2 else IN_TURN
+    if cleaning not in (IN_TURN, AT_ONCE):
+        raise ValueError(f"cleaning is {cleaning!r}")
     stages = tuple(_read_stage(entry, manifest["graphs"]) for entry in manifest["stages"]) if version > 1 else ()
     keep = tuple(map(str, manifest["keep"])) if version > 1 else ()
     _check_chain(stages, keep)
@@ -209,32 +205,64 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     missing = set(names) - {_base(key) for key in graphs}
     if missing:
         raise KeyError(min(missing))
-    _check_sizes(graphs, stages)
+    _check_sizes(graphs, stages, network)
     return Bundle(
         path=path,
         name=str(manifest["name"]),
+        network=network,
         precision=str(manifest["precision"]),
         engine=str(manifest["engine"]),
         minimum_size=int(_positive(pre["minimum_size"], low=2)),
-        superpixels=superpixels,
+        superpixels=_read_regions(pre["superpixels"]) if network == LITE else _read_superpixels(pre),
+        margin=_few_pixels(manifest["margin"]) if network == LITE else 0,
         threshold=_positive(decision["threshold"], low=0.0),
         smallest_region=_positive(decision["smallest_region"], low=0.0),
+        cleaning=cleaning,
         blend=decision["blend"],
         graphs=graphs,
         stages=stages,
         keep=keep,
         params=int(manifest["params"]),
         macs_terms={
-            term: int(manifest["macs"][term]) for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
+            term: _positive(manifest["macs"][term], low=0)
+            for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
         },
         origin=dict(manifest["origin"]),
         quantization=dict(manifest.get("quantization", {})),
     )
 
 
-def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...]) -> None:
+def _read_superpixels(pre: dict[str, Any]) -> SuperpixelSettings:
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
+        kernel = np.asarray(pre["guide"]["kernel"], np.float32)
+    odd = all(side % 2 == 1 for side in kernel.shape[1:])
+    if kernel.ndim != 3 or len(kernel) != 6 or not odd or not np.isfinite(kernel).all():
+        raise ValueError("the guide kernel is not 6 x h x w finite numbers, h and w odd")
+    return SuperpixelSettings(
+        guide_kernel=kernel,
+        guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
+        segments_per_side=_positive(pre["superpixels"]["segments_per_side"]),
+        compactness=_positive(pre["superpixels"]["compactness"]),
+        sigma=_positive(pre["superpixels"]["sigma"], low=0.0),
+        iterations=int(_positive(pre["superpixels"]["iterations"], low=1)),
+    )
+
+
+def _read_regions(entry: dict[str, Any]) -> RegionSettings:
+    return RegionSettings(
+        segments_per_side=_positive(entry["segments_per_side"]),
+        compactness=_positive(entry["compactness"]),
+        iterations=int(_positive(entry["iterations"], low=1)),
+    )
+
+
+def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...], network: str) -> None:
     """A KeyError or ValueError if a tensor is missing that tells the size of a graph, or a stage lacks a size."""
+    if network == LITE and stages:
+        raise ValueError("a light network has no stages")
     telling = {"gcn": {"features": 3}, "cnn": {"labels": 2, "shallow": 3}}
+    if network == LITE:
+        telling["cnn"] = {"luminance": 4, "context": 4}
     if stages:
         telling[stages[0].graph] = {"shallow": 3, "patterns": 2}
     for key, graph in graphs.items():
@@ -337,80 +365,3 @@ def _read_graph(path: Path, entry: dict[str, Any], files: dict[str, bytes]) -> G
         for side in ("inputs", "outputs")
     )
     return Graph(file, data, inputs, outputs, str(entry["entry"]) if "entry" in entry else None)
-
-
-def check_target(path: str | os.PathLike[str]) -> None:
-    """Refuse a place where no bundle can be written: something else is there, or its folder cannot be written to.
-
-    Raises
-    ------
-    BundleError, OutputError
-    """
-    path = Path(os.path.realpath(path))
-    check_folder(path.parent / MANIFEST)
-    if not os.path.exists(path):
-        return
-    if not os.path.isfile(path / MANIFEST):
-        raise BundleError(f"{path} exists and is no bundle: choose another name, or remove it first.")
-    others = sorted(set(os.listdir(path)) - {MANIFEST, *_graph_files(path)})
-    if others:
-        raise BundleError(f"{path} also holds {others[0]}, which would be lost: choose another name, or move it away.")
-
-
-def _graph_files(path: Path) -> set[str]:
-    """Names of the graph files of a bundle that may be damaged."""
-    try:
-        return {str(graph["file"]) for graph in json.loads((path / MANIFEST).read_text("utf-8"))["graphs"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return set()
-
-
-def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs: dict[str, Graph]) -> None:
-    """Write a bundle; whole or not at all. An earlier bundle at the same path is replaced.
-
-    ``manifest`` is everything but ``format``, ``graphs`` and ``checksum``, which are filled in here.
-
-    Raises
-    ------
-    BundleError, OutputError
-        If the path holds something that is no bundle, or cannot be written.
-    """
-    check_target(path)
-    path = Path(os.path.realpath(path))  # a link to a bundle goes on pointing to it
-    manifest = {"format": FORMAT, **manifest, "graphs": {}}
-    for name, graph in graphs.items():
-        manifest["graphs"][name] = {
-            "file": graph.file,
-            "bytes": len(graph.data),
-            "sha256": hashlib.sha256(graph.data).hexdigest(),
-            "inputs": graph.inputs,
-            "outputs": graph.outputs,
-            **({} if graph.entry is None else {"entry": graph.entry}),
-        }
-    temporary = None
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent))
-        temporary.chmod(0o755)
-        for file, data in {graph.file: graph.data for graph in graphs.values()}.items():
-            (temporary / file).write_bytes(data)
-        manifest["checksum"] = manifest_checksum(manifest)
-        lines = [f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in manifest.items()]
-        (temporary / MANIFEST).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
-        if path.exists():
-            old = temporary.with_suffix(".old")
-            path.rename(old)
-            try:
-                temporary.rename(path)
-            except BaseException:
-                old.rename(path)
-                raise
-            shutil.rmtree(old)
-        else:
-            temporary.rename(path)
-    except OSError as error:
-        raise BundleError(
-            f"{path} cannot be written ({error.strerror}): check the folder and the free space."
-        ) from None
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary)

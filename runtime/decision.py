@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 # what the published model uses; a bundle carries its own
 THRESHOLD = 0.5
 SMALLEST_REGION = 0.001
+BAND = 1 << 14  # pixels that are blended at a time: they stay in a core's cache
 
 
-def decision_map(probability: NDArray[np.float32], threshold: float, smallest_region: float) -> NDArray[np.bool_]:
+def decision_map(
+    probability: NDArray[np.float32], threshold: float, smallest_region: float, at_once: bool = False
+) -> NDArray[np.bool_]:
     """Which photograph each pixel is taken from.
 
     Parameters
@@ -23,23 +26,28 @@ def decision_map(probability: NDArray[np.float32], threshold: float, smallest_re
     threshold : float
         The first photograph is taken where the probability is greater.
     smallest_region : float
-        4-connected regions smaller than this fraction of the image change sides; first those of the first photograph,
-        then those of the second.
+        4-connected regions smaller than this fraction of the image change sides.
+    at_once : bool
+        Whether those of both photographs change sides at once, so that exchanging the photographs exchanges the
+        decision; or first those of the first photograph, then those of the second, as the published model does.
 
     Returns
     -------
     bool H x W, True where the first photograph is taken
     """
     least = smallest_region * probability.size
-    decision = _without_small_regions(probability > threshold, least)
-    return ~_without_small_regions(~decision, least)
+    decision = probability > threshold
+    if at_once:
+        return decision ^ _small_regions(decision, least) ^ _small_regions(probability < threshold, least)
+    decision ^= _small_regions(decision, least)
+    return decision ^ _small_regions(~decision, least)
 
 
-def _without_small_regions(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
-    _, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    keep = stats[:, cv2.CC_STAT_AREA] >= least
-    keep[0] = False  # region 0 is everything outside the mask
-    return np.asarray(keep[regions])
+def _small_regions(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    _, regions, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < least
+    small[0] = False  # region 0 is everything outside the mask
+    return small[np.asarray(regions)] if small.any() else np.zeros_like(mask)
 
 
 def take(first: NDArray[Any], second: NDArray[Any], decision: NDArray[np.bool_]) -> NDArray[Any]:
@@ -61,10 +69,17 @@ def blend(
     its two sources, and equal sources are returned unchanged.
     """
     limit = np.float32(threshold)
-    weight = np.where(decision, np.maximum(probability, limit), np.minimum(probability, limit))
-    weight = weight if first.ndim == 2 else weight[:, :, None]
-    from_second = second.astype(np.float32)
-    mixed = np.rint(from_second + weight * (first - from_second)).astype(first.dtype)
+    mixed = np.empty_like(first)
+    rows = max(1, BAND // first.shape[1])
+    for top in range(0, len(first), rows):
+        band = slice(top, top + rows)
+        own = probability[band]
+        weight = np.where(decision[band], np.maximum(own, limit), np.minimum(own, limit))
+        found = second[band].astype(np.float32)
+        step = first[band] - found
+        step *= weight if first.ndim == 2 else weight[:, :, None]
+        found += step
+        mixed[band] = np.rint(found, out=found)
     if first.ndim == 3 and first.shape[2] == 4:
         mixed[:, :, 3] = take(first[:, :, 3], second[:, :, 3], decision)
     return mixed

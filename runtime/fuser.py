@@ -13,16 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle import AT_ONCE, PUBLISHED, Bundle, load_bundle
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
-from fusiongcn_edge.runtime.engines.base import Engine, OpenGraph, Watch, WatchedEngine, get_engine, installed_engines
+from fusiongcn_edge.runtime.engines.base import Engine, Watch, WatchedEngine, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
-from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import check_pair, network_input
+from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
-from fusiongcn_edge.runtime.padding import Gcn
-from fusiongcn_edge.runtime.superpixels import superpixels
-from fusiongcn_edge.runtime.tiles import RESULT, OverlappingCnn, TiledCnn
+from fusiongcn_edge.runtime.networks import open_network
 
 DEFAULT_MODEL = "fusiongcn"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -42,8 +39,9 @@ class FusionResult:
         bundle says which) mixes both by ``probability``.
     probability : float32 H x W in [0, 1]
         How surely the first photograph is the sharp one.
-    labels : int32 H x W
-        The superpixels.
+    regions : int32 H' x W'
+        The superpixels: one label for ``step`` x ``step`` pixels.
+    step : int
     timings : dict
         Seconds spent in each of ``STAGES``.
     """
@@ -51,8 +49,15 @@ class FusionResult:
     image: NDArray[Any]
     decision: NDArray[np.bool_]
     probability: NDArray[np.float32]
-    labels: NDArray[np.int32]
+    regions: NDArray[np.int32]
+    step: int
     timings: dict[str, float]
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The superpixel of each pixel, int32 H x W."""
+        labels = self.regions.repeat(self.step, axis=0).repeat(self.step, axis=1)
+        return labels[: self.decision.shape[0], : self.decision.shape[1]]
 
 
 class Fuser:
@@ -81,7 +86,7 @@ class Fuser:
             raise FusionError(f"{threads} threads cannot be used: give a number from 1 to {most}.")
         if max_memory is not None and not 0 < max_memory < 1e12:
             raise FusionError(f"{max_memory} MB of memory cannot be used: give a number above 0.")
-        if max_memory is not None and not bundle.stages:
+        if max_memory is not None and bundle.network == PUBLISHED and not bundle.stages:
             raise FusionError(
                 "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
             )
@@ -91,9 +96,8 @@ class Fuser:
         self.engine.check_precision(bundle.precision)
         if watch is not None:
             self.engine = WatchedEngine(self.engine, watch)
-        self._gcn = Gcn(bundle, lambda graph: self.engine.open(graph, 1))
         limit = None if max_memory is None else int(max_memory * 1e6)
-        self._cnn = open_cnn(bundle, self.engine, self.threads, limit)
+        self.network = open_network(bundle, self.engine, self.threads, limit)
 
     @classmethod
     def open(
@@ -176,27 +180,21 @@ class Fuser:
             yield
             timings[name] = perf_counter() - start
 
+        network, (height, width) = self.network, first.shape[:2]
         with stage("superpixels"):
-            images = network_input(first, second)
-            labels = superpixels(images, self.bundle.superpixels)
+            seen = network.see(first, second)
+            labels = network.superpixels(seen)
         with stage("graph"):
-            features = node_features(images, labels)
-            adjacency, attention_mask = region_graph(labels)
+            graph = network.graph(seen, labels)
         with stage("gcn"):
-            embeddings = self._gcn.run({"features": features, "adjacency": adjacency, "attention_mask": attention_mask})
+            embeddings = network.embed(graph)
         with stage("cnn"):
-            probability = self._cnn.run({"images": images, "labels": labels, **embeddings})[RESULT]
+            probability = network.classify(seen, labels, embeddings)[:height, :width]
         with stage("decision"):
-            decision = decision_map(probability, self.bundle.threshold, self.bundle.smallest_region)
+            bundle = self.bundle
+            decision = decision_map(probability, bundle.threshold, bundle.smallest_region, bundle.cleaning == AT_ONCE)
             if self.bundle.blend == "soft":
                 image = blend(first, second, probability, decision, self.bundle.threshold)
             else:
                 image = take(first, second, decision)
-        return FusionResult(image, decision, probability, labels, timings)
-
-
-def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> OpenGraph:
-    """The CNN of a bundle on an engine, in whatever form the bundle holds it; ``limit``: see :class:`TiledCnn`."""
-    if bundle.stages:
-        return TiledCnn(bundle, lambda graph: engine.open(graph, 1, pooled=True), threads, limit)
-    return OverlappingCnn(bundle, lambda graph: engine.open(graph, threads))
+        return FusionResult(image, decision, probability, labels, network.step, timings)

@@ -74,6 +74,20 @@ class Gcn:
         return {name: table[:, :nodes] for name, table in found.items()}
 
 
+class ContextGraph:
+    """Lite's GCN, opened: ``features`` and ``affinity`` of any number of superpixels."""
+
+    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:
+        self._variants = Variants(bundle.variants("gcn"), "features", open_graph)
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """``context``; see COMPATIBILITY.md for the shapes."""
+        nodes = inputs["features"].shape[1]
+        room, graph = self._variants.holding(nodes)
+        features, affinity = filled(inputs["features"], (1,), room), filled(inputs["affinity"], (0, 1), room)
+        return {"context": graph.run({"features": features, "affinity": affinity})["context"][:, :nodes]}
+
+
 class Tables:
     """The first stage of a CNN in tiles, opened: what is the same for all pixels of a superpixel or of a pattern."""
 

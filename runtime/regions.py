@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-MULTIPLE = 8  # sizes are filled up to a multiple of this many pixels, the edge repeated
+GRID = 8  # sizes are filled up to a multiple of this many pixels, the edge repeated
 QUARTER = 4
 DETAILS = 5  # node features of one photograph
 FINEST_DETAIL = 0.004  # half a gray level of [-1, 1]: what is below says nothing
 DETAIL_CENTRE, DETAIL_SPREAD = -3.0, 1.5  # of the logarithms, roughly
 SIMILAR = 0.15  # difference in luminance at which a border lets through 1/e of a context
+BAND = 1 << 17  # pixels whose details are computed at a time: they stay in a core's cache
+BAND_MARGIN = 8  # rows around a band that its details depend on, at most
 
 
 @dataclass(frozen=True)
@@ -38,27 +40,84 @@ class RegionSettings:
         wanted = max(1.0, max(height, width) * self.segments_per_side)
         return max(2, round(math.sqrt(height * width / wanted) / QUARTER))
 
+    def nodes(self, height: int, width: int) -> int:
+        """How many superpixels a photograph of this size gets."""
+        cell = QUARTER * self.cell(*filled_up(height, width))
+        return -(-filled_up(height, width)[0] // cell) * -(-filled_up(height, width)[1] // cell)
 
-def luminance_input(first: NDArray[Any], second: NDArray[Any]) -> Float32:
-    """What the network sees of a pair: float32 2 x H' x W', luminance in [-1, 1], H' and W' multiples of 8.
 
-    What is filled in below and on the right repeats the edge.
+@dataclass(frozen=True)
+class Seen:
+    """What the light network sees of a pair.
+
+    Attributes
+    ----------
+    gray : uint8 or uint16 2 x H' x W'
+        Luminance; H' and W' are multiples of 8, and what is filled in below and on the right repeats the edge.
+    details : float32 2 x 5 x H'/4 x W'/4
+        Mean second difference, and mean slope at full, half and quarter resolution; mean luminance in [-1, 1].
     """
-    height, width = first.shape[:2]
-    down, across = -height % MULTIPLE, -width % MULTIPLE
-    planes = np.empty((2, height + down, width + across), np.float32)
-    for plane, image in zip(planes, (first, second), strict=True):
-        gray = image if image.ndim == 2 else cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
-        gray = cv2.copyMakeBorder(gray, 0, down, 0, across, cv2.BORDER_REPLICATE)
-        np.multiply(gray, np.float32(2 / np.iinfo(image.dtype).max), out=plane)
-        plane -= 1
-    return planes
+
+    gray: NDArray[Any]
+    details: Float32
+
+    @property
+    def guide(self) -> Float32:
+        """What superpixels follow: the mean luminance of both in [-1, 1], float32 H'/4 x W'/4."""
+        return (self.details[0, -1] + self.details[1, -1]) / 2
 
 
-def regions(luminance: Float32, settings: RegionSettings) -> Labels:
-    """Superpixels of a pair, ``luminance`` as above, on the mean of both: int32 H'/4 x W'/4, 0 .. N-1."""
-    guide = _shrunk((luminance[0] + luminance[1]) / 2, QUARTER)
-    return grid_slic(guide, settings.cell(*luminance.shape[1:]), 2 * settings.compactness, settings.iterations)
+def filled_up(height: int, width: int) -> tuple[int, int]:
+    """A size up to the next multiples of 8."""
+    return height + -height % GRID, width + -width % GRID
+
+
+def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
+    """What the light network sees of two photographs, as ``Fuser.fuse`` takes them."""
+    height, width = filled_up(*first.shape[:2])
+    gray = np.empty((2, height, width), first.dtype)
+    details = np.empty((2, DETAILS, height // QUARTER, width // QUARTER), np.float32)
+    rows = max(QUARTER, BAND // width // QUARTER * QUARTER)
+
+    def fill(plane: int) -> None:
+        image = (first, second)[plane]
+        image = image if image.ndim == 2 else cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
+        down, across = height - image.shape[0], width - image.shape[1]
+        cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REPLICATE, dst=gray[plane])
+
+    def measure(plane: int, top: int) -> None:
+        bottom = min(top + rows, height)
+        above, below = max(top - BAND_MARGIN, 0), min(bottom + BAND_MARGIN, height)
+        found = _details(luminance(gray[plane, above:below]))
+        begin, end, skip = top // QUARTER, bottom // QUARTER, (top - above) // QUARTER
+        for target, values in zip(details[plane], found, strict=True):
+            target[begin:end] = values[skip : skip + end - begin]
+
+    for plane in (0, 1):
+        fill(plane)
+        for top in range(0, height, rows):
+            measure(plane, top)
+    return Seen(gray, details)
+
+
+def luminance(gray: NDArray[Any]) -> Float32:
+    """Gray levels, uint8 or uint16, as float32 in [-1, 1]."""
+    found = np.multiply(gray, np.float32(2 / np.iinfo(gray.dtype).max), dtype=np.float32)
+    found -= 1
+    return found
+
+
+def _details(plane: Float32) -> list[Float32]:
+    half = _halved(plane)
+    quarter = _halved(half)
+    second = np.abs(cv2.Laplacian(plane, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE))
+    return [_halved(_halved(second)), _halved(_halved(_slope(plane))), _halved(_slope(half)), _slope(quarter), quarter]
+
+
+def regions(seen: Seen, settings: RegionSettings) -> Labels:
+    """Superpixels of a pair: int32 H'/4 x W'/4, 0 .. N-1."""
+    cell = settings.cell(*seen.gray.shape[1:])
+    return grid_slic(seen.guide, cell, 2 * settings.compactness, settings.iterations)
 
 
 def grid_slic(guide: Float32, cell: int, compactness: float, iterations: int) -> Labels:
@@ -110,33 +169,19 @@ def grid_slic(guide: Float32, cell: int, compactness: float, iterations: int) ->
     return np.ascontiguousarray(labels.reshape(rows * cell, columns * cell)[:height, :width])
 
 
-def region_features(luminance: Float32, labels: Labels) -> Float32:
+def region_features(seen: Seen, labels: Labels) -> Float32:
     """How much detail of four kinds each photograph shows in each superpixel, and how bright it is.
-
-    Parameters
-    ----------
-    luminance : float32 2 x H x W
-    labels : int32 H/4 x W/4
 
     Returns
     -------
     float32 2 x N x 5
-        Logarithms of the mean second difference, and of the mean slope at full, half and quarter resolution, scaled to
-        about [-1, 1]; mean luminance. Zero for a superpixel without a pixel.
+        Logarithms of the means of the first four of ``details``, scaled to about [-1, 1]; mean luminance. Zero for a
+        superpixel without a pixel.
     """
     flat, nodes = labels.ravel(), int(labels.max()) + 1
     counts = np.bincount(flat, minlength=nodes)
     features = np.empty((2, nodes, DETAILS), np.float32)
-    for table, plane in zip(features, luminance, strict=True):
-        half = _shrunk(plane, 2)
-        quarter = _shrunk(half, 2)
-        maps = [
-            _shrunk(np.abs(cv2.Laplacian(plane, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE)), 4),
-            _shrunk(_slope(plane), 4),
-            _shrunk(_slope(half), 2),
-            _slope(quarter),
-            quarter,
-        ]
+    for table, maps in zip(features, seen.details, strict=True):
         for column, values in zip(table.T, maps, strict=True):
             column[:] = np.bincount(flat, values.ravel(), nodes) / np.maximum(counts, 1)
         table[:, :-1] = (np.log(table[:, :-1] + np.float32(FINEST_DETAIL)) - DETAIL_CENTRE) / DETAIL_SPREAD
@@ -144,27 +189,28 @@ def region_features(luminance: Float32, labels: Labels) -> Float32:
     return features
 
 
-def region_affinity(luminance: Float32, labels: Labels) -> Float32:
+def region_affinity(seen: Seen, labels: Labels) -> Float32:
     """Which superpixels' context matters to which: float32 N x N, rows (targets) sum to 1, or to 0 without a neighbour.
 
     The weight of a neighbour is the length of the common border, less where the luminance differs across it.
     """
     flat, nodes = labels.ravel(), int(labels.max()) + 1
-    guide = _shrunk((luminance[0] + luminance[1]) / 2, QUARTER)
-    mean = np.bincount(flat, guide.ravel(), nodes) / np.maximum(np.bincount(flat, minlength=nodes), 1)
-    pairs = np.concatenate(
-        [(labels[:, 1:] * nodes + labels[:, :-1]).ravel(), (labels[1:] * nodes + labels[:-1]).ravel()]
-    )
-    border = np.bincount(pairs, minlength=nodes * nodes).reshape(nodes, nodes).astype(np.float32)
-    border += border.T
-    np.fill_diagonal(border, 0)
-    weight = border * np.exp(-np.abs(mean[:, None] - mean[None, :]) / SIMILAR).astype(np.float32)
-    return weight / np.maximum(weight.sum(axis=1, keepdims=True), np.float32(1e-6))
+    mean = np.bincount(flat, seen.guide.ravel(), nodes) / np.maximum(np.bincount(flat, minlength=nodes), 1)
+    one = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])
+    other = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()])
+    borders = one != other
+    pairs, lengths = np.unique(one[borders].astype(np.int64) * nodes + other[borders], return_counts=True)
+    one, other = np.divmod(pairs, nodes)
+    weights = lengths * np.exp(-np.abs(mean[one] - mean[other]) / SIMILAR)
+    affinity = np.zeros((nodes, nodes), np.float32)
+    np.add.at(affinity, (one, other), weights)
+    np.add.at(affinity, (other, one), weights)
+    affinity /= np.maximum(affinity.sum(axis=1, keepdims=True), np.float32(1e-6))
+    return affinity
 
 
-def _shrunk(plane: Float32, factor: int) -> Float32:
-    height, width = plane.shape
-    return np.asarray(cv2.resize(plane, (width // factor, height // factor), interpolation=cv2.INTER_AREA))
+def _halved(plane: Float32) -> Float32:
+    return np.asarray(cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA))
 
 
 def _slope(plane: Float32) -> Float32:

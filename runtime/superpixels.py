@@ -43,6 +43,11 @@ class SuperpixelSettings:
         """About how many superpixels an image of this size gets."""
         return max(1, int(max(height, width) * self.segments_per_side))
 
+    def nodes(self, height: int, width: int) -> int:
+        """How many superpixels SLIC is seeded with for an image of this size."""
+        rows, columns = seed_grid(height, width, self.wanted(height, width))
+        return len(rows) * len(columns)
+
 
 def superpixels(images: Float32, settings: SuperpixelSettings) -> Labels:
     """Superpixels of a pair: ``images`` float32 2 x 3 x H x W, RGB in [-1, 1]; gives int32 H x W, 0 .. N-1."""

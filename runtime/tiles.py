@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,40 +24,14 @@ from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
-from fusiongcn_edge.runtime.padding import Tables, Variants, filled
+from fusiongcn_edge.runtime.padding import Tables
+from fusiongcn_edge.runtime.windows import BYTES_AFTERWARDS, RESULT, Window
 
 Array = NDArray[Any]
 TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
 TILE_COLUMNS = 256  # at most
 FLOATS_PER_PIXEL = 700  # of a tile, that a stage needs at most at once
 FIXED_FLOATS_PER_PIXEL = 5000  # of a tile, that graphs of one size keep: each has its own memory
-BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
-RESULT = "probability"
-
-
-class Window(NamedTuple):
-    """Rows ``top`` to ``bottom``, columns ``left`` to ``right`` of an image; may reach beyond it."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def grown(self, pixels: int) -> Window:
-        """The window and so many pixels around it."""
-        return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
-
-    def within(self, other: Window) -> Window:
-        """The part of it in another window."""
-        return Window(
-            max(self.top, other.top), min(self.bottom, other.bottom),
-            max(self.left, other.left), min(self.right, other.right),
-        )  # fmt: skip
-
-    def of(self, array: Array, origin: Window) -> Array:
-        """This part of an array that holds the window ``origin``."""
-        rows = slice(self.top - origin.top, self.bottom - origin.top)
-        return array[..., rows, self.left - origin.left : self.right - origin.left]
 
 
 class TiledCnn:
@@ -410,76 +384,6 @@ class _Pass:
             for given in set(outputs) - set(stage.sums):
                 known[given] = Image.single(outputs[given], inner.top, inner.left)
         return known[name].read(window)
-
-
-class OverlappingCnn:
-    """A CNN that is one graph, opened: where it has a fixed size, it serves others through overlapping windows.
-
-    What is smaller than the graph is mirrored at its edges; what is larger is computed in windows that overlap by a
-    quarter, and the probabilities are blended. The statistics over the image are then those of each window, so the
-    answer is close to that of a graph of the right size, but not the same.
-    """
-
-    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:
-        by_size: dict[tuple[int, int] | None, dict[str, Graph]] = {}
-        for key, graph in bundle.variants("cnn").items():
-            rows, columns = graph.inputs["labels"][1]
-            size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
-            by_size.setdefault(size, {})[key] = graph
-        self._sizes = {size: Variants(graphs, "shallow", open_graph) for size, graphs in by_size.items()}
-
-    def run(self, inputs: Arrays) -> dict[str, Array]:
-        """The probability of a pair; see :meth:`TiledCnn.run`."""
-        if None in self._sizes:
-            return self._sizes[None].holding(inputs["shallow"].shape[1])[1].run(inputs)
-        height, width = inputs["labels"].shape
-        sizes = [size for size in self._sizes if size is not None]
-        size = min(sizes, key=lambda size: math.prod(size) * len(_windows(height, width, size)))
-        total, weight = np.zeros((2, height, width), np.float32)
-        for window in _windows(height, width, size):
-            inner = window.within(Window(0, height, 0, width))
-            own = np.outer(*(_ramp(side) for side in size)).astype(np.float32)
-            own = inner.of(own, window)
-            inner.of(total, Window(0, height, 0, width))[...] += own * inner.of(self._window(inputs, window), window)
-            inner.of(weight, Window(0, height, 0, width))[...] += own
-        return {RESULT: total / weight}
-
-    def _window(self, inputs: Arrays, window: Window) -> Array:
-        """The probability in one window, with only those superpixels that it touches."""
-        labels = _mirrored(inputs["labels"], window)
-        touched, own = np.unique(labels, return_inverse=True)
-        room, graph = self._sizes[labels.shape].holding(len(touched))
-        tables = {name: filled(inputs[name][:, touched], (1,), room) for name in ("shallow", "deep")}
-        found = graph.run(
-            {
-                "images": _mirrored(inputs["images"], window),
-                "labels": own.reshape(labels.shape).astype(np.int32),
-                **tables,
-            }
-        )
-        return found[RESULT]
-
-
-def _windows(height: int, width: int, size: tuple[int, int]) -> list[Window]:
-    """Windows of a size that cover an image and overlap by a quarter of it at least, evenly."""
-    starts = []
-    for length, side in zip((height, width), size, strict=True):
-        gaps = -(-max(0, length - side) // max(1, side - side // 4))
-        starts.append([round(i * (length - side) / gaps) for i in range(gaps + 1)] if gaps else [0])
-    return [Window(top, top + size[0], left, left + size[1]) for top in starts[0] for left in starts[1]]
-
-
-def _ramp(side: int) -> NDArray[np.float32]:
-    """Weights along a side: rising over a quarter of it, level, falling again."""
-    steps = np.arange(side, dtype=np.float32) + 0.5
-    return np.minimum(1, np.minimum(steps, side - steps) / max(1, side // 4))
-
-
-def _mirrored(image: Array, window: Window) -> Array:
-    """A window that may reach beyond the lower and right edge, where the image is mirrored."""
-    more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
-    padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="reflect")
-    return padded[..., window.top : window.bottom, window.left : window.right]
 
 
 def _size(stage: Stage, graph: Graph) -> tuple[int, int] | None:

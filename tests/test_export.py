@@ -21,11 +21,12 @@ from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser
-from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum, write_bundle
+from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.bundle_writer import write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.fuser import open_cnn
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
+from fusiongcn_edge.runtime.networks import open_cnn
 
 # steps of writing a bundle, and how often each succeeds before the disk is full
 SINGLE_STEPS = [("write_bytes", 0), ("write_bytes", 1), ("write_text", 0), ("rename", 0)]

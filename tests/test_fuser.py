@@ -189,6 +189,27 @@ def test_the_first_photograph_s_small_regions_go_first() -> None:
     assert decision_map(probability, 0.5, 8 / 25).sum() == 9  # the ring is large enough, and its hole closes
 
 
+@given(st.integers(3, 40), st.integers(3, 40), st.floats(0.3, 4), st.floats(0, 0.3), st.integers(0, 2**32 - 1))
+def test_at_once_exchanging_the_photographs_exchanges_the_decision(
+    height: int, width: int, blur: float, smallest: float, seed: int
+) -> None:
+    noise = np.random.default_rng(seed).random((height, width), np.float32)
+    probability = np.clip((cv2.GaussianBlur(noise, (0, 0), blur).reshape(height, width) - 0.5) * 3 + 0.5, 0, 1)
+    probability[0, 0] = 0.5  # as for equal photographs: neither is taken for the sharper
+    probability = np.where(probability == 0.5, np.float32(0.5), np.round(probability * 1024) / 1024).astype(np.float32)
+    forth, back = (decision_map(p, 0.5, smallest, at_once=True) for p in (probability, 1 - probability))
+    decided = probability != 0.5
+    np.testing.assert_array_equal(forth[decided], ~back[decided])
+
+
+def test_at_once_a_speckle_changes_sides() -> None:
+    probability = np.zeros((10, 10), np.float32)
+    probability[2, 2:5] = 1
+    assert decision_map(probability, 0.5, 0.0301, at_once=True).sum() == 0
+    assert decision_map(1 - probability, 0.5, 0.0301, at_once=True).all()
+    assert decision_map(probability, 0.5, 0.03, at_once=True).sum() == 3
+
+
 def test_at_the_threshold_itself_the_second_photograph_is_taken() -> None:
     probability = np.array([[0.5, np.nextafter(np.float32(0.5), np.float32(1))]], np.float32)
     assert decision_map(probability, 0.5, 0).tolist() == [[False, True]]

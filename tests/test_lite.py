@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,23 +11,31 @@ import numpy as np
 import pytest
 import torch
 
+from fusiongcn_edge.export.bundler import ExportError, export_bundle
+from fusiongcn_edge.export.lite import MARGIN, REACH
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network
+from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.recipe import LITE
 from fusiongcn_edge.model.scenes import Photographs
 from fusiongcn_edge.model.training import Run
+from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.errors import BundleError, FusionError
+from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.regions import (
+    DETAILS,
     RegionSettings,
+    Seen,
     grid_slic,
-    luminance_input,
+    luminance,
     region_affinity,
     region_features,
     regions,
+    see,
 )
+from fusiongcn_edge.runtime.windows import cover, window_side
 
 SETTINGS = RegionSettings(segments_per_side=0.5, compactness=0.1, iterations=3)
-HALO = 51  # pixels around a tile on the grid of 8 that its probability depends on, beside the context
 
 
 @pytest.fixture
@@ -41,13 +50,13 @@ def random_pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decide(network: FusionGCNLite, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    luminance = luminance_input(first, second)
-    labels = regions(luminance, SETTINGS)
-    graph = region_features(luminance, labels), region_affinity(luminance, labels)
+    seen = see(first, second)
+    labels = regions(seen, SETTINGS)
+    graph = region_features(seen, labels), region_affinity(seen, labels)
     with torch.no_grad():
         tables = network.embed(*map(torch.from_numpy, graph))
         pixels = torch.from_numpy(labels.astype(np.int64))[None]
-        return network.classify(torch.from_numpy(luminance[:, None]), pixels, *tables)[0, 0].numpy()
+        return network.classify(torch.from_numpy(luminance(seen.gray)[:, None]), pixels, *tables)[0, 0].numpy()
 
 
 def test_exchanging_the_photographs_flips_the_decision(network: FusionGCNLite) -> None:
@@ -67,13 +76,14 @@ def test_it_is_small(network: FusionGCNLite) -> None:
 
 
 def test_a_tile_depends_on_no_luminance_beyond_the_halo(network: FusionGCNLite) -> None:
-    luminance = torch.randn(2, 1, 256, 256, requires_grad=True)
+    planes = torch.randn(2, 1, 256, 256, requires_grad=True)
     context = torch.zeros(2, 24, 64, 64)
-    network.cnn(luminance, context)[0, 0, 128:136, 128:136].sum().backward()
-    assert luminance.grad is not None
-    seen = luminance.grad.abs().sum(dim=(0, 1)).nonzero()
-    assert int(seen.min()) == 128 - HALO
-    assert int(seen.max()) <= 135 + HALO
+    network.cnn(planes, context)[0, 0, 128:136, 128:136].sum().backward()
+    assert planes.grad is not None
+    looked_at = planes.grad.abs().sum(dim=(0, 1)).nonzero()
+    assert int(looked_at.min()) == 128 - REACH
+    assert REACH <= MARGIN
+    assert int(looked_at.max()) <= 135 + REACH
 
 
 def test_superpixels_follow_an_edge() -> None:
@@ -90,23 +100,31 @@ def test_superpixels_of_a_flat_image_are_the_grid() -> None:
 
 def test_the_affinity_is_the_share_of_the_border() -> None:
     labels = np.repeat(np.repeat([[0, 1], [0, 2]], 4, axis=0), 4, axis=1).astype(np.int32)
-    affinity = region_affinity(np.zeros((2, 32, 32), np.float32), labels)
+    flat = Seen(np.zeros((2, 32, 32), np.uint8), np.zeros((2, DETAILS, 8, 8), np.float32))
+    affinity = region_affinity(flat, labels)
     np.testing.assert_allclose(affinity, [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 
 def test_the_sharper_photograph_has_more_detail_in_every_feature() -> None:
     first, _ = random_pair(64, 64)
     flat = np.full_like(first, 128)
-    luminance = luminance_input(first, flat)
-    features = region_features(luminance, regions(luminance, SETTINGS))
+    seen = see(first, flat)
+    features = region_features(seen, regions(seen, SETTINGS))
     assert (features[0, :, :4] > features[1, :, :4]).all()
 
 
 def test_sizes_are_filled_up_with_the_edge() -> None:
     first, second = random_pair(61, 70)
-    luminance = luminance_input(first, second)
-    assert luminance.shape == (2, 64, 72)
-    assert (luminance[:, 61:] == luminance[:, 60:61]).all()
+    gray = see(first, second).gray
+    assert gray.shape == (2, 64, 72)
+    assert (gray[:, 61:] == gray[:, 60:61]).all()
+
+
+def test_details_are_the_same_in_bands_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = random_pair(200, 64)
+    at_once = see(first, second).details
+    monkeypatch.setattr("fusiongcn_edge.runtime.regions.BAND", 64 * 20)
+    np.testing.assert_array_equal(see(first, second).details, at_once)
 
 
 def test_it_trains_and_its_checkpoint_says_what_it_is(photo_folder: Path, tmp_path: Path) -> None:
@@ -120,3 +138,133 @@ def test_it_trains_and_its_checkpoint_says_what_it_is(photo_folder: Path, tmp_pa
     assert facts["network"] == "lite"
     with pytest.raises(CheckpointError, match="'lite', not 'fusiongcn'"):
         load_checkpoint(tmp_path / training.WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    network = FusionGCNLite()
+    with torch.no_grad():
+        network.cnn.out.weight *= 20  # so that a random network decides something
+    path = tmp_path_factory.mktemp("lite") / "lite.pt"
+    facts = {"network": "lite", "superpixels": asdict(SETTINGS), "blend": "soft", "origin": {"weights": "random"}}
+    save_checkpoint(path, network, facts)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundles(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("bundles")
+    export_bundle(checkpoint, root / "onnx")
+    export_bundle(checkpoint, root / "tflite", form="tflite", sizes=[(120, 136)], superpixels=[200])
+    return {"onnx": root / "onnx", "tflite": root / "tflite"}
+
+
+def test_a_bundle_decides_as_the_network(checkpoint: Path, bundles: dict[str, Path]) -> None:
+    network, _ = load_network(checkpoint)
+    assert isinstance(network, FusionGCNLite)
+    first, second = random_pair(77, 101)
+    result = Fuser.open(bundles["onnx"]).fuse(first, second)
+    np.testing.assert_allclose(result.probability, decide(network, first, second)[:77, :101], atol=1e-5)
+    assert 0.2 < result.decision.mean() < 0.8
+    assert result.labels.shape == (77, 101)
+
+
+@pytest.mark.parametrize("side", [128, 160])
+def test_windows_give_what_the_whole_gives(
+    bundles: dict[str, Path], side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = random_pair(344, 301)
+    whole = Fuser.open(bundles["onnx"]).fuse(*pair).probability
+    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_WINDOW", side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_WINDOW", side * side)
+    np.testing.assert_allclose(Fuser.open(bundles["onnx"]).fuse(*pair).probability, whole, atol=1e-5)
+
+
+def test_windows_of_one_size_give_what_the_whole_gives(bundles: dict[str, Path]) -> None:
+    pair = random_pair(240, 300)
+    one, other = (Fuser.open(bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_photographs_smaller_than_a_window_are_served(bundles: dict[str, Path]) -> None:
+    pair = random_pair(50, 60)
+    one, other = (Fuser.open(bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
+    assert other.shape == (50, 60)
+    inner = (slice(None, -20), slice(None, -20))  # beyond, one sees zeros where the other sees the edge repeated
+    assert np.mean((one > 0.5)[inner] != (other > 0.5)[inner]) < 0.05
+
+
+def test_more_superpixels_than_the_graph_holds_are_refused(bundles: dict[str, Path]) -> None:
+    fuser = Fuser.open(bundles["tflite"])
+    with pytest.raises(FusionError, match="at most 200"):
+        fuser.fuse(*random_pair(400, 400))
+
+
+def test_sixteen_bits_decide_as_eight(bundles: dict[str, Path]) -> None:
+    first, second = (gray[:, :, None].repeat(3, axis=2) for gray in np.stack(random_pair(64, 80))[..., 0])
+    fuser = Fuser.open(bundles["onnx"])
+    eight = fuser.fuse(first, second)
+    sixteen = fuser.fuse(first.astype(np.uint16) * 257, second.astype(np.uint16) * 257)
+    np.testing.assert_allclose(eight.probability, sixteen.probability, atol=1e-4)
+    assert sixteen.image.dtype == np.uint16
+
+
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
+def test_exchange_and_equality_hold_on_the_engine(bundles: dict[str, Path], form: str) -> None:
+    fuser = Fuser.open(bundles[form])
+    first, second = random_pair(96, 88)
+    there, back = fuser.fuse(first, second).image, fuser.fuse(second, first).image
+    assert np.abs(there.astype(int) - back.astype(int)).max() <= 1
+    same = fuser.fuse(first, first)
+    np.testing.assert_array_equal(same.image, first)
+    assert (same.probability == 0.5).all()
+
+
+def test_little_memory_makes_windows_smaller_or_is_refused(bundles: dict[str, Path]) -> None:
+    pair = random_pair(300, 300)
+    with pytest.raises(FusionError, match=r"need about \d+ MB"):
+        Fuser.open(bundles["onnx"], max_memory=10).fuse(*pair)
+    fuser = Fuser.open(bundles["onnx"], max_memory=4000)
+    assert fuser.fuse(*pair).image.shape == pair[0].shape
+
+
+@pytest.mark.parametrize(("length", "side"), [(520, 520), (3040, 904), (1000, 128), (40, 904), (121 * 8, 120)])
+def test_windows_cover_a_length_and_keep_off_their_edges(length: int, side: int) -> None:
+    windows = cover(length, side, MARGIN)
+    assert [edge for _, (edge, _) in windows] == [0, *(edge for _, (_, edge) in windows[:-1])]
+    assert windows[-1][1][1] == length
+    for start, (first, last) in windows:
+        assert start % 8 == first % 8 == 0
+        assert start == 0 or first >= start + MARGIN
+        assert last == length or last <= start + side - MARGIN
+        assert start == 0 or start + side <= length
+
+
+@pytest.mark.parametrize(("length", "longest"), [(520, 1024), (4056, 1024), (3040, 903), (1016, 256)])
+def test_equal_windows_are_no_longer_than_allowed(length: int, longest: int) -> None:
+    side = window_side(length, longest, MARGIN)
+    assert side <= max(longest, 0)
+    assert side % 8 == 0
+    assert cover(length, side, MARGIN)
+
+
+def test_what_cannot_be_exported_is_said(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="leave --whole-cnn out"):
+        export_bundle(checkpoint, tmp_path / "b", whole_cnn=True)
+    with pytest.raises(ExportError, match="multiples of 8"):
+        export_bundle(checkpoint, tmp_path / "b", form="tflite", sizes=[(100, 200)])
+
+
+def test_a_bundle_says_what_network_it_holds(bundles: dict[str, Path]) -> None:
+    bundle = load_bundle(bundles["onnx"])
+    assert bundle.network == "lite"
+    assert bundle.superpixels == SETTINGS
+    assert bundle.macs(520, 520) <= 0.25e9
+    manifest = json.loads((bundles["onnx"] / "bundle.json").read_text())
+    for key, value in (("network", "heavy"), ("margin", -1), ("margin", None), ("stages", [{"graph": "cnn"}])):
+        broken = {**manifest, key: value}
+        (bundles["onnx"] / "bundle.json").write_text(json.dumps({**broken, "checksum": manifest_checksum(broken)}))
+        with pytest.raises(BundleError, match="damaged"):
+            load_bundle(bundles["onnx"])
+    (bundles["onnx"] / "bundle.json").write_text(json.dumps(manifest))

@@ -28,15 +28,16 @@ from fusiongcn_edge.export.litert_stages import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime import EngineError, Fuser, FusionError, tiles
+from fusiongcn_edge.runtime import EngineError, Fuser, FusionError, tiles, windows
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.engines import litert_engine
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.fuser import open_cnn
 from fusiongcn_edge.runtime.graph import region_graph
+from fusiongcn_edge.runtime.networks import open_cnn
 from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.tiles import Window, best_size
+from fusiongcn_edge.runtime.tiles import best_size
+from fusiongcn_edge.runtime.windows import Window
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -247,16 +248,16 @@ def test_other_sizes_are_served_by_mirroring_and_overlapping_windows(
 @given(height=st.integers(1, 300), width=st.integers(1, 300), rows=st.integers(16, 90), columns=st.integers(16, 90))
 def test_windows_cover_an_image_and_overlap(height: int, width: int, rows: int, columns: int) -> None:
     covered = np.zeros((height, width))
-    windows = tiles._windows(height, width, (rows, columns))
-    for window in windows:
+    placed = windows._windows(height, width, (rows, columns))
+    for window in placed:
         assert window.top >= 0
         assert window.left >= 0
         inner = window.within(Window(0, height, 0, width))
         covered[inner.top : inner.bottom, inner.left : inner.right] += 1
     assert covered.min() >= 1
     for side, length, starts in (
-        (rows, height, sorted({window.top for window in windows})),
-        (columns, width, sorted({window.left for window in windows})),
+        (rows, height, sorted({window.top for window in placed})),
+        (columns, width, sorted({window.left for window in placed})),
     ):
         assert all(later - former <= side - side // 4 + 1 for former, later in itertools.pairwise(starts))
         assert starts[-1] + side >= length
@@ -268,7 +269,7 @@ def test_windows_of_one_answer_are_blended_to_that_answer() -> None:
         def run(self, inputs: Arrays) -> Arrays:
             return {"probability": np.full(inputs["labels"].shape, 0.3, np.float32)}
 
-    cnn = object.__new__(tiles.OverlappingCnn)
+    cnn = object.__new__(windows.OverlappingCnn)
     cnn._sizes = {(32, 48): types.SimpleNamespace(holding=lambda nodes: (nodes, Constant()))}
     np.testing.assert_allclose(cnn.run(inputs(100, 131))["probability"], 0.3, rtol=1e-6)
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime import Fuser, FusionError, tiles
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.fuser import open_cnn
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import resident_memory
+from fusiongcn_edge.runtime.networks import open_cnn
 from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.tiles import Image, TiledCnn, Window, plan, statistics
+from fusiongcn_edge.runtime.tiles import Image, TiledCnn, plan, statistics
+from fusiongcn_edge.runtime.windows import Window
 
 
 def inputs(height: int, width: int, nodes: int = 9) -> dict[str, NDArray[np.generic]]:

@@ -1,0 +1,236 @@
+"""A CNN that is one graph, over photographs of any size: in windows where they are larger than what it takes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.bundle import Bundle, Graph
+from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.machine import free_memory, resident_memory
+from fusiongcn_edge.runtime.padding import Variants, filled
+from fusiongcn_edge.runtime.regions import GRID, QUARTER, Seen, filled_up, luminance
+
+Array = NDArray[Any]
+RESULT = "probability"
+LEAST_WINDOW, MOST_WINDOW = 256, 1 << 20  # side, and pixels, of the windows of a CNN that takes any
+WINDOW_BYTES = 160  # that the engine needs for each pixel of a window
+BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
+
+
+class Window(NamedTuple):
+    """Rows ``top`` to ``bottom``, columns ``left`` to ``right`` of an image; may reach beyond it."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def grown(self, pixels: int) -> Window:
+        """The window and so many pixels around it."""
+        return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
+
+    def within(self, other: Window) -> Window:
+        """The part of it in another window."""
+        return Window(
+            max(self.top, other.top), min(self.bottom, other.bottom),
+            max(self.left, other.left), min(self.right, other.right),
+        )  # fmt: skip
+
+    def of(self, array: Array, origin: Window) -> Array:
+        """This part of an array that holds the window ``origin``."""
+        rows = slice(self.top - origin.top, self.bottom - origin.top)
+        return array[..., rows, self.left - origin.left : self.right - origin.left]
+
+
+class WindowedCnn:
+    """A CNN that looks only a margin far (Lite's), opened. In windows it gives what it gives of all at once.
+
+    ``limit``: bytes that the process may hold; default: what the system has free, or as little as possible if that does
+    not suffice.
+    """
+
+    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph], limit: int | None = None) -> None:
+        self._margin, self._limit = bundle.margin, limit
+        self._graphs: dict[tuple[int, int] | None, OpenGraph] = {}
+        for graph in bundle.variants("cnn").values():
+            rows, columns = graph.inputs["luminance"][1][-2:]
+            size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+            self._graphs[size] = open_graph(graph)
+
+    def run(self, seen: Seen, labels: NDArray[np.int32], context: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probability of a pair, float32 H' x W'.
+
+        Parameters
+        ----------
+        seen : Seen
+        labels : int32 H'/4 x W'/4
+            Superpixels.
+        context : float32 2 x N x C
+            What the graph network says of each.
+
+        Raises
+        ------
+        FusionError
+            If the limit does not suffice.
+        """
+        height, width = seen.gray.shape[1:]
+        size, graph = self._choose(height, width)
+        probability = np.empty((height, width), np.float32)
+        for top, rows in cover(height, size[0], self._margin):
+            for left, columns in cover(width, size[1], self._margin):
+                window = Window(top, top + size[0], left, left + size[1])
+                quads = graph.run(_light_inputs(seen, labels, context, window))[RESULT][0]
+                own = Window(*rows, *columns)
+                halves = Window(*(edge // 2 for edge in own)).of(quads, Window(top // 2, -1, left // 2, -1))
+                target = own.of(probability, Window(0, height, 0, width))
+                for place, values in enumerate(halves):
+                    target[place // 2 :: 2, place % 2 :: 2] = values
+        return probability
+
+    def _choose(self, height: int, width: int) -> tuple[tuple[int, int], OpenGraph]:
+        """The windows to compute, and the graph for them."""
+        held = resident_memory()
+        memory = free_memory() if self._limit is None else self._limit - held
+        afterwards = BYTES_AFTERWARDS * height * width
+        most = max((memory - afterwards) // WINDOW_BYTES, 0)
+        sizes = [size for size in self._graphs if size is not None]
+        if None in self._graphs:
+            side = max(LEAST_WINDOW, math.isqrt(min(most, MOST_WINDOW)))
+            sizes = [(window_side(height, side, self._margin), window_side(width, side, self._margin))]
+        fitting = [size for size in sizes if math.prod(size) <= most]
+        if not fitting and self._limit is not None:
+            needed = held + afterwards + WINDOW_BYTES * min(math.prod(size) for size in sizes)
+            raise FusionError(
+                f"Photographs of {width}x{height} need about {needed / 1e6:.0f} MB: "
+                "allow more memory, or use smaller ones."
+            )
+
+        def computed(size: tuple[int, int]) -> int:
+            windows = (cover(length, side, self._margin) for length, side in zip((height, width), size, strict=True))
+            return math.prod(size) * math.prod(len(each) for each in windows)
+
+        size = min(fitting or sizes, key=computed)
+        return size, self._graphs[None if None in self._graphs else size]
+
+
+def window_side(length: int, longest: int, margin: int) -> int:
+    """The side of equal windows, no longer than ``longest`` (a multiple of 8 or more), that cover ``length`` with the
+    fewest pixels; both multiples of 8.
+    """
+    longest -= longest % GRID
+    if length <= longest:
+        return length
+    parts = -(-(length - 2 * margin) // (longest - 2 * margin))
+    return 2 * margin + filled_up(-(-(length - 2 * margin) // parts), 0)[0]
+
+
+def cover(length: int, side: int, margin: int) -> list[tuple[int, tuple[int, int]]]:
+    """Windows of a side that cover a length: where each begins, and from where to where its values are taken.
+
+    What is taken lies ``margin`` pixels inside the window, or at an end of the length. All are multiples of 8; a window
+    may reach beyond the end if the length is shorter than it.
+    """
+    gaps = -(-(length - side) // (side - 2 * margin)) if length > side else 0
+    starts = [GRID * round(i * (length - side) / gaps / GRID) for i in range(gaps)] + [max(0, length - side)]
+    cuts = [later + (former + side - later) // (2 * GRID) * GRID for former, later in itertools.pairwise(starts)]
+    return list(zip(starts, itertools.pairwise([0, *cuts, length]), strict=True))
+
+
+def _light_inputs(
+    seen: Seen, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
+) -> dict[str, Array]:
+    """What the light CNN takes for a window; beyond the lower and right end, the edge is repeated."""
+    quarter = Window(*(edge // QUARTER for edge in window))
+    gray = _with_edge(seen.gray, window)
+    planes = luminance(gray)
+    places = _with_edge(labels, quarter)
+    return {
+        "luminance": np.stack([planes, planes[::-1]]),
+        "context": np.take(context, places, axis=1).transpose(0, 3, 1, 2),
+    }
+
+
+def _with_edge(image: Array, window: Window) -> Array:
+    """A window of an image that repeats its edge below and on the right."""
+    inner = window.of(image, Window(0, 0, 0, 0))
+    more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
+    if not any(more):
+        return inner
+    return np.pad(inner, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="edge")
+
+
+class OverlappingCnn:
+    """A CNN that is one graph, opened: where it has a fixed size, it serves others through overlapping windows.
+
+    What is smaller than the graph is mirrored at its edges; what is larger is computed in windows that overlap by a
+    quarter, and the probabilities are blended. The statistics over the image are then those of each window, so the
+    answer is close to that of a graph of the right size, but not the same.
+    """
+
+    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:
+        by_size: dict[tuple[int, int] | None, dict[str, Graph]] = {}
+        for key, graph in bundle.variants("cnn").items():
+            rows, columns = graph.inputs["labels"][1]
+            size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+            by_size.setdefault(size, {})[key] = graph
+        self._sizes = {size: Variants(graphs, "shallow", open_graph) for size, graphs in by_size.items()}
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The probability of a pair; see :meth:`TiledCnn.run`."""
+        if None in self._sizes:
+            return self._sizes[None].holding(inputs["shallow"].shape[1])[1].run(inputs)
+        height, width = inputs["labels"].shape
+        sizes = [size for size in self._sizes if size is not None]
+        size = min(sizes, key=lambda size: math.prod(size) * len(_windows(height, width, size)))
+        total, weight = np.zeros((2, height, width), np.float32)
+        for window in _windows(height, width, size):
+            inner = window.within(Window(0, height, 0, width))
+            own = np.outer(*(_ramp(side) for side in size)).astype(np.float32)
+            own = inner.of(own, window)
+            inner.of(total, Window(0, height, 0, width))[...] += own * inner.of(self._window(inputs, window), window)
+            inner.of(weight, Window(0, height, 0, width))[...] += own
+        return {RESULT: total / weight}
+
+    def _window(self, inputs: Arrays, window: Window) -> Array:
+        """The probability in one window, with only those superpixels that it touches."""
+        labels = _mirrored(inputs["labels"], window)
+        touched, own = np.unique(labels, return_inverse=True)
+        room, graph = self._sizes[labels.shape].holding(len(touched))
+        tables = {name: filled(inputs[name][:, touched], (1,), room) for name in ("shallow", "deep")}
+        found = graph.run(
+            {
+                "images": _mirrored(inputs["images"], window),
+                "labels": own.reshape(labels.shape).astype(np.int32),
+                **tables,
+            }
+        )
+        return found[RESULT]
+
+
+def _windows(height: int, width: int, size: tuple[int, int]) -> list[Window]:
+    """Windows of a size that cover an image and overlap by a quarter of it at least, evenly."""
+    starts = []
+    for length, side in zip((height, width), size, strict=True):
+        gaps = -(-max(0, length - side) // max(1, side - side // 4))
+        starts.append([round(i * (length - side) / gaps) for i in range(gaps + 1)] if gaps else [0])
+    return [Window(top, top + size[0], left, left + size[1]) for top in starts[0] for left in starts[1]]
+
+
+def _ramp(side: int) -> NDArray[np.float32]:
+    """Weights along a side: rising over a quarter of it, level, falling again."""
+    steps = np.arange(side, dtype=np.float32) + 0.5
+    return np.minimum(1, np.minimum(steps, side - steps) / max(1, side // 4))
+
+
+def _mirrored(image: Array, window: Window) -> Array:
+    """A window that may reach beyond the lower and right edge, where the image is mirrored."""
+    more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
+    padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="reflect")
+    return padded[..., window.top : window.bottom, window.left : window.right]
