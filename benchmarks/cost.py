@@ -32,7 +32,6 @@ from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fuser import open_cnn
 from fusiongcn_edge.runtime.padding import Gcn
-from fusiongcn_edge.runtime.superpixels import seed_grid
 from fusiongcn_edge.runtime.tiles import RESULT, best_size, plan, still_read, swept
 
 SCHEMA = 1
@@ -139,8 +138,7 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
         raise FusionError(
             f"{height}x{width} is smaller than the model takes: give at least {bundle.minimum_size} pixels a side."
         )
-    seeds = seed_grid(height, width, bundle.superpixels.wanted(height, width))
-    nodes = superpixels if superpixels is not None else len(seeds[0]) * len(seeds[1])
+    nodes = superpixels if superpixels is not None else bundle.seeds(height, width)
     if nodes > height * width:
         raise FusionError(f"{nodes} superpixels are more than {height}x{width} has pixels: give fewer.")
     engine = _CountingEngine(bundle)

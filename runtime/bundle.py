@@ -108,10 +108,14 @@ class Bundle:
         kept = {key: graph for key, graph in self.graphs.items() if _base(key) not in cnn or key.endswith(f"@{size}")}
         return dataclasses.replace(self, graphs=kept) if size else self
 
+    def seeds(self, height: int, width: int) -> int:
+        """How many superpixels SLIC is seeded with."""
+        rows, columns = seed_grid(height, width, self.superpixels.wanted(height, width))
+        return len(rows) * len(columns)
+
     def macs(self, height: int, width: int) -> int:
         """Multiply-accumulates of both graphs for one pair, with as many superpixels as SLIC is seeded with."""
-        rows, columns = seed_grid(height, width, self.superpixels.wanted(height, width))
-        nodes = len(rows) * len(columns)
+        nodes = self.seeds(height, width)
         terms = {"per_pair": 1, "per_pixel": height * width, "per_node": nodes, "per_node_squared": nodes * nodes}
         return sum(self.macs_terms[term] * count for term, count in terms.items())
 

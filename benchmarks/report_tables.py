@@ -1,0 +1,216 @@
+"""The tables of a report, as text; :mod:`report_page` and :mod:`report_markdown` each show them in their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fusiongcn_edge.benchmarks.results import Results, Row, Section, metrics_of, size_text
+from fusiongcn_edge.benchmarks.saved import Benchmark, Evaluation
+
+Value = TypeVar("Value")
+NOTHING = "–"
+INVALID = "INVALID"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text, the first of each row its title; ``doubtful``: places of rows not to be trusted."""
+
+    head: list[str]
+    rows: list[list[str]]
+    doubtful: frozenset[int] = frozenset()
+
+    def without_empty_columns(self) -> Table:
+        """Only the columns that have something in some row."""
+        kept = [place for place in range(len(self.head)) if any(row[place] != NOTHING for row in self.rows)]
+        return Table(
+            [self.head[place] for place in kept], [[row[place] for place in kept] for row in self.rows], self.doubtful
+        )
+
+
+def shown(value: Value | None, text: Callable[[Value], str]) -> str:
+    """A value as text, or a dash."""
+    return NOTHING if value is None else text(value)
+
+
+def short(value: float) -> str:
+    """Three digits, without an exponent: 0.0123, 1.23, 1235."""
+    return f"{value:.0f}" if value >= 100 else f"{float(f'{value:.3g}'):.10g}"
+
+
+def millions(value: float) -> str:
+    """Bytes as MB."""
+    return short(value / 1e6)
+
+
+def configurations(section: Section, results: Results) -> Table:
+    """Every configuration of a section: what it is, what it costs, how good it is."""
+    head = [
+        "configuration", "params", "MACs, G", "file, MB", "superpixels", "median (p10 to p90), s", "time, first = 1",
+        "import, s", "open, s", "first run, s", "peak, MB", "energy, J (net)", "sustained", "PSNR, dB",
+        str(results.metric), "index, dB", "index with energy, dB", "runs", "result",
+    ]  # fmt: skip
+    rows = [_configuration(row, section.benchmark, results.metric) for row in section.rows]
+    return Table(head, rows, frozenset(n for n, row in enumerate(section.rows) if verdict(row) != "valid")
+                 ).without_empty_columns()  # fmt: skip
+
+
+def _configuration(row: Row, benchmark: Benchmark, metric: str | None) -> list[str]:
+    found, facts, seconds = row.found, row.configuration.facts, row.seconds
+    time = NOTHING
+    if seconds:
+        tenth, median, ninetieth = map(short, map(float, np.percentile(seconds, [10, 50, 90])))
+        time = f"{median} ({tenth} to {ninetieth})"
+    ratio = NOTHING if row.ratio is None else f"{row.ratio[0]:.2f} ({row.ratio[1]:.2f} to {row.ratio[2]:.2f})"
+    own_metric = None if metric == "PSNR" else row.quality
+    return [
+        f"{row.number}  {row.title}",
+        shown(facts.get("params"), lambda count: f"{count:,}"),
+        shown(facts.get("macs"), lambda count: short(count / 1e9)),
+        shown(facts.get("file_bytes"), millions),
+        shown(facts.get("superpixels"), lambda count: f"{count:,}"),
+        time,
+        ratio,
+        *(shown(found.get(step), short) for step in ("import", "open", "first")),
+        shown(found.get("peak_bytes"), millions),
+        _energy(found, benchmark),
+        shown(found.get("sustained_slowdown"), lambda times: f"{times:.2f}"),
+        shown(row.psnr, lambda value: f"{value:.2f}"),
+        shown(own_metric, lambda value: f"{value:.4f}"),
+        shown(row.index(), lambda value: f"{value:.1f}"),
+        shown(row.index(energy=True), lambda value: f"{value:.1f}"),
+        shown(found.get("runs"), str),
+        verdict(row),
+    ]
+
+
+def _energy(found: dict[str, Any], benchmark: Benchmark) -> str:
+    joules, idle = found.get("joules"), benchmark.report["idle_watts"]
+    if joules is None:
+        return "no sensor" if benchmark.report["sensor"] is None else NOTHING
+    return short(joules) + (f" ({short(max(0.0, joules - idle * found['mean']))})" if idle is not None else "")
+
+
+def verdict(row: Row) -> str:
+    """``valid``, or why not in a word."""
+    if row.configuration.error is not None:
+        return "failed"
+    return INVALID if row.configuration.reasons else "valid"
+
+
+def side_by_side(results: Results) -> Table:
+    """The same configurations on several devices: median time, how many times the first device's, and peak memory."""
+    names = [results.device(each) + ("" if each.report["valid"] else f", {INVALID}") for each in results.benchmarks]
+    head = ["configuration", "size", *(f"{name}: s" for name in names)]
+    head += [f"{name}: time, first = 1" for name in names[1:]] + [f"{name}: peak, MB" for name in names]
+    found = [
+        {row.key: row for section in results.sections if section.benchmark is each for row in section.rows}
+        for each in results.benchmarks
+    ]
+    rows = []
+    for key in dict.fromkeys(key for own in found for key in own):
+        on_each = [own.get(key) for own in found]
+        seconds = [None if row is None else row.costs["seconds"] for row in on_each]
+        title = next(row.title for row in on_each if row is not None)
+        ratios = [own / seconds[0] if own is not None and seconds[0] else None for own in seconds[1:]]
+        peaks = [None if row is None else row.costs["peak_bytes"] for row in on_each]
+        rows.append([title, size_text(key[-1]), *(shown(own, short) for own in seconds),
+                     *(shown(ratio, lambda value: f"{value:.2f}") for ratio in ratios),
+                     *(shown(peak, millions) for peak in peaks)])  # fmt: skip
+    return Table(head, rows).without_empty_columns()
+
+
+def quality(group: dict[str, Any], evaluation: Evaluation) -> Table:
+    """Means of every metric in a folder of pairs, a method a row; of the others, in brackets, on how many images they
+    are better and worse than the reference, and p."""
+    metrics, reference = metrics_of([group]), evaluation.facts["reference"]
+    low = evaluation.facts["lower_is_better"]
+    head = ["method", *(f"{name} (low)" if name in low else name for name in metrics), "median, s", "fused"]
+    rows = []
+    for name, own in group["methods"].items():
+        cells = [_mean(own, metric) for metric in metrics]
+        title = f"{name} (reference)" if name == reference else name
+        fused = f"{own['fused']} of {len(group['pairs'])}"
+        rows.append([title, *cells, shown(own["median_seconds"], short), fused])
+    return Table(head, rows)
+
+
+def _mean(method: dict[str, Any], metric: str) -> str:
+    mean, test = method["means"].get(metric), method["against_reference"].get(metric)
+    if mean is None or test is None:
+        return shown(mean, lambda value: f"{value:.4f}")
+    chance = "p<0.0001" if test["p"] < 0.0001 else f"p={test['p']:.4f}"
+    return f"{mean:.4f} ({test['better']}:{test['worse']}, {chance})"
+
+
+def device(benchmark: Benchmark) -> Table:
+    """What a device is, and how it was doing before and after."""
+    report, facts = benchmark.report, benchmark.report["device"]
+    before, after = report["before"], report["after"]
+    libraries = ", ".join(f"{name} {version}" for name, version in facts["libraries"].items())
+    engines = dict.fromkeys(
+        f"{own.facts.get('engine', '')} {own.facts.get('engine_version', '')} ({own.facts.get('provider', '')})"
+        for own in benchmark.configurations if own.facts
+    )  # fmt: skip
+    rows = [
+        ["processor", f"{facts['cpu']} ({facts['machine']}), {facts['cores']} cores"],
+        ["memory", shown(facts["memory_bytes"], lambda count: f"{count / 1e9:.1f} GB")],
+        ["system", f"{facts['os']}, kernel {facts['kernel']}, Python {facts['python']}"],
+        ["libraries", libraries or NOTHING],
+        ["engines that ran", ", ".join(engines) or NOTHING],
+        ["governor", _change(before["governor"], after["governor"], str)],
+        ["clock, MHz", _change(before["mhz"], after["mhz"], lambda value: f"{value:.0f}")],
+        ["load before", shown(before["load_average"], lambda value: f"{value:.2f} of {facts['cores']} cores")],
+        *[
+            [f"temperature, {zone}", _change(celsius, after["celsius"].get(zone), lambda value: f"{value:.1f} °C")]
+            for zone, celsius in before["celsius"].items()
+        ],
+        ["throttling", _throttling(before, after)],
+        ["energy sensor", report["sensor"] or "no sensor"],
+        ["idle power", shown(report["idle_watts"], lambda value: f"{value:.2f} W")],
+        ["measured", f"{report['started']}, {report['rounds']} rounds, fusiongcn-edge {report['version']}"],
+        ["command", " ".join(report["command"])],
+    ]
+    return Table(["device", results_name(benchmark)], [row for row in rows if row[1] != NOTHING])
+
+
+def results_name(benchmark: Benchmark) -> str:
+    """The device's model and the file it is from."""
+    return f"{benchmark.report['device']['model']} ({benchmark.name})"
+
+
+def _change(before: Any, after: Any, text: Callable[[Any], str]) -> str:
+    texts = [shown(before, text), shown(after, text)]
+    return " → ".join(dict.fromkeys(texts))
+
+
+def _throttling(before: dict[str, Any], after: dict[str, Any]) -> str:
+    told = []
+    if after["throttled"] is not None:
+        told.append(f"get_throttled={after['throttled']:#x}, before {shown(before['throttled'], hex)}")
+    if None not in (before["throttle_count"], after["throttle_count"]):
+        told.append(f"{after['throttle_count'] - before['throttle_count']} times by the processor's own count")
+    return "; ".join(told) or "the system does not tell"
+
+
+def left_out(section: Section) -> Table | None:
+    """What the published way to count MACs leaves out, for the published network; None for any other."""
+    told = next((own for row in section.rows if (own := row.configuration.facts.get("published_convention"))), None)
+    if not told:
+        return None
+    names: Sequence[tuple[str, str]] = [
+        ("operations", "operations, counted the authors' way"),
+        ("of_these_normalisation", "of these: four for each normalised number"),
+        ("of_these_guide", "of these: the guide that superpixels are made on"),
+        ("left_out_graph_layers_macs", "left out: graph layers"),
+        ("left_out_one_hot_macs", "left out: spreading them to pixels by a one-hot matrix (a gather here)"),
+    ]
+    rows = [[text, short(told[key] / 1e9)] for key, text in names if key in told]
+    macs = next((row.costs["macs"] for row in section.rows if row.costs["macs"] is not None), None)
+    return Table([f"at {size_text(section.size)}", "G"],
+                 [*rows, ["MACs here: convolutions and matrix products of the network, graph layers included",
+                          shown(macs, lambda count: short(count / 1e9))]])  # fmt: skip
