@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from fusiongcn_edge.benchmarks.efficiency import front
 from fusiongcn_edge.benchmarks.markup import Markup, joined, tag
-from fusiongcn_edge.benchmarks.results import spread
 
 STRIP, BAR, PLOT, COURSE = 34, 16, 210, 90  # heights in pixels
-NEAR = 13  # pixels closer than which points share a label
-TYPICAL_WIDTH = 300  # pixels of a plot, to judge what is near
+LETTER, TYPICAL_WIDTH = 7, 270  # pixels of a letter and of a plot, to judge which labels would overlap
 MANY_DECADES = 8.0  # ratio of two costs from which on their axis is logarithmic
 
 
@@ -40,9 +40,9 @@ class Scale:
 
     @classmethod
     def around(cls, values: Sequence[float]) -> Scale:
-        """From a little less than the least to a little more than the largest."""
+        """From less than the least to more than the largest, and one percent at least, so that nothing looks large."""
         least, most = min(values), max(values)
-        margin = 0.18 * (most - least) or 0.01 * abs(most) or 1.0
+        margin = max(0.18 * (most - least), (0.01 * abs(most) - (most - least)) / 2) or 1.0
         return cls(least - margin, most + margin)
 
     def place(self, value: float) -> float:
@@ -91,7 +91,7 @@ def horizontal_axis(scale: Scale, unit: str) -> Markup:
 
 def strip(seconds: Sequence[float], rounds: Sequence[int], scale: Scale) -> Markup:
     """Every sample as a dot, a lane for each round; behind them a box from lower to upper quartile with the median."""
-    _, lower, median, upper, _ = spread(seconds)
+    lower, median, upper = map(float, np.percentile(seconds, [25, 50, 75]))
     lanes = {number: lane for lane, number in enumerate(sorted(set(rounds)))}
     width = f"{100 * (scale.place(upper) - scale.place(lower)):.2f}%"
     dots = [
@@ -166,10 +166,10 @@ def _up(scale: Scale, value: float, height: int) -> str:
 
 
 def _shared_labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
-    """Labels with their places across and up; points too near to each other share one, at the highest of them."""
+    """Labels with their places across and up; where they would overlap, points share one, at the highest of them."""
     groups: list[list[tuple[str, float, float]]] = []
     for point in points:
-        near = (group for group in groups if any(_distance(point, other) < NEAR for other in group))
+        near = (group for group in groups if any(_overlap(point, other) for other in group))
         group = next(near, None)
         if group is None:
             groups.append([point])
@@ -182,5 +182,7 @@ def _shared_labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[str
     return found
 
 
-def _distance(one: tuple[str, float, float], other: tuple[str, float, float]) -> float:
-    return math.hypot((one[1] - other[1]) * TYPICAL_WIDTH, (one[2] - other[2]) * PLOT)
+def _overlap(one: tuple[str, float, float], other: tuple[str, float, float]) -> bool:
+    """Whether their labels would."""
+    width = LETTER * (len(one[0]) + len(other[0])) / 2 + LETTER
+    return abs(one[1] - other[1]) * TYPICAL_WIDTH < width and abs(one[2] - other[2]) * PLOT < 2 * LETTER

@@ -8,7 +8,7 @@ from fusiongcn_edge.benchmarks import charts, report_tables
 from fusiongcn_edge.benchmarks.efficiency import REFERENCE, REFERENCE_WITH_ENERGY
 from fusiongcn_edge.benchmarks.markup import Markup, tag
 from fusiongcn_edge.benchmarks.report_style import STYLE
-from fusiongcn_edge.benchmarks.report_tables import INVALID, Table, short
+from fusiongcn_edge.benchmarks.report_tables import FAILED, INVALID, Table, short
 from fusiongcn_edge.benchmarks.results import Results, Row, Section, size_text
 from fusiongcn_edge.benchmarks.saved import Benchmark
 
@@ -189,12 +189,19 @@ def _quality(results: Results) -> list[Markup]:
     return [tag("h2", "Quality"), *parts] if parts else []
 
 
-def _table(table: Table, kind: str = "") -> Markup:
+def _table(table: Table, kind: str = "figures") -> Markup:
+    """``kind``: ``figures`` have what is in brackets on a line of its own; ``facts`` are text."""
     rows = []
-    for number, cells in enumerate(table.rows):
-        title, *others = cells
-        marked = [tag("td", cell, class_="bad") if cell in (INVALID, "failed") else tag("td", cell) for cell in others]
+    for number, (title, *cells) in enumerate(table.rows):
         given = {"class_": "doubtful"} if number in table.doubtful else {}
-        rows.append(tag("tr", tag("th", title, scope="row"), *marked, **given))
+        shown = [_figure(cell) if kind == "figures" else tag("td", cell) for cell in cells]
+        rows.append(tag("tr", tag("th", title, scope="row"), *shown, **given))
     head = tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in table.head)))
-    return tag("div", tag("table", head, tag("tbody", *rows)), class_=f"scroll {kind}".strip(), tabindex=0)
+    return tag("div", tag("table", head, tag("tbody", *rows)), class_=f"scroll {kind}", tabindex=0)
+
+
+def _figure(cell: str) -> Markup:
+    value, bracket, rest = cell.partition(" (")
+    if cell in (INVALID, FAILED):
+        return tag("td", cell, class_="bad")
+    return tag("td", value, tag("small", f"({rest}")) if bracket else tag("td", cell)

@@ -8,11 +8,11 @@ STYLE = """
   --green-pale: #183226; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 24px 20px 48px; }
+main { max-width: 1160px; margin: 0 auto; padding: 24px 20px 48px; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 16px; }
 h2 { font-size: 1.2rem; margin: 40px 0 12px; padding-bottom: 4px; border-bottom: 1px solid var(--rule); }
 h3 { font-size: 1rem; margin: 28px 0 6px; }
-h1, h2, h3, p, li, td, th, figcaption, .name { overflow-wrap: anywhere; }
+h1, h2, h3, p, li, figcaption, .name, .facts td { overflow-wrap: anywhere; }
 p { margin: 4px 0 8px; color: var(--soft); }
 ul { padding-left: 1.2em; margin: 4px 0; }
 li { color: var(--soft); }
@@ -25,11 +25,13 @@ li { color: var(--soft); }
   margin: 8px 0 10px; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 12px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
-thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; white-space: normal; min-width: 5em; }
+thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; white-space: normal; }
 tbody th { font-weight: 500; }
 tbody tr:last-child > * { border-bottom: 0; }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); min-width: 9em;
-  white-space: normal; border-right: 1px solid var(--rule); }
+  max-width: 16em; white-space: normal; overflow-wrap: break-word; border-right: 1px solid var(--rule); }
+td small { display: block; color: var(--soft); }
+.doubtful { background: var(--red-pale); } .doubtful th:first-child { background: var(--red-pale); }
 .facts td, .facts thead th { text-align: left; white-space: normal; }
 .facts { margin-bottom: 18px; }
 .chart, figure { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; margin: 8px 0;
@@ -60,6 +62,6 @@ img { display: block; width: 100%; height: auto; border-radius: 4px; }
 .part4 { fill: #3f74c9; background: #3f74c9; } .part5 { fill: #e07a5f; background: #e07a5f; }
 .part6 { fill: #6b5b4d; background: #6b5b4d; } .part7 { fill: #c9577a; background: #c9577a; }
 @media (max-width: 600px) { main { padding: 14px 12px 32px; } h1 { font-size: 1.25rem; }
-  th, td { padding: 5px 8px; } th:first-child { min-width: 7.5em; } .chart { padding-right: 22px; } }
+  th, td { padding: 5px 8px; } th:first-child { min-width: 7em; max-width: 9em; } .chart { padding-right: 22px; } }
 @media print { body { background: #fff; } .scroll { overflow: visible; } }
 """

@@ -13,7 +13,7 @@ from fusiongcn_edge.benchmarks.saved import Benchmark, Evaluation
 
 Value = TypeVar("Value")
 NOTHING = "–"
-INVALID = "INVALID"
+INVALID, FAILED = "INVALID", "FAILED"
 
 
 @dataclass(frozen=True)
@@ -50,41 +50,45 @@ def millions(value: float) -> str:
 def configurations(section: Section, results: Results) -> Table:
     """Every configuration of a section: what it is, what it costs, how good it is."""
     head = [
-        "configuration", "params", "MACs, G", "file, MB", "superpixels", "median (p10 to p90), s", "time, first = 1",
-        "import, s", "open, s", "first run, s", "peak, MB", "energy, J (net)", "sustained", "PSNR, dB",
-        str(results.metric), "index, dB", "index with energy, dB", "runs", "result",
+        "configuration", "result", "engine", "threads", "median (p10 to p90), s", "time, first = 1",
+        "peak, MB", "energy, J (net)", "PSNR, dB", str(results.metric), "index, dB", "index with energy, dB",
+        "precision", "params", "MACs, G", "file, MB", "superpixels", "import, s", "open, s", "first run, s",
+        "sustained", "runs",
     ]  # fmt: skip
     rows = [_configuration(row, section.benchmark, results.metric) for row in section.rows]
-    return Table(head, rows, frozenset(n for n, row in enumerate(section.rows) if verdict(row) != "valid")
-                 ).without_empty_columns()  # fmt: skip
+    doubtful = frozenset(place for place, row in enumerate(section.rows) if verdict(row) != NOTHING)
+    return Table(head, rows, doubtful).without_empty_columns()
 
 
 def _configuration(row: Row, benchmark: Benchmark, metric: str | None) -> list[str]:
-    found, facts, seconds = row.found, row.configuration.facts, row.seconds
-    time = NOTHING
-    if seconds:
-        tenth, median, ninetieth = map(short, map(float, np.percentile(seconds, [10, 50, 90])))
+    found, facts, (model, precision, engine, threads, _) = row.found, row.configuration.facts, row.key
+    time = ratio = NOTHING
+    if row.seconds:
+        tenth, median, ninetieth = map(short, map(float, np.percentile(row.seconds, [10, 50, 90])))
         time = f"{median} ({tenth} to {ninetieth})"
-    ratio = NOTHING if row.ratio is None else f"{row.ratio[0]:.2f} ({row.ratio[1]:.2f} to {row.ratio[2]:.2f})"
-    own_metric = None if metric == "PSNR" else row.quality
+    if row.ratio is not None:
+        ratio = "{:.2f} ({:.2f} to {:.2f})".format(*row.ratio)
     return [
-        f"{row.number}  {row.title}",
-        shown(facts.get("params"), lambda count: f"{count:,}"),
-        shown(facts.get("macs"), lambda count: short(count / 1e9)),
-        shown(facts.get("file_bytes"), millions),
-        shown(facts.get("superpixels"), lambda count: f"{count:,}"),
+        f"{row.number} {model}",
+        verdict(row),
+        engine or NOTHING,
+        shown(threads, str),
         time,
         ratio,
-        *(shown(found.get(step), short) for step in ("import", "open", "first")),
         shown(found.get("peak_bytes"), millions),
         _energy(found, benchmark),
-        shown(found.get("sustained_slowdown"), lambda times: f"{times:.2f}"),
-        shown(row.psnr, lambda value: f"{value:.2f}"),
-        shown(own_metric, lambda value: f"{value:.4f}"),
-        shown(row.index(), lambda value: f"{value:.1f}"),
-        shown(row.index(energy=True), lambda value: f"{value:.1f}"),
+        shown(row.psnr, "{:.2f}".format),
+        shown(None if metric == "PSNR" else row.quality, "{:.4f}".format),
+        shown(row.index(), "{:.1f}".format),
+        shown(row.index(energy=True), "{:.1f}".format),
+        precision or NOTHING,
+        shown(facts.get("params"), "{:,}".format),
+        shown(facts.get("macs"), lambda count: short(count / 1e9)),
+        shown(facts.get("file_bytes"), millions),
+        shown(facts.get("superpixels"), "{:,}".format),
+        *(shown(found.get(step), short) for step in ("import", "open", "first")),
+        shown(found.get("sustained_slowdown"), "{:.2f}".format),
         shown(found.get("runs"), str),
-        verdict(row),
     ]
 
 
@@ -96,10 +100,10 @@ def _energy(found: dict[str, Any], benchmark: Benchmark) -> str:
 
 
 def verdict(row: Row) -> str:
-    """``valid``, or why not in a word."""
+    """Why a row is not to be trusted, in a word; a dash if it is."""
     if row.configuration.error is not None:
-        return "failed"
-    return INVALID if row.configuration.reasons else "valid"
+        return FAILED
+    return INVALID if row.configuration.reasons else NOTHING
 
 
 def side_by_side(results: Results) -> Table:
@@ -119,30 +123,30 @@ def side_by_side(results: Results) -> Table:
         ratios = [own / seconds[0] if own is not None and seconds[0] else None for own in seconds[1:]]
         peaks = [None if row is None else row.costs["peak_bytes"] for row in on_each]
         rows.append([title, size_text(key[-1]), *(shown(own, short) for own in seconds),
-                     *(shown(ratio, lambda value: f"{value:.2f}") for ratio in ratios),
+                     *(shown(ratio, "{:.2f}".format) for ratio in ratios),
                      *(shown(peak, millions) for peak in peaks)])  # fmt: skip
     return Table(head, rows).without_empty_columns()
 
 
 def quality(group: dict[str, Any], evaluation: Evaluation) -> Table:
-    """Means of every metric in a folder of pairs, a method a row; of the others, in brackets, on how many images they
-    are better and worse than the reference, and p."""
-    metrics, reference = metrics_of([group]), evaluation.facts["reference"]
-    low = evaluation.facts["lower_is_better"]
-    head = ["method", *(f"{name} (low)" if name in low else name for name in metrics), "median, s", "fused"]
-    rows = []
-    for name, own in group["methods"].items():
-        cells = [_mean(own, metric) for metric in metrics]
-        title = f"{name} (reference)" if name == reference else name
-        fused = f"{own['fused']} of {len(group['pairs'])}"
-        rows.append([title, *cells, shown(own["median_seconds"], short), fused])
+    """Means in a folder of pairs, a metric a row and a method a column; in brackets, on how many images a method is
+    better and worse than the reference, and p."""
+    reference, low = evaluation.facts["reference"], evaluation.facts["lower_is_better"]
+    methods = group["methods"]
+    head = ["metric", *(f"{name} (reference)" if name == reference else name for name in methods)]
+    rows = [
+        [f"{metric} (low)" if metric in low else metric, *(_mean(own, metric) for own in methods.values())]
+        for metric in metrics_of([group])
+    ]
+    rows.append(["median seconds", *(shown(own["median_seconds"], short) for own in methods.values())])
+    rows.append(["fused", *(f"{own['fused']} of {len(group['pairs'])}" for own in methods.values())])
     return Table(head, rows)
 
 
 def _mean(method: dict[str, Any], metric: str) -> str:
     mean, test = method["means"].get(metric), method["against_reference"].get(metric)
     if mean is None or test is None:
-        return shown(mean, lambda value: f"{value:.4f}")
+        return shown(mean, "{:.4f}".format)
     chance = "p<0.0001" if test["p"] < 0.0001 else f"p={test['p']:.4f}"
     return f"{mean:.4f} ({test['better']}:{test['worse']}, {chance})"
 
@@ -163,24 +167,19 @@ def device(benchmark: Benchmark) -> Table:
         ["libraries", libraries or NOTHING],
         ["engines that ran", ", ".join(engines) or NOTHING],
         ["governor", _change(before["governor"], after["governor"], str)],
-        ["clock, MHz", _change(before["mhz"], after["mhz"], lambda value: f"{value:.0f}")],
+        ["clock, MHz", _change(before["mhz"], after["mhz"], "{:.0f}".format)],
         ["load before", shown(before["load_average"], lambda value: f"{value:.2f} of {facts['cores']} cores")],
         *[
-            [f"temperature, {zone}", _change(celsius, after["celsius"].get(zone), lambda value: f"{value:.1f} °C")]
+            [f"temperature, {zone}", _change(celsius, after["celsius"].get(zone), "{:.1f} °C".format)]
             for zone, celsius in before["celsius"].items()
         ],
         ["throttling", _throttling(before, after)],
         ["energy sensor", report["sensor"] or "no sensor"],
-        ["idle power", shown(report["idle_watts"], lambda value: f"{value:.2f} W")],
+        ["idle power", shown(report["idle_watts"], "{:.2f} W".format)],
         ["measured", f"{report['started']}, {report['rounds']} rounds, fusiongcn-edge {report['version']}"],
         ["command", " ".join(report["command"])],
     ]
-    return Table(["device", results_name(benchmark)], [row for row in rows if row[1] != NOTHING])
-
-
-def results_name(benchmark: Benchmark) -> str:
-    """The device's model and the file it is from."""
-    return f"{benchmark.report['device']['model']} ({benchmark.name})"
+    return Table(["device", f"{facts['model']} ({benchmark.name})"], [row for row in rows if row[1] != NOTHING])
 
 
 def _change(before: Any, after: Any, text: Callable[[Any], str]) -> str:

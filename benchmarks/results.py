@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fusiongcn_edge.benchmarks import efficiency
 from fusiongcn_edge.benchmarks.latency import Configuration, ratio_by_round, summary
 from fusiongcn_edge.benchmarks.metrics import METRICS, TRUTH_METRICS
@@ -180,9 +178,3 @@ def short_name(model: str) -> str:
 def size_text(size: tuple[int, int]) -> str:
     """Height and width as on the command line."""
     return f"{size[0]}x{size[1]}"
-
-
-def spread(seconds: Sequence[float]) -> tuple[float, float, float, float, float]:
-    """Least, lower quartile, median, upper quartile and most."""
-    least, lower, median, upper, most = np.percentile(seconds, [0, 25, 50, 75, 100])
-    return float(least), float(lower), float(median), float(upper), float(most)
