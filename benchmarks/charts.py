@@ -77,12 +77,12 @@ def _drawing(height: int, *content: Markup, what: str) -> Markup:
     return tag("svg", *content, height=height, role="img", aria_label=what)
 
 
-def horizontal_axis(scale: Scale, unit: str) -> Markup:
-    """Ticks below a chart."""
+def horizontal_axis(scale: Scale, unit: str = "") -> Markup:
+    """Ticks below a chart; the unit is at the last one."""
     ticks = scale.ticks()
     marks = [
         joined(_line(_across(scale, tick), 0, _across(scale, tick), 5, "axis"),
-               tag("text", f"{tick:g}" + (f" {unit}" if tick == ticks[-1] else ""), x=_across(scale, tick), y=18,
+               tag("text", f"{tick:g} {unit if tick == ticks[-1] else ''}".strip(), x=_across(scale, tick), y=18,
                    text_anchor="middle"))
         for tick in ticks
     ]  # fmt: skip
@@ -150,7 +150,7 @@ def pareto(points: Sequence[tuple[str, float, float]], unit: str, lower_is_bette
         above = f"{PLOT * (1 - y) - 9:.1f}"
         labels.append(tag("text", label, x=f"{100 * x:.2f}%", y=above, text_anchor=anchor, class_="label"))
     drawn = _drawing(PLOT, *_levels(upward, PLOT), *steps, *dots, *labels, what=f"quality against cost in {unit}")
-    return tag("div", drawn, horizontal_axis(across, unit), class_="plot")
+    return tag("div", drawn, horizontal_axis(across), class_="plot")
 
 
 def _levels(scale: Scale, height: int) -> list[Markup]:

@@ -12,8 +12,9 @@ from fusiongcn_edge.benchmarks.results import Results, size_text
 def markdown(results: Results) -> str:
     """Each device and size, devices side by side, and each evaluated folder."""
     parts = []
-    if len(results.benchmarks) > 1:
-        parts.append(_table(report_tables.side_by_side(results)))
+    together = report_tables.side_by_side(results)
+    if together is not None:
+        parts.append(_table(together))
     for section in results.sections:
         report = section.benchmark.report
         cpu = report["device"]["cpu"]

@@ -38,8 +38,9 @@ def page(results: Results) -> str:
     """The whole page as text."""
     title = "fusiongcn-edge: " + (", ".join(map(results.device, results.benchmarks)) or "quality")
     body = [tag("h1", title), *(_verdict(results, benchmark) for benchmark in results.benchmarks)]
-    if len(results.benchmarks) > 1:
-        body += [tag("h2", "Side by side"), _table(report_tables.side_by_side(results))]
+    together = report_tables.side_by_side(results)
+    if together is not None:
+        body += [tag("h2", "Side by side"), _table(together)]
     for section in results.sections:
         body += _section(section, results)
     body += _quality(results)

@@ -23,7 +23,8 @@ li { color: var(--soft); }
 .verdict b, td.bad, p.bad { color: var(--red); font-weight: 700; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
   margin: 8px 0 10px; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .875rem;
+  font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 12px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; white-space: normal; }
 tbody th { font-weight: 500; }

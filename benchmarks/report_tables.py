@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.results import Results, Row, Section, metrics_of, size_text
+from fusiongcn_edge.benchmarks.results import Key, Results, Row, Section, metrics_of, size_text
 from fusiongcn_edge.benchmarks.saved import Benchmark, Evaluation
 
 Value = TypeVar("Value")
@@ -106,25 +106,30 @@ def verdict(row: Row) -> str:
     return INVALID if row.configuration.reasons else NOTHING
 
 
-def side_by_side(results: Results) -> Table:
-    """The same configurations on several devices: median time, how many times the first device's, and peak memory."""
+def side_by_side(results: Results) -> Table | None:
+    """The same configurations on several devices: median time, how many times the first device's, and peak memory.
+
+    None for a single device, or if nothing was measured.
+    """
+    measured: list[dict[Key, Row]] = []
+    for benchmark in results.benchmarks:
+        sections = [section for section in results.sections if section.benchmark is benchmark]
+        measured.append({row.key: row for section in sections for row in section.rows if row.seconds})
+    keys = list(dict.fromkeys(key for own in measured for key in own))
+    if len(measured) < 2 or not keys:
+        return None
     names = [results.device(each) + ("" if each.report["valid"] else f", {INVALID}") for each in results.benchmarks]
-    head = ["configuration", "size", *(f"{name}: s" for name in names)]
-    head += [f"{name}: time, first = 1" for name in names[1:]] + [f"{name}: peak, MB" for name in names]
-    found = [
-        {row.key: row for section in results.sections if section.benchmark is each for row in section.rows}
-        for each in results.benchmarks
-    ]
+    head = ["configuration", *(f"{name}: s" for name in names), *(f"{name}: time, first = 1" for name in names[1:])]
+    head += [*(f"{name}: peak, MB" for name in names), "size"]
     rows = []
-    for key in dict.fromkeys(key for own in found for key in own):
-        on_each = [own.get(key) for own in found]
-        seconds = [None if row is None else row.costs["seconds"] for row in on_each]
+    for key in keys:
+        on_each = [own.get(key) for own in measured]
         title = next(row.title for row in on_each if row is not None)
-        ratios = [own / seconds[0] if own is not None and seconds[0] else None for own in seconds[1:]]
+        seconds = [None if row is None else row.costs["seconds"] for row in on_each]
         peaks = [None if row is None else row.costs["peak_bytes"] for row in on_each]
-        rows.append([title, size_text(key[-1]), *(shown(own, short) for own in seconds),
-                     *(shown(ratio, "{:.2f}".format) for ratio in ratios),
-                     *(shown(peak, millions) for peak in peaks)])  # fmt: skip
+        ratios = [own / seconds[0] if own is not None and seconds[0] else None for own in seconds[1:]]
+        cells = [shown(own, short) for own in seconds] + [shown(ratio, "{:.2f}".format) for ratio in ratios]
+        rows.append([title, *cells, *(shown(peak, millions) for peak in peaks), size_text(key[-1])])
     return Table(head, rows).without_empty_columns()
 
 
