@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from fusiongcn_edge.benchmarks.markup import Markup, joined, tag
 STRIP, BAR, PLOT, COURSE = 34, 16, 210, 90  # heights in pixels
 LETTER, TYPICAL_WIDTH = 7, 270  # pixels of a letter and of a plot, to judge which labels would overlap
 MANY_DECADES = 8.0  # ratio of two costs from which on their axis is logarithmic
+
+Point = tuple[str, float, float]  # label, place or amount across, place or amount up
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def course(seconds: Sequence[float], scale: Scale) -> Markup:
     return tag("div", _drawing(COURSE, *_levels(scale, COURSE), *dots, what=f"{len(seconds)} runs"), class_="plot")
 
 
-def pareto(points: Sequence[tuple[str, float, float]], unit: str, lower_is_better: bool) -> Markup:
+def pareto(points: Sequence[Point], unit: str, lower_is_better: bool) -> Markup:
     """Points (label, cost, quality): those on the front are filled and joined, the others hollow.
 
     Where lower is better, the axis goes downward: the best corner is always the upper left one.
@@ -146,9 +148,8 @@ def pareto(points: Sequence[tuple[str, float, float]], unit: str, lower_is_bette
         kind = "best" if number in best else "beaten"
         dots.append(tag("circle", told, cx=_across(across, cost), cy=_up(upward, quality, PLOT), r=4.5, class_=kind))
     for label, x, y in _shared_labels([(label, across.place(c), upward.place(q)) for label, c, q in points]):
-        anchor = "end" if x > 0.8 else "start" if x < 0.2 else "middle"
         above = f"{PLOT * (1 - y) - 9:.1f}"
-        labels.append(tag("text", label, x=f"{100 * x:.2f}%", y=above, text_anchor=anchor, class_="label"))
+        labels.append(tag("text", label, x=f"{100 * x:.2f}%", y=above, text_anchor=_anchor(x), class_="label"))
     drawn = _drawing(PLOT, *_levels(upward, PLOT), *steps, *dots, *labels, what=f"quality against cost in {unit}")
     return tag("div", drawn, horizontal_axis(across), class_="plot")
 
@@ -165,24 +166,34 @@ def _up(scale: Scale, value: float, height: int) -> str:
     return f"{height * (1 - scale.place(value)):.1f}"
 
 
-def _shared_labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
+def _shared_labels(points: Sequence[Point]) -> list[Point]:
     """Labels with their places across and up; where they would overlap, points share one, at the highest of them."""
-    groups: list[list[tuple[str, float, float]]] = []
-    for point in points:
-        near = (group for group in groups if any(_overlap(point, other) for other in group))
-        group = next(near, None)
-        if group is None:
-            groups.append([point])
-        else:
-            group.append(point)
-    found = []
-    for group in groups:
-        _, x, y = max(group, key=lambda point: point[2])
-        found.append((", ".join(label for label, _, _ in group), x, y))
-    return found
+    groups = [[point] for point in points]
+    while pair := next((pair for pair in combinations(groups, 2) if _overlap(*map(_shared, pair))), None):
+        groups.remove(pair[1])
+        pair[0].extend(pair[1])
+        pair[0].sort(key=points.index)
+    return [_shared(group) for group in groups]
 
 
-def _overlap(one: tuple[str, float, float], other: tuple[str, float, float]) -> bool:
+def _shared(group: Sequence[Point]) -> Point:
+    _, x, y = max(group, key=lambda point: point[2])
+    return ", ".join(label for label, _, _ in group), x, y
+
+
+def _overlap(one: Point, other: Point) -> bool:
     """Whether their labels would."""
-    width = LETTER * (len(one[0]) + len(other[0])) / 2 + LETTER
-    return abs(one[1] - other[1]) * TYPICAL_WIDTH < width and abs(one[2] - other[2]) * PLOT < 2 * LETTER
+    (left, right), (begin, end) = (_extent(label, x) for label, x, _ in (one, other))
+    return left < end + LETTER and begin < right + LETTER and abs(one[2] - other[2]) * PLOT < 2 * LETTER
+
+
+def _extent(label: str, x: float) -> tuple[float, float]:
+    """Pixels across that a label takes."""
+    before = {"start": 0.0, "middle": 0.5, "end": 1.0}[_anchor(x)]
+    left = x * TYPICAL_WIDTH - before * LETTER * len(label)
+    return left, left + LETTER * len(label)
+
+
+def _anchor(x: float) -> str:
+    """Which end of a label is at its point, so that it stays in the plot."""
+    return "end" if x > 0.8 else "start" if x < 0.2 else "middle"

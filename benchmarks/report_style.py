@@ -31,7 +31,7 @@ tbody th { font-weight: 500; }
 tbody tr:last-child > * { border-bottom: 0; }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); min-width: 9em;
   max-width: 16em; white-space: normal; overflow-wrap: break-word; border-right: 1px solid var(--rule); }
-td small { display: block; color: var(--soft); }
+td small { display: block; font-size: 12px; line-height: 18px; color: var(--soft); }
 .doubtful { background: var(--red-pale); } .doubtful th:first-child { background: var(--red-pale); }
 .facts td, .facts thead th { text-align: left; white-space: normal; }
 .facts { margin-bottom: 18px; }
@@ -63,6 +63,6 @@ img { display: block; width: 100%; height: auto; border-radius: 4px; }
 .part4 { fill: #3f74c9; background: #3f74c9; } .part5 { fill: #e07a5f; background: #e07a5f; }
 .part6 { fill: #6b5b4d; background: #6b5b4d; } .part7 { fill: #c9577a; background: #c9577a; }
 @media (max-width: 600px) { main { padding: 14px 12px 32px; } h1 { font-size: 1.25rem; }
-  th, td { padding: 5px 8px; } th:first-child { min-width: 7em; max-width: 9em; } .chart { padding-right: 22px; } }
+  th, td { padding: 5px 8px; } th:first-child { min-width: 8.4em; max-width: 9.4em; } .chart { padding-right: 22px; } }
 @media print { body { background: #fff; } .scroll { overflow: visible; } }
 """

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusiongcn_edge.benchmarks import evaluation_commands, latency
-from fusiongcn_edge.benchmarks.charts import Scale
+from fusiongcn_edge.benchmarks.charts import Scale, pareto
 from fusiongcn_edge.benchmarks.efficiency import REFERENCE, REFERENCE_WITH_ENERGY, front, index
 from fusiongcn_edge.benchmarks.saved import checked, read_saved
 from fusiongcn_edge.benchmarks.sheets import data_uri
@@ -361,6 +361,12 @@ def test_an_evaluation_alone_is_enough_and_a_metric_can_be_chosen(report: Callab
     assert "Q_G against median time" in page.text
     assert page.row("1 small")["Q_G"] == "0.7000"
     assert page.row("1 small")["index, dB"] != ""  # of PSNR all the same
+
+
+def test_labels_that_would_overlap_are_one() -> None:
+    page = Page(pareto([("1", 1.0, 5.0), ("2", 1.0, 5.0), ("3", 1.01, 5.0), ("4", 5.0, 6.0)], "s", False))
+    assert "1, 2, 3" in page.texts
+    assert len(page.named("text", "label")) == 2
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
