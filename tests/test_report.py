@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from hypothesis import strategies as st
 from fusiongcn_edge.benchmarks import evaluation_commands, latency
 from fusiongcn_edge.benchmarks.charts import Scale, pareto
 from fusiongcn_edge.benchmarks.efficiency import REFERENCE, REFERENCE_WITH_ENERGY, front, index
+from fusiongcn_edge.benchmarks.report_markdown import markdown
+from fusiongcn_edge.benchmarks.report_page import page
+from fusiongcn_edge.benchmarks.results import put_together
 from fusiongcn_edge.benchmarks.saved import checked, read_saved
 from fusiongcn_edge.benchmarks.sheets import data_uri
 from fusiongcn_edge.cli import main
@@ -455,6 +458,38 @@ def test_foreign_and_damaged_files_are_refused_in_one_sentence(
     assert main(["report", str(path), "-o", str(tmp_path / "page.html")]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+def leaves(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(inner, *path, key)
+    yield path
+
+
+def outcome(contents: Any, more: Json) -> str:
+    """All the text of a report of two files, or the sentence that refuses them."""
+    try:
+        results = put_together([checked(contents, "r.json"), checked(more, "all.json")])
+    except FusionError as error:
+        return f"REFUSED: {error}"
+    return Page(page(results)).text + markdown(results)
+
+
+def test_whatever_is_put_in_place_of_a_value_is_a_report_or_one_sentence() -> None:
+    small = configuration("small", 1.0, samples=[sample(0, 1.0)])
+    small["facts"]["published_convention"] = {"operations": 1.0}
+    judged = evaluation({"small": 40.0, "large": 50.0})
+    texts = [
+        outcome(json.loads(altered({"": contents}, "", *path, value=junk))[""], judged)
+        for contents in (benchmark(small), judged)
+        for path in leaves(contents)
+        for junk in (None, True, -1, 0, 0.5, 1e300, "x", [], {}, [1, 2], {"x": "y"})
+    ]
+    refused = [text for text in texts if text.startswith("REFUSED")]
+    assert 100 < len(refused) < len(texts) - 100
+    assert all("\n" not in text for text in refused)
+    assert not any("nan" in text.lower() for text in texts if text not in refused)
 
 
 def test_what_can_be_read_is_read(tmp_path: Path) -> None:
