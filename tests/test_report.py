@@ -357,6 +357,12 @@ def test_markdown_is_tables(report: Callable[..., str]) -> None:
     assert "| 2 large | onnx | 2 | 1 (0.9 to 1.3) | 2.00 (2.00 to 2.00) |" in text
 
 
+def test_models_of_one_name_have_the_quality_of_their_own_path(report: Callable[..., str]) -> None:
+    rows = [configuration(model, 0.5) for model in ("a/net", "b/net", "c/other")]
+    page = Page(report(benchmark(*rows), evaluation({"a/net": 40.0, "b/net": 50.0, "other": 45.0})))
+    assert [page.row(title)["PSNR, dB"] for title in ("1 net", "2 net", "3 other")] == ["40.00", "50.00", "45.00"]
+
+
 def test_an_evaluation_alone_is_enough_and_a_metric_can_be_chosen(report: Callable[..., str]) -> None:
     quality = evaluation({"small": 40.0, "large": 50.0})
     assert "PSNR against time of fusing these pairs" in Page(report(quality)).text
