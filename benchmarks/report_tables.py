@@ -181,7 +181,7 @@ def device(benchmark: Benchmark) -> Table:
         ["throttling", _throttling(before, after)],
         ["energy sensor", report["sensor"] or "no sensor"],
         ["idle power", shown(report["idle_watts"], "{:.2f} W".format)],
-        ["measured", f"{report['started']}, {report['rounds']} rounds, fusiongcn-edge {report['version']}"],
+        ["measured", f"{report['started']}, rounds: {report['rounds']}, fusiongcn-edge {report['version']}"],
         ["command", " ".join(report["command"])],
     ]
     return Table(["device", f"{facts['model']} ({benchmark.name})"], [row for row in rows if row[1] != NOTHING])
