@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fusiongcn_edge.benchmarks import latency
 from fusiongcn_edge.benchmarks.command import at_least_one
+from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.commands import parse_size
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
@@ -31,9 +32,10 @@ MACs are those of convolutions and matrix products; FLOPs are twice that. All el
 the graphs are counted as the runtime runs them; of a file, one run of each graph.
 """
 BENCHMARK_EXAMPLE = """example:
-  fusiongcn benchmark --model fusiongcn --model my-int8 --threads 1,4 --json here.json
+  fusiongcn benchmark --model fusiongcn --model my-int8 --threads 1,4 --json here.json --report here.html
 
 Close other programs first. Every sample is in the JSON; the table shows ratios to the first configuration.
+'fusiongcn report' makes the same page from JSON, of several devices or with quality beside it.
 """
 
 
@@ -158,7 +160,10 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sustained", type=_minutes, default=0, metavar="MIN", help="then run each configuration so long on end"
     )
-    parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write everything that was measured, with small pictures of the first pair"
+    )
+    parser.add_argument("--report", metavar="FILE", help="write a page (.html) or tables for a README (.md)")
 
 
 def _counts(text: str) -> list[int]:
@@ -183,6 +188,8 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         raise FusionError("--photos have the sizes they have: leave --size out, or --photos.")
     if arguments.json is not None:
         _check_json(arguments.json, arguments.model or [])
+    if arguments.report is not None:
+        check_report(arguments.report, [arguments.json] if arguments.json else [])
     with tempfile.TemporaryDirectory() as folder:
         if arguments.photos is not None:
             inputs = latency.photo_inputs(arguments.photos)
@@ -198,6 +205,8 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
             report = latency.measure(configurations, arguments.rounds, arguments.sustained, progress=progress)
     if arguments.json is not None:
         latency.write_report(Path(arguments.json), report)
+    if arguments.report is not None:
+        write_benchmark_report(arguments.report, report)
     print(latency.table(report))
     if report["interrupted"]:
         return 130

@@ -21,6 +21,7 @@ from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
+KIND, SCHEMA = "fusiongcn evaluation", 1
 STDOUT = "-"
 TEST = "Wilcoxon's signed-rank test, exact, two-sided, not corrected for the number of tests"
 
@@ -168,7 +169,9 @@ def _chance(p: float) -> str:
 
 def _facts(groups: Sequence[Group], names: Sequence[str], absent: dict[str, str]) -> dict[str, Any]:
     return {
-        "made_by": f"fusiongcn-edge {__version__}",
+        "kind": KIND,
+        "schema": SCHEMA,
+        "version": __version__,
         "reference": names[0],
         "test": TEST,
         "lower_is_better": [name for name in (*METRICS, *TRUTH_METRICS) if name in LOWER_IS_BETTER],

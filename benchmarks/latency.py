@@ -13,7 +13,6 @@ reason (:func:`fusiongcn_edge.benchmarks.device.disturbances`), and kept.
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -56,6 +55,7 @@ class Configuration:
     starts: list[dict[str, float]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     peak_bytes: list[int] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     reasons: list[str] = field(default_factory=list)
 
@@ -185,7 +185,7 @@ def _visit(
         "model": configuration.model, "engine": configuration.engine, "threads": configuration.threads,
         "size": configuration.size, "pairs": configuration.pairs, "output": str(output),
         "warm_up_seconds": WARM_UP_SECONDS, "enough_seconds": ENOUGH_SECONDS, "least_runs": LEAST_RUNS,
-        "most_runs": MOST_RUNS, "sustained_seconds": sustained,
+        "most_runs": MOST_RUNS, "sustained_seconds": sustained, "pictures": number == 0,
     }  # fmt: skip
     before = condition(root)
     with tempfile.TemporaryFile("w+") as complaints:
@@ -226,6 +226,8 @@ def _take_down(configuration: Configuration, number: int, line: str) -> None:
         configuration.samples.append({"round": number, **value, "joules": None})
     elif what == "peak":
         configuration.peak_bytes.append(value)
+    elif what == "pictures":
+        configuration.pictures = value
     elif what == "error":
         configuration.error = value
 
@@ -273,15 +275,15 @@ def summary(configuration: Configuration) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """The closing table: ratios to the first configuration that was measured, round by round."""
-    rows, base = [], dict[int, float]()
+    rows, base = [], list[dict[str, Any]]()
     for entry in report["configurations"]:
-        own, found = _by_round(entry), entry["summary"]
-        base = base or own
-        if not own:
+        samples, found = entry["samples"], entry["summary"]
+        if "p50" not in found:
             rows.append(f"{entry['name'][:40]:<41}{entry['error'] or 'not measured'}")
             continue
-        ratios = [seconds / base[number] for number, seconds in own.items() if number in base]
-        ratio = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "–"
+        base = base or samples
+        times = ratio_by_round(samples, base)
+        ratio = "–" if times is None else f"{times[0]:.2f} ({times[1]:.2f} to {times[2]:.2f})"
         joules = found.get("joules")
         idle = report["idle_watts"]
         energy = "–" if joules is None else f"{joules:.2f}"
@@ -309,10 +311,19 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"INVALID: {reason}." for reason in report["reasons"])])
 
 
-def _by_round(entry: dict[str, Any]) -> dict[int, float]:
+def ratio_by_round(
+    samples: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]]
+) -> tuple[float, float, float] | None:
+    """How many times the time of ``base``: median, least and most over the rounds that both have warm runs in."""
+    own, other = _by_round(samples), _by_round(base)
+    ratios = [seconds / other[number] for number, seconds in own.items() if other.get(number)]
+    return (float(np.median(ratios)), min(ratios), max(ratios)) if ratios else None
+
+
+def _by_round(samples: Sequence[dict[str, Any]]) -> dict[int, float]:
     """Median seconds of the warm runs of each round."""
     found: dict[int, list[float]] = {}
-    for sample in entry["samples"]:
+    for sample in samples:
         if sample["phase"] == "warm":
             found.setdefault(sample["round"], []).append(sample["seconds"])
     return {number: float(np.median(seconds)) for number, seconds in found.items()}
@@ -322,53 +333,3 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     """As JSON; whole or not at all."""
     check_folder(path)
     write_files({path: (json.dumps(report, indent=1) + "\n").encode()})
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """What ``fusiongcn benchmark --json`` wrote.
-
-    Raises
-    ------
-    FusionError
-        If the file cannot be read, is damaged, or is something else.
-    """
-    try:
-        report = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise FusionError(f"{path} cannot be read ({error.strerror}): give a file of 'fusiongcn benchmark'.") from None
-    except (ValueError, RecursionError):
-        raise FusionError(f"{path} is no JSON or is cut off: run 'fusiongcn benchmark --json' again.") from None
-    if not isinstance(report, dict) or report.get("kind") != KIND:
-        raise FusionError(f"{path} is no report of a benchmark: give a file of 'fusiongcn benchmark --json'.")
-    schema = report.get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise FusionError(f"{path} has schema {schema}, and this version reads {SCHEMA}: upgrade fusiongcn-edge.")
-    try:
-        _check(report)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FusionError(f"{path} is damaged ({error!r}): run 'fusiongcn benchmark --json' again.") from None
-    return report
-
-
-def _check(report: dict[str, Any]) -> None:
-    """A KeyError, TypeError or ValueError where something is missing or is not what it should be."""
-    if report["schema"] != SCHEMA or isinstance(report["schema"], bool):
-        raise ValueError(f"schema is {report['schema']!r}")
-    for name, kind in (("device", dict), ("configurations", list), ("reasons", list), ("valid", bool),
-                       ("interrupted", bool), ("before", dict), ("after", dict)):  # fmt: skip
-        if not isinstance(report[name], kind):
-            raise TypeError(f"{name} is no {kind.__name__}")
-    for text in (report["device"]["model"], report["device"]["cpu"], *report["reasons"]):
-        if not isinstance(text, str):
-            raise TypeError(f"{text!r} is no text")
-    for entry in report["configurations"]:
-        if not isinstance(entry["name"], str) or not isinstance(entry["summary"], dict):
-            raise TypeError("a configuration has no name or no summary")
-        if not (entry["error"] is None or isinstance(entry["error"], str)):
-            raise TypeError("an error is no text")
-        for sample in entry["samples"]:
-            if sample["phase"] not in PHASES or not isinstance(sample["round"], int):
-                raise ValueError("a sample has no phase or round")
-            for seconds in (sample["seconds"], *sample["stages"].values()):
-                if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds < 0:
-                    raise ValueError(f"a sample took {seconds!r} s")

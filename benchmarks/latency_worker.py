@@ -28,6 +28,7 @@ def main() -> int:
 
 
 def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
+    from fusiongcn_edge.benchmarks.cost_formulas import published_convention
     from fusiongcn_edge.benchmarks.device import clock
     from fusiongcn_edge.benchmarks.memory import peak_memory
     from fusiongcn_edge.runtime.images import read_image, write_images
@@ -37,6 +38,8 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
     fuser = fuser_class.open(task["model"], engine=task["engine"], threads=task["threads"])
     opened = perf_counter() - begin
     bundle, engine = fuser.bundle, fuser.engine
+    height, width = task["size"]
+    nodes = bundle.superpixels.nodes(height, width)
     _tell(
         "facts",
         {
@@ -46,7 +49,9 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
             "precision": bundle.precision,
             "threads": fuser.threads,
             "params": bundle.params,
-            "macs": bundle.macs(*task["size"]),
+            "macs": bundle.macs(height, width),
+            "superpixels": nodes,
+            "published_convention": published_convention(bundle, height, width, nodes),
             "file_bytes": sum(len(data) for data in {g.file: g.data for g in bundle.graphs.values()}.values()),
         },
     )
@@ -81,6 +86,19 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
         _tell("sample", {**run(number), "phase": phase})
         number, measured = number + 1, measured + 1
     _tell("peak", peak_memory())
+    if task["pictures"]:
+        _tell("pictures", _pictures(fuser, *task["pairs"][0]))
+
+
+def _pictures(fuser: Any, a: str, b: str) -> dict[str, str]:
+    """Small pictures of a pair, what was decided and what was made of it, after all that is measured."""
+    from fusiongcn_edge.benchmarks.sheets import data_uri, thumbnail
+    from fusiongcn_edge.runtime.images import read_image
+
+    first, second = read_image(a), read_image(b)
+    result = fuser.fuse(first, second)
+    shown = {"first": first, "second": second, "decision": result.decision.astype("uint8") * 255, "fused": result.image}
+    return {name: data_uri(thumbnail(picture)) for name, picture in shown.items()}
 
 
 def _goes_on(task: dict[str, Any], measured: int, seconds: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -15,6 +14,8 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.benchmarks import device, energy, latency
+from fusiongcn_edge.benchmarks.cost_formulas import published_convention
+from fusiongcn_edge.benchmarks.saved import Benchmark, read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import load_bundle
@@ -75,6 +76,13 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return code, printed.out, printed.err
 
     return call
+
+
+def written(path: Path) -> dict[str, Any]:
+    """What was written, which can be read back."""
+    found = read_saved(path)
+    assert isinstance(found, Benchmark)
+    return found.report
 
 
 def test_a_device_is_described(board: Path) -> None:
@@ -167,9 +175,10 @@ def test_everything_is_measured_and_kept(
 ) -> None:
     file = tmp_path / "report.json"
     models = ["--model", random_bundle, "--model", tflite_bundle]
-    code, out, _ = cli(*models, "--size", "40x48", "--threads", "1,2", "--rounds", 2, "--json", file)
+    sizes = ["--size", "40x48", "--threads", "1,2", "--rounds", 2]
+    code, out, _ = cli(*models, *sizes, "--json", file, "--report", tmp_path / "page.html")
     assert code == 0
-    report = latency.read_report(file)
+    report = written(file)
     assert len(report["configurations"]) == 4
     for entry in report["configurations"]:
         assert entry["error"] is None
@@ -186,11 +195,19 @@ def test_everything_is_measured_and_kept(
         assert 0 < entry["starts"][0]["peak_before_bytes"] < entry["peak_bytes"][0]
         assert entry["summary"]["min"] <= entry["summary"]["p50"] <= entry["summary"]["p99"]
         assert entry["cost"]["macs"] == load_bundle(entry["model"]).macs(40, 48)
+        assert list(entry["pictures"]) == ["first", "second", "decision", "fused"]
+        told = entry["facts"]["published_convention"]
+        assert told == published_convention(load_bundle(entry["model"]), 40, 48, entry["facts"]["superpixels"])
     assert [entry["facts"]["threads"] for entry in report["configurations"]] == [1, 2, 1, 2]
     assert report["sensor"] is None
     assert "no sensor" in out
     assert "1.00 (1.00 to 1.00)" in out
     assert "Raspberry Pi 5" in out
+    page = (tmp_path / "page.html").read_text()
+    assert page.count('class="dot"') == 16
+    assert main(["report", str(file), "-o", str(tmp_path / "again.html")]) == 0
+    again = (tmp_path / "again.html").read_text()
+    assert again.replace("(report.json)", "(this benchmark)") == page
 
 
 def test_one_failing_configuration_does_not_stop_the_rest(
@@ -199,7 +216,7 @@ def test_one_failing_configuration_does_not_stop_the_rest(
     models = ["--model", tmp_path / "nothing", "--model", random_bundle]
     code, out, err = cli(*models, "--size", "40x48", "--rounds", 1, "--json", tmp_path / "r.json")
     assert code == 0
-    failed, measured = latency.read_report(tmp_path / "r.json")["configurations"]
+    failed, measured = written(tmp_path / "r.json")["configurations"]
     assert failed["error"].startswith("No model")
     assert failed["samples"] == []
     assert failed["valid"] is False
@@ -247,7 +264,7 @@ def test_interrupting_keeps_what_was_measured(
     code, out, _ = cli("--model", random_bundle, "--size", "40x48", "--rounds", 3, "--json", tmp_path / "r.json")
     assert code == 130
     assert "Interrupted" in out
-    report = latency.read_report(tmp_path / "r.json")
+    report = written(tmp_path / "r.json")
     assert report["interrupted"] is True
     assert {sample["round"] for sample in report["configurations"][0]["samples"]} == {0}
 
@@ -258,7 +275,7 @@ def test_a_run_under_load_is_marked_invalid(
     put(board, {"proc/loadavg": "99.0 1 1 1/1 1"})
     code, out, _ = cli("--model", random_bundle, "--size", "40x48", "--rounds", 1, "--json", tmp_path / "r.json")
     assert code == 0
-    report = latency.read_report(tmp_path / "r.json")
+    report = written(tmp_path / "r.json")
     assert report["valid"] is False
     assert report["configurations"][0]["valid"] is False
     assert "load average 99.00" in report["reasons"][0]
@@ -272,7 +289,7 @@ def test_energy_and_sustained_runs(
     arguments = ["--model", random_bundle, "--size", "40x48", "--rounds", 1, "--sustained", 0.01]
     code, out, _ = cli(*arguments, "--json", tmp_path / "r.json")
     assert code == 0
-    report = latency.read_report(tmp_path / "r.json")
+    report = written(tmp_path / "r.json")
     assert (report["sensor"], report["idle_watts"]) == ("made up", 4.0)
     samples = report["configurations"][0]["samples"]
     assert all(sample["joules"] == pytest.approx(4 * sample["seconds"]) for sample in samples)
@@ -296,62 +313,6 @@ def test_photographs_are_grouped_by_size(tmp_path: Path) -> None:
         latency.photo_inputs(tmp_path)
 
 
-REPORT: dict[str, Any] = {
-    "kind": latency.KIND, "schema": 1, "device": {"model": "m", "cpu": "c"}, "reasons": [], "valid": True,
-    "interrupted": False, "before": {}, "after": {},
-    "configurations": [
-        {"name": "n", "summary": {}, "error": None,
-         "samples": [{"phase": "warm", "round": 0, "seconds": 1.0, "stages": {"cnn": 0.5}}]}
-    ],
-}  # fmt: skip
-
-
-def test_a_report_is_read_back(tmp_path: Path) -> None:
-    latency.write_report(tmp_path / "r.json", REPORT)
-    assert latency.read_report(tmp_path / "r.json") == REPORT
-
-
-def altered(*path: Any, value: Any) -> str:
-    report = copy.deepcopy(REPORT)
-    inner: Any = report
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    return json.dumps(report)
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (None, "cannot be read"),
-        ("", "no JSON"),
-        (json.dumps(REPORT)[:-9], "no JSON or is cut off"),
-        ("[" * 100_000, "no JSON"),
-        ("[1]", "no report"),
-        ('{"schema": 1}', "no report"),
-        (altered("schema", value=2), "upgrade"),
-        (altered("schema", value="1"), "damaged"),
-        (altered("configurations", value={}), "damaged"),
-        (altered("configurations", value=[3]), "damaged"),
-        (altered("device", value={}), "damaged"),
-        (altered("configurations", 0, "samples", 0, "seconds", value="1"), "damaged"),
-        (altered("configurations", 0, "samples", 0, "seconds", value=float("nan")), "damaged"),
-        (altered("configurations", 0, "samples", 0, "phase", value="cold"), "damaged"),
-        (altered("configurations", 0, "samples", 0, "stages", value=None), "damaged"),
-        (altered("configurations", 0, "error", value=5), "damaged"),
-    ],
-)
-def test_foreign_and_damaged_reports_are_refused_in_one_sentence(
-    tmp_path: Path, text: str | None, sentence: str
-) -> None:
-    path = tmp_path / "r.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(FusionError, match=sentence) as caught:
-        latency.read_report(path)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 def test_mistakes_on_the_command_line_are_told_before_anything_is_measured(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +327,9 @@ def test_mistakes_on_the_command_line_are_told_before_anything_is_measured(
         (["--photos", tmp_path, "--size", "9x9"], "leave --size out"),
         (["--json", tmp_path / "no" / "r.json"], "does not exist"),
         (["--json", tmp_path], "is a folder"),
+        (["--report", tmp_path / "r.txt"], "name it .html or .md"),
+        (["--report", tmp_path / "no" / "r.html"], "does not exist"),
+        (["--report", tmp_path / "r.md", "--json", tmp_path / "r.md"], "named twice"),
     ]:
         code, _, err = cli(*arguments)
         assert (code, sentence in err) == (2, True), (arguments, err)
@@ -377,7 +341,7 @@ def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: P
     task = {
         "model": str(random_bundle), "engine": "onnx", "threads": 1, "size": [40, 48], "pairs": [pair],
         "output": str(tmp_path / "fused.png"), "warm_up_seconds": 0, "enough_seconds": 0, "least_runs": 1,
-        "most_runs": 1, "sustained_seconds": 0,
+        "most_runs": 1, "sustained_seconds": 0, "pictures": True,
     }  # fmt: skip
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'psutil', 'skimage', 'scipy', 'matplotlib',"
@@ -388,4 +352,4 @@ def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: P
     done = subprocess.run([sys.executable, "-c", code, json.dumps(task)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = [next(iter(json.loads(line))) for line in done.stdout.splitlines()]
-    assert told == ["facts", "start", "sample", "sample", "peak"]
+    assert told == ["facts", "start", "sample", "sample", "peak", "pictures"]

@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("fusiongcn_edge.benchmarks.evaluation_commands", "compare models and other methods on pairs", None),
     "cost": ("fusiongcn_edge.benchmarks.commands", "count what fusing a pair costs, from a model's graphs", None),
     "benchmark": ("fusiongcn_edge.benchmarks.commands", "measure time, memory and energy on this device", None),
+    "report": ("fusiongcn_edge.benchmarks.report_commands", "make a page or tables of what was measured", None),
     "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
     "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", "export"),
 }
