@@ -31,7 +31,7 @@ from fusiongcn_edge.runtime.bundle import LITE, Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.networks import open_network
-from fusiongcn_edge.runtime.regions import DETAILS, QUARTER, Seen, filled_up
+from fusiongcn_edge.runtime.regions import DETAILS, QUARTER, filled_up
 from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
 from fusiongcn_edge.runtime.windows import RESULT
 
@@ -147,14 +147,13 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
     network = open_network(bundle, engine, 1, PLENTY if bundle.stages or bundle.network == LITE else None)
     if bundle.network == LITE:
         height, width = filled_up(height, width)
-        gray = np.broadcast_to(np.uint8(0), (2, height, width))
-        seen: Any = Seen(gray, _zeros((2, DETAILS, height // QUARTER, width // QUARTER)))
+        pixels: NDArray[Any] = np.broadcast_to(np.uint8(0), (2, height, width))
         graph = {"features": _zeros((2, nodes, DETAILS)), "affinity": _zeros((nodes, nodes))}
     else:
-        seen = _zeros((2, 3, height, width))
+        pixels = _zeros((2, 3, height, width))
         square = _zeros((nodes, nodes))
         graph = {"features": _zeros((2, nodes, 3)), "adjacency": square, "attention_mask": square}
-    network.classify(seen, grid_labels(height // step, width // step, nodes), network.embed(graph))
+    network.classify(pixels, grid_labels(height // step, width // step, nodes), network.embed(graph))
     tiled = {stage.graph for stage in bundle.stages[1:]}
     layers = _layers([(key, counts, key.partition("@")[0] in tiled) for key, counts in engine.runs()], height * width)
     weights = distinct([node for _, counts in engine.runs() for count in counts for node in count.nodes])

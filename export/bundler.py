@@ -246,7 +246,7 @@ def _compare_lite(network: FusionGCNLite, bundle: Bundle) -> float:
     most = max((room for room in rooms if isinstance(room, int)), default=height * width)
     labels = np.minimum(opened.superpixels(seen), most - 1)
     graph = opened.graph(seen, labels)
-    found = opened.classify(seen, labels, opened.embed(graph))
+    found = opened.classify(opened.pixels(seen), labels, opened.embed(graph))
     with torch.no_grad():
         tables = network.embed(torch.from_numpy(graph["features"]), torch.from_numpy(graph["affinity"]))
         planes, pixels = torch.from_numpy(luminance(seen.gray)[:, None]), torch.from_numpy(labels.astype(np.int64))

@@ -21,7 +21,7 @@ from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.networks import open_network
 
-DEFAULT_MODEL = "fusiongcn"
+DEFAULT_MODEL = "fusiongcn-lite"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
 STAGES = ("superpixels", "graph", "gcn", "cnn", "decision")
 
@@ -186,10 +186,14 @@ class Fuser:
             labels = network.superpixels(seen)
         with stage("graph"):
             graph = network.graph(seen, labels)
+            pixels = network.pixels(seen)
+            del seen  # what only superpixels and graph needed
         with stage("gcn"):
             embeddings = network.embed(graph)
+            del graph
         with stage("cnn"):
-            probability = network.classify(seen, labels, embeddings)[:height, :width]
+            probability = network.classify(pixels, labels, embeddings)[:height, :width]
+            del pixels
         with stage("decision"):
             bundle = self.bundle
             decision = decision_map(probability, bundle.threshold, bundle.smallest_region, bundle.cleaning == AT_ONCE)

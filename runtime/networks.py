@@ -46,10 +46,13 @@ class Network(Protocol):
     def graph(self, seen: Any, labels: Labels) -> Arrays:
         """The GCN's inputs."""
 
+    def pixels(self, seen: Any) -> Any:
+        """What of it the CNN needs."""
+
     def embed(self, graph: Arrays) -> Arrays:
         """The GCN: a row for each superpixel."""
 
-    def classify(self, seen: Any, labels: Labels, embeddings: Arrays) -> Probability:
+    def classify(self, pixels: Any, labels: Labels, embeddings: Arrays) -> Probability:
         """The CNN: how surely the first photograph is the sharp one, float32 of at least H x W."""
 
 
@@ -77,13 +80,17 @@ class PublishedNetwork:
         adjacency, attention_mask = region_graph(labels)
         return {"features": node_features(seen, labels), "adjacency": adjacency, "attention_mask": attention_mask}
 
+    def pixels(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same."""
+        return seen
+
     def embed(self, graph: Arrays) -> Arrays:
         """``shallow`` and ``deep``."""
         return self._gcn.run(graph)
 
-    def classify(self, seen: NDArray[np.float32], labels: Labels, embeddings: Arrays) -> Probability:
+    def classify(self, pixels: NDArray[np.float32], labels: Labels, embeddings: Arrays) -> Probability:
         """H x W."""
-        return self._cnn.run({"images": seen, "labels": labels, **embeddings})[RESULT]
+        return self._cnn.run({"images": pixels, "labels": labels, **embeddings})[RESULT]
 
 
 class LiteNetwork:
@@ -109,13 +116,17 @@ class LiteNetwork:
         """``features`` and ``affinity``."""
         return {"features": region_features(seen, labels), "affinity": region_affinity(seen, labels)}
 
+    def pixels(self, seen: Seen) -> NDArray[Any]:
+        """Gray levels."""
+        return seen.gray
+
     def embed(self, graph: Arrays) -> Arrays:
         """``context``."""
         return self._gcn.run(graph)
 
-    def classify(self, seen: Seen, labels: Labels, embeddings: Arrays) -> Probability:
+    def classify(self, pixels: NDArray[Any], labels: Labels, embeddings: Arrays) -> Probability:
         """H' x W', multiples of 8."""
-        return self._cnn.run(seen, labels, embeddings["context"])
+        return self._cnn.run(pixels, labels, embeddings["context"])
 
 
 def open_network(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> Network:

@@ -15,11 +15,11 @@ from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Variants, filled
-from fusiongcn_edge.runtime.regions import GRID, QUARTER, Seen, filled_up, luminance
+from fusiongcn_edge.runtime.regions import GRID, QUARTER, filled_up, luminance
 
 Array = NDArray[Any]
 RESULT = "probability"
-LEAST_WINDOW, MOST_WINDOW = 256, 1 << 20  # side, and pixels, of the windows of a CNN that takes any
+LEAST_WINDOW, MOST_WINDOW = 256, 1 << 19  # side, and pixels, of the windows of a CNN that takes any
 WINDOW_BYTES = 160  # that the engine needs for each pixel of a window
 BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
 
@@ -64,12 +64,13 @@ class WindowedCnn:
             size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
             self._graphs[size] = open_graph(graph)
 
-    def run(self, seen: Seen, labels: NDArray[np.int32], context: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32]) -> NDArray[np.float32]:
         """The probability of a pair, float32 H' x W'.
 
         Parameters
         ----------
-        seen : Seen
+        gray : uint8 or uint16 2 x H' x W'
+            See :class:`fusiongcn_edge.runtime.regions.Seen`.
         labels : int32 H'/4 x W'/4
             Superpixels.
         context : float32 2 x N x C
@@ -80,13 +81,13 @@ class WindowedCnn:
         FusionError
             If the limit does not suffice.
         """
-        height, width = seen.gray.shape[1:]
+        height, width = gray.shape[1:]
         size, graph = self._choose(height, width)
         probability = np.empty((height, width), np.float32)
         for top, rows in cover(height, size[0], self._margin):
             for left, columns in cover(width, size[1], self._margin):
                 window = Window(top, top + size[0], left, left + size[1])
-                quads = graph.run(_light_inputs(seen, labels, context, window))[RESULT][0]
+                quads = graph.run(_light_inputs(gray, labels, context, window))[RESULT][0]
                 own = Window(*rows, *columns)
                 halves = Window(*(edge // 2 for edge in own)).of(quads, Window(top // 2, -1, left // 2, -1))
                 target = own.of(probability, Window(0, height, 0, width))
@@ -144,12 +145,11 @@ def cover(length: int, side: int, margin: int) -> list[tuple[int, tuple[int, int
 
 
 def _light_inputs(
-    seen: Seen, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
+    gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
 ) -> dict[str, Array]:
     """What the light CNN takes for a window; beyond the lower and right end, the edge is repeated."""
     quarter = Window(*(edge // QUARTER for edge in window))
-    gray = _with_edge(seen.gray, window)
-    planes = luminance(gray)
+    planes = luminance(_with_edge(gray, window))
     places = _with_edge(labels, quarter)
     return {
         "luminance": np.stack([planes, planes[::-1]]),

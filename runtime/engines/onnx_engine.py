@@ -21,6 +21,8 @@ class OnnxGraph:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only: what matters is raised
         options.intra_op_num_threads = threads
+        # threads that wait do not spin: the preprocessing, or another program, may have the core
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False  # would keep one block for each shape of input
         options.enable_cpu_mem_arena = pooled  # for a whole image, the second one would double the peak memory
         try:
