@@ -273,9 +273,10 @@ def test_decisions_are_those_of_the_authors_code(pair: str, shared: Path, offici
     assert differing_fraction(decision, folder / "official_decision" / f"{number}.png") <= 1e-4
 
 
-def test_the_shipped_model_fuses_a_pair_and_is_certain_of_its_halves(photographs: Pair) -> None:
-    fuser = Fuser.open()
-    assert fuser.bundle.params == 137_174
+@pytest.mark.parametrize(("model", "params"), [("fusiongcn", 137_174), ("fusiongcn-lite", 15_080)])
+def test_a_shipped_model_fuses_a_pair_and_is_certain_of_its_halves(model: str, params: int, photographs: Pair) -> None:
+    fuser = Fuser.open(model)
+    assert fuser.bundle.params == params
     assert {"weights", "photographs", "licence"} <= set(fuser.bundle.origin)
     found = fuser.fuse(*photographs)
     assert found.decision[:, :48].mean() > 0.9
