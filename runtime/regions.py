@@ -100,9 +100,9 @@ def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
     return Seen(gray, details)
 
 
-def luminance(gray: NDArray[Any]) -> Float32:
+def luminance(gray: NDArray[Any], out: Float32 | None = None) -> Float32:
     """Gray levels, uint8 or uint16, as float32 in [-1, 1]."""
-    found = np.multiply(gray, np.float32(2 / np.iinfo(gray.dtype).max), dtype=np.float32)
+    found = np.multiply(gray, np.float32(2 / np.iinfo(gray.dtype).max), out=out, dtype=np.float32)
     found -= 1
     return found
 

@@ -149,10 +149,12 @@ def _light_inputs(
 ) -> dict[str, Array]:
     """What the light CNN takes for a window; beyond the lower and right end, the edge is repeated."""
     quarter = Window(*(edge // QUARTER for edge in window))
-    planes = luminance(_with_edge(gray, window))
+    both_orders = np.empty((2, 2, window.bottom - window.top, window.right - window.left), np.float32)
+    luminance(_with_edge(gray, window), out=both_orders[0])
+    both_orders[1] = both_orders[0, ::-1]
     places = _with_edge(labels, quarter)
     return {
-        "luminance": np.stack([planes, planes[::-1]]),
+        "luminance": both_orders,
         "context": np.take(context, places, axis=1).transpose(0, 3, 1, 2),
     }
 
