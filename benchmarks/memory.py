@@ -1,9 +1,11 @@
 """Peak memory of fusing one pair in a fresh process.
 
     python -m fusiongcn_edge.benchmarks.memory [--model NAME|PATH] [--size HxW] [--max-memory MB] [--limit MB]
+    python -m fusiongcn_edge.benchmarks.memory --checkpoint FILE [--size HxW] [--limit MB]
 
 Prints the process's peak resident memory in MB (10^6 bytes), and what it was before the model was opened. ``--limit``
-forbids the process to have more address space than this, as on a board with little memory.
+forbids the process to have more address space than this, as on a board with little memory. ``--checkpoint``: the
+authors' way, with these weights, as ``benchmarks.speed`` describes it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sys
 from pathlib import Path
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.speed import authors_way
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size
 from fusiongcn_edge.runtime.pairs import made_pair
@@ -23,6 +26,7 @@ def main() -> int:
     """Fuse a made pair and print the figures, with a fingerprint of the answer."""
     parser = new_parser("memory", __doc__)
     add_model_argument(parser)
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the authors' way instead, with these weights")
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="default: %(default)s")
     parser.add_argument("--max-memory", type=float, metavar="MB", help="as of 'fusiongcn fuse'")
@@ -34,13 +38,17 @@ def main() -> int:
             resource.setrlimit(resource.RLIMIT_AS, (int(arguments.limit * 1e6),) * 2)
         pair = made_pair(*arguments.size)
         before = peak_memory()
-        fuser = Fuser.open(arguments.model, threads=arguments.threads, max_memory=arguments.max_memory)
-        result = fuser.fuse(*pair)
-        answer = hashlib.sha256(result.probability.tobytes()).hexdigest()[:8]
+        if arguments.checkpoint is not None:
+            authors_way(arguments.checkpoint, arguments.threads)(*pair)
+            answer = "the authors' way"
+        else:
+            fuser = Fuser.open(arguments.model, threads=arguments.threads, max_memory=arguments.max_memory)
+            found = fuser.fuse(*pair).probability.tobytes()
+            answer = f"the answer's fingerprint is {hashlib.sha256(found).hexdigest()[:8]}"
         height, width = arguments.size
         print(
             f"{height}x{width}: peak {peak_memory() / 1e6:.0f} MB, of which {before / 1e6:.0f} MB before the model was "
-            f"opened; the answer's fingerprint is {answer}"
+            f"opened; {answer}"
         )
 
     return report(measure)

@@ -14,11 +14,12 @@ import numpy as np
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import NETWORKS
 from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
-from fusiongcn_edge.model.scenes import Photographs, contact_sheet
+from fusiongcn_edge.model.scenes import Photographs, contact_sheet, make_scene
 from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder
-from fusiongcn_edge.runtime.images import check_writable, write_image
+from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
+from fusiongcn_edge.runtime.progress import Progress
 
 TRAIN_EXAMPLE = """example:
   fusiongcn train --photos photos/train --held-out photos/val -o run --minutes 90
@@ -135,8 +136,12 @@ def _photographs(folder: str | os.PathLike[str]) -> Photographs:
 
 def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs")
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="picture to write: A, B, truth and matte of each scene"
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("-o", "--output", metavar="FILE", help="picture to write: A, B, truth and matte of each scene")
+    where.add_argument(
+        "--pairs",
+        metavar="DIR",
+        help="folder to make instead, with a/, b/ and truth/, for 'fusiongcn evaluate' and 'fusiongcn quantize'",
     )
     parser.add_argument("--count", type=int, default=16, metavar="N", help="scenes (default: %(default)s)")
     parser.add_argument("--size", type=int, default=160, metavar="PIXELS", help="of each scene (default: %(default)s)")
@@ -145,11 +150,33 @@ def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_scenes(arguments: argparse.Namespace) -> int:
     if arguments.count < 1:
-        raise FusionError(f"{arguments.count} scenes cannot be shown: give at least 1.")
+        raise FusionError(f"{arguments.count} scenes cannot be made: give at least 1.")
     photographs = _photographs(arguments.photos)
+    if arguments.pairs is not None:
+        _write_pairs(arguments, photographs)
+        return 0
     refuse_overwriting(photographs.paths, [arguments.output])
     check_writable(arguments.output, np.empty((1, 1), np.uint8))
     sheet = contact_sheet(photographs, arguments.size, arguments.seed, arguments.count)
     write_image(arguments.output, sheet)
     print(f"{arguments.output}: {arguments.count} scenes from {len(photographs)} photographs")
     return 0
+
+
+def _write_pairs(arguments: argparse.Namespace, photographs: Photographs) -> None:
+    folder = Path(arguments.pairs)
+    check_folder(folder)
+    parts = ("a", "b", "truth")
+    try:
+        for part in parts:
+            (folder / part).mkdir(parents=True)
+    except OSError as error:
+        raise FusionError(
+            f"{folder} cannot be made or holds pairs already ({error.strerror}): choose another name."
+        ) from None
+    with Progress() as progress:
+        for index in range(arguments.count):
+            progress(f"scene {index + 1} of {arguments.count}")
+            scene = make_scene(photographs, arguments.size, arguments.seed, index)
+            write_images({folder / part / f"{index:04d}.png": getattr(scene, part) for part in parts})
+    print(f"{folder}: {arguments.count} pairs with their truth, from {len(photographs)} photographs")

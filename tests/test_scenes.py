@@ -162,3 +162,23 @@ def test_noise_is_equally_strong_in_both_photographs(photo_folder: Path) -> None
     noisy = with_noise(flat, np.random.default_rng(0))
     assert 0.7 < noisy.a.std() / noisy.b.std() < 1.4
     assert (noisy.a != noisy.b).any()
+
+
+def test_scenes_are_written_as_pairs_with_their_truth(photo_folder: Path, tmp_path: Path) -> None:
+    command = [
+        "scenes",
+        "--photos",
+        str(photo_folder),
+        "--pairs",
+        str(tmp_path / "made"),
+        "--count",
+        "2",
+        "--size",
+        "64",
+    ]
+    assert main(command) == 0
+    scene = make_scene(Photographs(photo_folder), 64, seed=0, index=1)
+    for part in ("a", "b", "truth"):
+        assert len(list((tmp_path / "made" / part).iterdir())) == 2
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / "made" / part / "0001.png")), getattr(scene, part))
+    assert main(command) == 2  # nothing is mixed with what is there
