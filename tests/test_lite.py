@@ -22,6 +22,7 @@ from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.fuser import Fuser
+from fusiongcn_edge.runtime.pairs import made_pair
 from fusiongcn_edge.runtime.regions import (
     DETAILS,
     RegionSettings,
@@ -268,3 +269,26 @@ def test_a_bundle_says_what_network_it_holds(bundles: dict[str, Path]) -> None:
         with pytest.raises(BundleError, match="damaged"):
             load_bundle(bundles["onnx"])
     (bundles["onnx"] / "bundle.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("engine", ["onnx", "litert"])
+@pytest.mark.parametrize("model", ["fusiongcn-lite", "fusiongcn-lite-int8"])
+def test_the_shipped_model_keeps_its_promises(model: str, engine: str) -> None:
+    fuser = Fuser.open(model, engine=engine)
+    first, second = made_pair(120, 144)
+    there, back = fuser.fuse(first, second), fuser.fuse(second, first)
+    assert np.abs(there.image.astype(int) - back.image.astype(int)).max() <= 1
+    assert there.decision[:, :50].mean() > 0.9
+    assert there.decision[:, -50:].mean() < 0.1
+    np.testing.assert_array_equal(fuser.fuse(first, first).image, first)
+    flat = np.full_like(first, 100)
+    assert (fuser.fuse(flat, flat).probability == 0.5).all()
+    assert (
+        fuser.fuse(flat, flat + 10).decision.mean() - 0.5
+    ) ** 2 > 0.2  # one photograph nearly everywhere, no speckle
+
+
+@pytest.mark.parametrize("engine", ["onnx", "litert"])
+def test_the_shipped_int8_model_is_small(engine: str) -> None:
+    path = load_bundle("fusiongcn-lite-int8", [engine]).path
+    assert sum(file.stat().st_size for file in path.iterdir()) <= 60_000
