@@ -26,7 +26,10 @@ from fusiongcn_edge.runtime.images import (
     write_images,
 )
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.sheet import row
 from fusiongcn_edge.runtime.silence import libraries_silenced
+
+PREVIEW_HEIGHT = 400  # pixels
 
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
@@ -46,6 +49,11 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
     parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph is the sharper one where")
     parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
+    parser.add_argument(
+        "--preview",
+        metavar="FILE",
+        help="also write both photographs, the decision map and the result side by side, small",
+    )
     add_fuser_arguments(parser)
     add_encoding_arguments(parser)
 
@@ -124,7 +132,8 @@ def chosen_encoding(arguments: argparse.Namespace) -> Encoding:
 def run_fuse(arguments: argparse.Namespace) -> int:
     """Read, fuse, write: all of the files asked for, or none."""
     start = perf_counter()
-    outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
+    extras = (arguments.decision_map, arguments.probability, arguments.preview)
+    outputs = [arguments.output, *(output for output in extras if output is not None)]
     refuse_overwriting([arguments.a, arguments.b], outputs)
     with libraries_silenced():
         photographs = {path: read_photograph(path) for path in (arguments.a, arguments.b)}
@@ -142,6 +151,10 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
     if arguments.probability is not None:
         pictures[arguments.probability] = np.rint(result.probability * 255).astype(np.uint8)
+    if arguments.preview is not None:
+        panels = [("first photograph", first), ("second photograph", second)]
+        panels += [("decision (white: first)", result.decision.astype(np.uint8) * 255), ("fused", result.image)]
+        pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     with libraries_silenced():
         write_images(pictures, chosen_encoding(arguments), {arguments.output: photographs[arguments.a].metadata})
     height, width = result.decision.shape
