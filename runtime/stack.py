@@ -120,7 +120,8 @@ def _sharpnesses(
 def sharpness(frame: NDArray[Any]) -> NDArray[np.float32]:
     """How much detail there is in each cell of a grid over a frame, as a logarithm, of its green; float32, flat."""
     green = frame if frame.ndim == 2 else np.ascontiguousarray(frame[:, :, 1])
-    detail = np.abs(cv2.Laplacian(green, cv2.CV_32F))
+    detail = cv2.Laplacian(green, cv2.CV_32F)
+    np.abs(detail, out=detail)
     cells = cv2.resize(detail, (CELLS, CELLS), interpolation=cv2.INTER_AREA) * (255 / np.iinfo(frame.dtype).max)
     return np.log(cells + np.float32(LEAST_SHARPNESS)).ravel().astype(np.float32)
 
