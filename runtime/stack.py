@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fusiongcn_edge.runtime.fuser import Fuser
 
 MIXED = 3  # pixels on either side of a boundary
+ROWS = 256  # that are mixed at a time
 MOST_FRAMES = 1 << 16  # that a map of 16 bits tells apart
 CELLS = 32  # along each side of the grid on which the order of focus is judged
 LEAST_SHARPNESS = 0.1  # gray levels of 255: what is flatter counts as flat
@@ -75,6 +76,7 @@ def fuse_stack(
     for step, number in enumerate(order[1:], start=1):
         composite, kept = _compared(fuser, composite, frames[number], f"[{step}/{len(order) - 1}]", tell)
         frame[~kept] = number
+        del kept  # its memory is needed by the next step
     return StackResult(composite, frame, tuple(order))
 
 
@@ -86,15 +88,18 @@ def _compared(
     image, decision = found.image, found.decision
     if fuser.bundle.blend == "soft":
         near = _near_boundary(decision)
-        first, second = composite[near][:, None], frame[near][:, None]
-        probability, kept = found.probability[near][:, None], decision[near][:, None]
-        image[near] = blend(first, second, probability, kept, fuser.bundle.threshold)[:, 0]
+        for top in range(0, len(image), ROWS):
+            band = slice(top, top + ROWS)
+            here = near[band]
+            first, second = composite[band][here][:, None], frame[band][here][:, None]
+            probability, kept = found.probability[band][here][:, None], decision[band][here][:, None]
+            image[band][here] = blend(first, second, probability, kept, fuser.bundle.threshold)[:, 0]
     return image, decision
 
 
 def _near_boundary(decision: NDArray[np.bool_]) -> NDArray[np.bool_]:
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MIXED + 1, 2 * MIXED + 1))
-    first = decision.astype(np.uint8)
+    first = decision.view(np.uint8)
     return np.asarray(cv2.dilate(first, window) != cv2.erode(first, window))
 
 

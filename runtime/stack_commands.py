@@ -80,9 +80,8 @@ def run_stack(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output, files[0])
     for path, kind in wanted:
         check_writable(path, np.empty((1, 1), kind))
-    fuser = open_fuser(arguments)
-    with Progress() as progress:
-        result = fuser.fuse_stack(files, names=files.paths, progress=progress)
+    with Progress() as progress:  # the fuser is not kept: the memory it holds is needed for writing
+        result = open_fuser(arguments).fuse_stack(files, names=files.paths, progress=progress)
     pictures = {arguments.output: result.image}
     if arguments.depth is not None:
         pictures[arguments.depth] = result.frame
