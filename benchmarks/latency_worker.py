@@ -92,8 +92,9 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
 
 def _pictures(fuser: Any, a: str, b: str) -> dict[str, str]:
     """Small pictures of a pair, what was decided and what was made of it, after all that is measured."""
-    from fusiongcn_edge.benchmarks.sheets import data_uri, thumbnail
+    from fusiongcn_edge.benchmarks.sheets import data_uri
     from fusiongcn_edge.runtime.images import read_image
+    from fusiongcn_edge.runtime.sheet import thumbnail
 
     first, second = read_image(a), read_image(b)
     result = fuser.fuse(first, second)

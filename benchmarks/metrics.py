@@ -12,7 +12,7 @@ published tables use: of several readings of a paper, the one that gives their v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -93,9 +93,14 @@ def q_g(a: Gray, b: Gray, fused: Gray) -> float:
 
     0 for images without any edge.
     """
+    return q_g_of_stack((a, b), fused)
+
+
+def q_g_of_stack(sources: Sequence[Gray], fused: Gray) -> float:
+    """The same for any number of sources."""
     strength_f, angle_f = _edges(fused)
     preserved = total = 0.0
-    for source in (a, b):
+    for source in sources:
         strength, angle = _edges(source)
         kept = ratio(np.minimum(strength, strength_f), np.maximum(strength, strength_f), 0.0)
         turned = 1 - np.abs(angle - angle_f) / (np.pi / 2)

@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
-from fusiongcn_edge.benchmarks.sheets import ERROR_SHOWN, thumbnail
+from fusiongcn_edge.benchmarks.sheets import ERROR_SHOWN
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.decision import blend, take
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
+from fusiongcn_edge.runtime.sheet import thumbnail
 
 Image = NDArray[Any]
 HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77

@@ -11,24 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.sheet import bordered, row
 
 Image = NDArray[Any]
 
-SHOWN_HEIGHT, ERROR_SHOWN = 240, 4  # pixels of a row of pictures; times that errors are amplified
-CAPTION, GAP = 18, 4  # pixels
+ERROR_SHOWN = 4  # times that errors are amplified
 NEAR_SIGMA = 2.0  # pixels over which the nearer photograph is judged
-
-
-def thumbnail(picture: Image) -> Image:
-    """As uint8 BGR, at most ``SHOWN_HEIGHT`` pixels high."""
-    height = min(SHOWN_HEIGHT, picture.shape[0])
-    if picture.dtype == np.uint16:
-        picture = (picture // 257).astype(np.uint8)
-    picture = picture[:, :, :3] if picture.ndim == 3 else picture
-    small = cv2.resize(
-        picture, (round(picture.shape[1] * height / picture.shape[0]), height), interpolation=cv2.INTER_AREA
-    )
-    return small if small.ndim == 3 else cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
 
 
 def data_uri(picture: Image) -> str:
@@ -56,7 +44,7 @@ class Sheet:
     def __init__(self, a: Image, b: Image, truth: Image | None) -> None:
         self.a, self.b, self.truth = a, b, truth
         third = [] if truth is None else [("truth", truth)]
-        self.rows = [_row([("first photograph", a), ("second photograph", b), *third])]
+        self.rows = [row([("first photograph", a), ("second photograph", b), *third])]
 
     def add(self, method: str, fused: Image, decision: NDArray[np.bool_] | None) -> None:
         """A method's row."""
@@ -71,25 +59,11 @@ class Sheet:
             wrong = (wrong // 257).astype(np.uint8)
         bright = np.minimum(wrong.astype(np.uint16) * ERROR_SHOWN, 255).astype(np.uint8)
         panels = [(method, fused), ("decision", decision.astype(np.uint8) * 255), (f"error to {against}", bright)]
-        self.rows.append(_row(panels))
+        self.rows.append(row(panels))
 
     def write(self, path: Path) -> None:
         """All rows, one below the other; the folder is made if need be."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        width = max(row.shape[1] for row in self.rows)
-        filled = [_bordered(row, right=width - row.shape[1]) for row in self.rows]
+        width = max(strip.shape[1] for strip in self.rows)
+        filled = [bordered(strip, right=width - strip.shape[1]) for strip in self.rows]
         write_image(path, np.vstack(filled))
-
-
-def _row(panels: list[tuple[str, Image]]) -> Image:
-    shown = []
-    for text, picture in panels:
-        panel = _bordered(thumbnail(picture), top=CAPTION, right=GAP)
-        place = (2, CAPTION - 5)
-        cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-        shown.append(panel)
-    return np.hstack(shown)
-
-
-def _bordered(picture: Image, top: int = 0, right: int = 0) -> Image:
-    return cv2.copyMakeBorder(picture, top, 0, 0, right, cv2.BORDER_CONSTANT, value=(255, 255, 255))

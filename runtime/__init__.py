@@ -11,5 +11,15 @@ True
 
 from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, OutputError
 from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
+from fusiongcn_edge.runtime.stack import StackResult
 
-__all__ = ["BundleError", "EngineError", "Fuser", "FusionError", "FusionResult", "ImageError", "OutputError"]
+__all__ = [
+    "BundleError",
+    "EngineError",
+    "Fuser",
+    "FusionError",
+    "FusionResult",
+    "ImageError",
+    "OutputError",
+    "StackResult",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,14 +17,26 @@ from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
-from fusiongcn_edge.runtime.images import check_writable, read_image, write_images
+from fusiongcn_edge.runtime.images import (
+    TIFF_COMPRESSIONS,
+    Encoding,
+    check_layouts,
+    check_writable,
+    read_photograph,
+    write_images,
+)
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.sheet import row
 from fusiongcn_edge.runtime.silence import libraries_silenced
+
+PREVIEW_HEIGHT = 400  # pixels
 
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
 
-The photographs must be aligned and of the same size. In the decision map, white is where the first is the sharper.
+The photographs must be aligned and of the same size: JPEG, PNG, TIFF, BMP or WebP and, with the extras heic and raw,
+HEIC and camera RAW. In the decision map, white is where the first is the sharper. 16 bits stay 16 bits in .png and
+.tif; EXIF and colour profile of the first photograph go into .jpg, .png and .tif, and the result is upright.
 """
 
 
@@ -37,6 +49,17 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
     parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph is the sharper one where")
     parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
+    parser.add_argument(
+        "--preview",
+        metavar="FILE",
+        help="also write both photographs, the decision map and the result side by side, small",
+    )
+    add_fuser_arguments(parser)
+    add_encoding_arguments(parser)
+
+
+def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to fuse with, as every command that fuses takes it; see :func:`open_fuser`."""
     add_model_argument(parser)
     parser.add_argument(
         "--engine", choices=list(ENGINES), help="inference engine (default: the bundle's; of a shipped model, any)"
@@ -50,6 +73,13 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def open_fuser(arguments: argparse.Namespace) -> Fuser:
+    """The fuser that the arguments of :func:`add_fuser_arguments` ask for."""
+    return Fuser.open(
+        arguments.model, engine=arguments.engine, threads=arguments.threads, max_memory=arguments.max_memory
+    )
+
+
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
     """``--model``, as every command that opens a model takes it."""
     parser.add_argument(
@@ -60,19 +90,59 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
+    """How pictures are written, as every command that writes photographs takes it; see :func:`chosen_encoding`."""
+    usual = Encoding()
+    parser.add_argument(
+        "--jpeg-quality",
+        type=_whole_number(1, 100),
+        default=usual.jpeg_quality,
+        metavar="1...100",
+        help="of a .jpg file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--png-compression",
+        type=_whole_number(0, 9),
+        default=usual.png_compression,
+        metavar="0...9",
+        help="of a .png file, 9 is the smallest and slowest (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tiff-compression",
+        choices=list(TIFF_COMPRESSIONS),
+        default=usual.tiff_compression,
+        help="of a .tif file, without loss (default: %(default)s)",
+    )
+
+
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not possible: give a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def chosen_encoding(arguments: argparse.Namespace) -> Encoding:
+    """What the arguments of :func:`add_encoding_arguments` say."""
+    return Encoding(arguments.jpeg_quality, arguments.png_compression, arguments.tiff_compression)
+
+
 def run_fuse(arguments: argparse.Namespace) -> int:
     """Read, fuse, write: all of the files asked for, or none."""
     start = perf_counter()
-    outputs = [o for o in (arguments.output, arguments.decision_map, arguments.probability) if o is not None]
+    extras = (arguments.decision_map, arguments.probability, arguments.preview)
+    outputs = [arguments.output, *(output for output in extras if output is not None)]
     refuse_overwriting([arguments.a, arguments.b], outputs)
     with libraries_silenced():
-        first, second = read_image(arguments.a), read_image(arguments.b)
+        photographs = {path: read_photograph(path) for path in (arguments.a, arguments.b)}
+    first, second = (photographs[path].pixels for path in (arguments.a, arguments.b))
     check_writable(arguments.output, first)
     for output in outputs[1:]:
         check_writable(output, np.empty((1, 1), np.uint8))
-    fuser = Fuser.open(
-        arguments.model, engine=arguments.engine, threads=arguments.threads, max_memory=arguments.max_memory
-    )
+    check_layouts({path: photograph.layout for path, photograph in photographs.items()})
+    fuser = open_fuser(arguments)
     with Progress() as progress:
         steps = {stage: f"[{number}/{len(STAGES)}] {stage}" for number, stage in enumerate(STAGES, start=1)}
         result = fuser.fuse(first, second, progress=lambda stage: progress(steps[stage]))
@@ -81,8 +151,12 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
     if arguments.probability is not None:
         pictures[arguments.probability] = np.rint(result.probability * 255).astype(np.uint8)
+    if arguments.preview is not None:
+        panels = [("first photograph", first), ("second photograph", second)]
+        panels += [("decision (white: first)", result.decision.astype(np.uint8) * 255), ("fused", result.image)]
+        pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     with libraries_silenced():
-        write_images(pictures)
+        write_images(pictures, chosen_encoding(arguments), {arguments.output: photographs[arguments.a].metadata})
     height, width = result.decision.shape
     print(
         f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "

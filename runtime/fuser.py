@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +20,7 @@ from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.networks import open_network
+from fusiongcn_edge.runtime.stack import Frames, StackResult, fuse_stack
 
 DEFAULT_MODEL = "fusiongcn-lite"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -139,6 +140,7 @@ class Fuser:
         second: NDArray[Any],
         *,
         progress: Callable[[str], None] | None = None,
+        hard: bool = False,
     ) -> FusionResult:
         """Fuse two photographs of one scene, aligned to each other and focused at different depths.
 
@@ -148,6 +150,8 @@ class Fuser:
             Same shape and type. Alpha is not looked at; it is taken from the same photograph as the colour.
         progress : callable, optional
             Called with the name of each stage (``STAGES``) as it starts.
+        hard : bool
+            Take every pixel from the sharper photograph, whatever the bundle says.
 
         Raises
         ------
@@ -160,7 +164,7 @@ class Fuser:
         before = cv2.getNumThreads()
         cv2.setNumThreads(self.threads)
         try:
-            return self._fuse(first, second, progress)
+            return self._fuse(first, second, progress, hard)
         except (MemoryError, RuntimeError) as error:  # the latter where no thread can be started
             raise FusionError(
                 f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no more could be had'}): "
@@ -169,7 +173,9 @@ class Fuser:
         finally:
             cv2.setNumThreads(before)
 
-    def _fuse(self, first: NDArray[Any], second: NDArray[Any], progress: Callable[[str], None] | None) -> FusionResult:
+    def _fuse(
+        self, first: NDArray[Any], second: NDArray[Any], progress: Callable[[str], None] | None, hard: bool
+    ) -> FusionResult:
         timings: dict[str, float] = {}
 
         @contextmanager
@@ -197,8 +203,36 @@ class Fuser:
         with stage("decision"):
             bundle = self.bundle
             decision = decision_map(probability, bundle.threshold, bundle.smallest_region, bundle.cleaning == AT_ONCE)
-            if self.bundle.blend == "soft":
-                image = blend(first, second, probability, decision, self.bundle.threshold)
+            if bundle.blend == "soft" and not hard:
+                image = blend(first, second, probability, decision, bundle.threshold)
             else:
                 image = take(first, second, decision)
         return FusionResult(image, decision, probability, labels, network.step, timings)
+
+    def fuse_stack(
+        self,
+        frames: Frames,
+        *,
+        names: Sequence[str] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> StackResult:
+        """Fuse any number of photographs of one scene, aligned to each other and focused at different depths.
+
+        Parameters
+        ----------
+        frames : sequence of arrays as :meth:`fuse` takes them
+            Each is asked for twice and no more than two are kept, so that a class may read its photographs when
+            asked for them. Their order decides nothing but the numbers in the map of frames.
+        names : sequence of str, optional
+            What errors call the frames; default: their numbers, from 1 on.
+        progress : callable, optional
+            Called with a few words about each step as it starts.
+
+        Raises
+        ------
+        ImageError
+            If the frames cannot be fused.
+        FusionError
+            See :meth:`fuse`.
+        """
+        return fuse_stack(self, frames, names, progress)

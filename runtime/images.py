@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,76 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.formats import decoder
+from fusiongcn_edge.runtime.metadata import TIFF, Metadata, read_metadata, with_metadata
 
 SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
 WRITABLE = TRANSPARENT | {".jpg", ".jpeg", ".bmp"}
+TIFF_COMPRESSIONS = {"none": 1, "lzw": 5, "deflate": 8}  # by their numbers in the format
+
+
+Layout = tuple[int | None, int, int]  # orientation, height and width
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph as it is read.
+
+    Attributes
+    ----------
+    pixels : uint8 or uint16, H x W (gray), H x W x 3 (BGR) or H x W x 4 (BGR and alpha)
+        Upright: turned as the file's orientation says.
+    metadata : Metadata
+        What the file tells besides, its orientation included.
+    """
+
+    pixels: NDArray[Any]
+    metadata: Metadata
+
+    @property
+    def layout(self) -> Layout:
+        """How the file stores it: EXIF orientation, and size before turning."""
+        orientation, (height, width) = self.metadata.orientation, self.pixels.shape[:2]
+        return (orientation, height, width) if (orientation or 1) <= 4 else (orientation, width, height)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures are written, where their format leaves a choice.
+
+    Attributes
+    ----------
+    jpeg_quality : int
+        1 to 100.
+    png_compression : int
+        0 (none, fast) to 9 (slow).
+    tiff_compression : str
+        One of ``TIFF_COMPRESSIONS``; all of them are lossless.
+    """
+
+    jpeg_quality: int = 95
+    png_compression: int = 3
+    tiff_compression: str = "lzw"
+
+    def parameters(self, suffix: str) -> list[int]:
+        """As OpenCV takes them, for a file name that ends with ``suffix``."""
+        if suffix in {".jpg", ".jpeg"}:
+            return [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality]
+        if suffix == ".png":
+            return [cv2.IMWRITE_PNG_COMPRESSION, self.png_compression]
+        if suffix in {".tif", ".tiff"}:
+            return [cv2.IMWRITE_TIFF_COMPRESSION, TIFF_COMPRESSIONS[self.tiff_compression]]
+        return []
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """Read a photograph as OpenCV does: uint8 or uint16, H x W (gray), H x W x 3 (BGR) or H x W x 4 (BGR and alpha).
+    """The pixels of a photograph, upright; see :func:`read_photograph`."""
+    return read_photograph(path).pixels
+
+
+def read_photograph(path: str | os.PathLike[str]) -> Photograph:
+    """Read a photograph with its metadata.
 
     Raises
     ------
@@ -30,31 +93,67 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     """
     path = Path(path)
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ImageError(f"There is no file {path}: check the path.") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder: name one photograph.") from None
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
-    # a JPEG is turned upright by its EXIF orientation; formats that may carry alpha are read unchanged
-    is_jpeg = data[:2].tobytes() == b"\xff\xd8"
-    mode = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if is_jpeg else cv2.IMREAD_UNCHANGED
-    try:
-        image = cv2.imdecode(data, mode) if data.size else None
-    except cv2.error:
-        image = None
-    if image is None:
+    decode = decoder(path.suffix.lower()) or _decode
+    found = decode(data)
+    if found is None:
         raise ImageError(
             f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP or WebP file."
         )
+    image, metadata = found
     if image.dtype not in (np.uint8, np.uint16):
         raise ImageError(f"{path} has samples of type {image.dtype}: convert it to 8 or 16 bits per channel.")
-    return image
+    return Photograph(image, metadata)
+
+
+def _decode(data: bytes) -> tuple[NDArray[Any], Metadata] | None:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error:
+        image = None
+    if image is None:
+        return None
+    metadata = read_metadata(data)
+    # OpenCV turns the pictures of TIFF files itself
+    return (image if data.startswith(TIFF) else turned(image, metadata.orientation)), metadata
+
+
+def turned(image: NDArray[Any], orientation: int | None) -> NDArray[Any]:
+    """A stored picture as a viewer shows it, by its EXIF orientation (1 to 8; None: as it is stored)."""
+    if orientation in (5, 6, 7, 8):
+        image = cv2.transpose(image)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation or 1)
+    return image if flip is None else cv2.flip(image, flip)
+
+
+def check_layouts(layouts: Mapping[str, Layout]) -> None:
+    """Refuse photographs, by name, that lie in their files alike and are turned differently: the camera was not sure
+    which way it was held, and nobody knows how they belong together.
+
+    Raises
+    ------
+    ImageError
+        Naming two of them.
+    """
+    (name, (orientation, *size)), *others = layouts.items()
+    for other, (other_orientation, *other_size) in others:
+        known = orientation is not None and other_orientation is not None
+        if known and orientation != other_orientation and size == other_size:
+            raise ImageError(
+                f"{name} and {other} lie alike in their files, but have different EXIF orientations "
+                f"({orientation} and {other_orientation}): give both the same, with 'exiftool -n -Orientation=1' "
+                "for example."
+            )
 
 
 def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
-    """Write a photograph in the format its name ends with; whole or not at all.
+    """Write a picture in the format its name ends with; whole or not at all.
 
     Raises
     ------
@@ -66,18 +165,28 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     write_images({path: image})
 
 
-def write_images(images: Mapping[str | os.PathLike[str], NDArray[Any]]) -> None:
-    """Write several pictures as :func:`write_image` does; all of them or none."""
+def write_images(
+    images: Mapping[str | os.PathLike[str], NDArray[Any]],
+    encoding: Encoding = Encoding(),
+    metadata: Mapping[str | os.PathLike[str], Metadata] | None = None,
+) -> None:
+    """Write several pictures as :func:`write_image` does; all of them or none.
+
+    ``metadata``: of the photographs that some of them were made from, to go with them; see
+    :func:`fusiongcn_edge.runtime.metadata.with_metadata`.
+    """
     files: dict[str | os.PathLike[str], bytes] = {}
     for path, image in images.items():
         check_writable(path, image)
+        suffix = Path(path).suffix.lower()
         try:
-            ok, data = cv2.imencode(Path(path).suffix.lower(), image)
+            ok, encoded = cv2.imencode(suffix, image, encoding.parameters(suffix))
         except cv2.error:
             ok = False
         if not ok:
             raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
-        files[path] = data.tobytes()
+        data = encoded.tobytes()
+        files[path] = with_metadata(data, metadata[path], image.shape) if metadata and path in metadata else data
     write_files(files)
 
 

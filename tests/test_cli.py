@@ -115,6 +115,40 @@ def test_fuse_keeps_sixteen_bits_and_alpha(folder: Path, random_bundle: Path) ->
     assert set(np.unique(fused[:, :, 3])) == {1000, 65_535}
 
 
+@pytest.mark.parametrize("form", ["colour", "gray", "16 bits with alpha"])
+def test_a_preview_shows_both_photographs_the_decision_and_the_result(
+    form: str, folder: Path, random_bundle: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        image = read_image(name)
+        if form == "gray":
+            image = image[:, :, 1]
+        elif form == "16 bits with alpha":
+            image = np.insert(image.astype(np.uint16) * 257, 3, 9, axis=2)
+        write_image(name, image)
+    outputs = ["-o", "fused.png", "--preview", "preview.png", "--decision-map", "map.png"]
+    assert main(["fuse", "a.png", "b.png", *outputs, "--model", str(random_bundle)]) == 0
+    preview = read_image("preview.png")
+    assert preview.dtype == np.uint8
+    assert preview.shape == (18 + 96, 4 * (128 + 4), 3)  # photographs this small are shown as they are
+    for place, name in enumerate(["a.png", "b.png", "map.png", "fused.png"]):
+        shown, picture = preview[18:, place * 132 :][:, :128], read_image(name)
+        picture = (picture // 257).astype(np.uint8) if picture.dtype == np.uint16 else picture
+        expected = np.dstack([picture] * 3) if picture.ndim == 2 else picture[:, :, :3]
+        np.testing.assert_array_equal(shown, expected)
+        label = preview[:18, place * 132 :][:, :128]
+        assert (label < 100).any()
+        assert (preview[:, place * 132 + 128 :][:, :4] == 255).all()
+
+
+def test_a_preview_of_large_photographs_is_small(folder: Path, random_bundle: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write_image(name, cv2.resize(read_image(name), (96, 512)))
+    outputs = ["-o", "fused.png", "--preview", "preview.jpg"]
+    assert main(["fuse", "a.png", "b.png", *outputs, "--model", str(random_bundle)]) == 0
+    assert read_image("preview.jpg").shape == (18 + 400, 4 * (75 + 4), 3)
+
+
 def test_fuse_replaces_an_older_output(folder: Path, random_bundle: Path) -> None:
     (folder / "fused.png").write_text("older")
     assert main(["fuse", "a.png", "b.png", "-o", "fused.png", "--model", str(random_bundle)]) == 0
@@ -284,7 +318,7 @@ def test_a_name_that_is_too_long(option: str, fails: Fails, random_bundle: Path)
 # what is refused: the output
 
 
-@pytest.mark.parametrize("option", ["-o", "--decision-map", "--probability"])
+@pytest.mark.parametrize("option", ["-o", "--decision-map", "--probability", "--preview"])
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -301,7 +335,7 @@ def test_an_output_that_cannot_be(
     option: str, name: str, message: str, fails: Fails, folder: Path, random_bundle: Path
 ) -> None:
     (folder / "folder.png").mkdir()
-    outputs = {"-o": "one.png", "--decision-map": "two.png", "--probability": "three.png", option: name}
+    outputs = {"-o": "1.png", "--decision-map": "2.png", "--probability": "3.png", "--preview": "4.png", option: name}
     if name == "twice.png":
         outputs[next(other for other in outputs if other != option)] = name
     arguments = [part for pair in outputs.items() for part in pair]

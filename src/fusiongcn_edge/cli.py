@@ -13,6 +13,7 @@ from fusiongcn_edge import __version__
 # command -> (module, what it does in one line, extra that its libraries come with or None)
 COMMANDS = {
     "fuse": ("fusiongcn_edge.runtime.commands", "fuse two photographs into one that is sharp everywhere", None),
+    "stack": ("fusiongcn_edge.runtime.stack_commands", "fuse any number of photographs into one", None),
     "info": ("fusiongcn_edge.runtime.commands", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
     "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),

@@ -1,0 +1,73 @@
+"""HEIC and camera RAW, which OpenCV does not read, through libraries that are installed with an extra."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.errors import ImageError
+from fusiongcn_edge.runtime.exif import ORIENTATION, Exif, read_exif
+from fusiongcn_edge.runtime.metadata import EXIF_HEADER, Metadata, read_metadata
+
+HEIC = (".heic", ".heif", ".hif")
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw")
+
+Decoder = Callable[[bytes], tuple[NDArray[Any], Metadata] | None]
+
+
+def decoder(suffix: str) -> Decoder | None:
+    """What reads files whose name ends with ``suffix`` (lower case): from their bytes to upright pixels, as
+    :class:`fusiongcn_edge.runtime.images.Photograph` has them, and metadata; or to None if they are damaged.
+
+    None for the formats that OpenCV reads.
+
+    Raises
+    ------
+    ImageError
+        If the library for this format is not installed.
+    """
+    if suffix not in HEIC + RAW:
+        return None
+    kind, library, extra, read = ("HEIC", "pillow-heif", "heic", _read_heic)
+    if suffix in RAW:
+        kind, library, extra, read = ("Camera RAW", "rawpy", "raw", _read_raw)
+    try:
+        __import__(library.replace("-", "_"))
+    except ImportError:
+        raise ImageError(
+            f"{kind} ({suffix}) needs {library}, which is not installed: pip install 'fusiongcn-edge[{extra}]', or "
+            f"'.[{extra}]' in a checkout."
+        ) from None
+    return read
+
+
+def _read_heic(data: bytes) -> tuple[NDArray[Any], Metadata] | None:
+    """8 bits, or 10 and 12 as 16; turned by the decoder, whatever EXIF says of the orientation."""
+    import pillow_heif
+
+    try:
+        photograph = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
+        pixels = np.array(photograph)
+    except (ValueError, RuntimeError, EOFError, SyntaxError):
+        return None
+    exif = read_exif((photograph.info.get("exif") or b"").removeprefix(EXIF_HEADER))
+    if exif is not None:
+        exif = Exif(exif.order, {tag: value for tag, value in exif.tags.items() if tag != ORIENTATION})
+    return pixels, Metadata(exif, photograph.info.get("icc_profile"))
+
+
+def _read_raw(data: bytes) -> tuple[NDArray[Any], Metadata] | None:
+    """Developed to sRGB, 16 bits, with the camera's white balance; nothing depends on what is seen, so that the frames
+    of a stack stay alike."""
+    import rawpy
+
+    try:
+        with rawpy.imread(io.BytesIO(data)) as raw:
+            pixels = raw.postprocess(use_camera_wb=True, no_auto_bright=True, adjust_maximum_thr=0.0, output_bps=16)
+    except rawpy.LibRawError:
+        return None
+    return np.ascontiguousarray(pixels[:, :, ::-1]), Metadata(read_metadata(data).exif)

@@ -1,0 +1,480 @@
+"""What a file tells beside its pixels, told again by the file that is written: read with Pillow and tifffile."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
+
+from fusiongcn_edge import __version__
+from fusiongcn_edge.cli import main
+from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime.exif import Exif, Field, exif_block, exif_of_result, read_exif
+from fusiongcn_edge.runtime.images import (
+    Encoding,
+    check_layouts,
+    read_image,
+    read_photograph,
+    write_image,
+    write_images,
+)
+from fusiongcn_edge.runtime.metadata import Metadata, read_metadata, with_metadata
+
+Picture = NDArray[Any]
+Tag = ExifTags.Base
+
+FORMATS = [".jpg", ".png", ".tif"]
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+NOTE = bytes(range(256)) * 3 + b"odd"
+SOFTWARE = f"fusiongcn-edge {__version__}"
+
+
+def camera_exif(orientation: int = 1) -> Image.Exif:
+    """As a camera writes it, with exposure, maker's note and place, and with a thumbnail's size."""
+    exif = Image.Exif()
+    exif[Tag.Make], exif[Tag.Model], exif[Tag.Orientation] = "Maker", "Camera 7", orientation
+    exif[Tag.Software], exif[Tag.DateTime] = "Firmware 1.0", "2024:05:06 07:08:09"
+    exif[Tag.XResolution], exif[Tag.ImageWidth] = 72.0, 9999
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {
+            Tag.ExposureTime: 1 / 250,
+            Tag.ISOSpeedRatings: 400,
+            Tag.DateTimeOriginal: "2024:05:06 07:08:09",
+            Tag.ExifImageWidth: 9999,
+            Tag.ExifImageHeight: 8888,
+            Tag.MakerNote: NOTE,
+            Tag.FNumber: 2.8,
+        }
+    )
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (47.0, 22.0, 30.0)})
+    loaded = Image.Exif()
+    loaded.load(exif.tobytes())
+    return loaded
+
+
+def save(path: Path, picture: Picture, exif: Image.Exif | bytes | None = None, profile: bytes | None = SRGB) -> Path:
+    """With Pillow, RGB or gray."""
+    extra: dict[str, Any] = {} if exif is None else {"exif": exif}
+    if path.suffix == ".tif" and isinstance(exif, Image.Exif):  # where Pillow leaves out the lists within the list
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        for tag, value in exif.items():
+            tags[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else value
+        del tags[Tag.ImageWidth]
+        extra = {"tiffinfo": tags}
+    Image.fromarray(picture).save(path, quality=95, icc_profile=profile, **extra)
+    return path
+
+
+@pytest.fixture
+def picture() -> Picture:
+    """Bright corners of different brightness, RGB, 32 x 48."""
+    picture = np.zeros((32, 48, 3), np.uint8)
+    picture[:8, :16], picture[:8, 32:], picture[24:, :16] = (250, 40, 10), 120, 60
+    return picture
+
+
+def told(path: Path) -> dict[str, Any]:
+    """What Pillow reads, without the details of how a file stores the picture."""
+    with Image.open(path) as image:
+        exif = image.getexif()
+        found = {Tag(tag).name: value for tag, value in exif.items() if tag in (0x10F, 0x110, 0x112, 0x131, 0x132)}
+        photo, gps = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
+        thumbnail = exif.get_ifd(ExifTags.IFD.IFD1)
+        return {**found, "photo": photo, "gps": gps, "thumbnail": thumbnail, "profile": image.info.get("icc_profile")}
+
+
+def copied(source: Path, target: Path) -> Path:
+    photograph = read_photograph(source)
+    write_images({target: photograph.pixels}, metadata={target: photograph.metadata})
+    return target
+
+
+@pytest.mark.parametrize("target", FORMATS)
+@pytest.mark.parametrize("source", FORMATS)
+def test_exif_and_profile_survive(source: str, target: str, picture: Picture, tmp_path: Path) -> None:
+    save(tmp_path / f"source{source}", picture, camera_exif())
+    found = told(copied(tmp_path / f"source{source}", tmp_path / f"target{target}"))
+    assert (found["Make"], found["Model"]) == ("Maker", "Camera 7")
+    assert found["Orientation"] == 1
+    assert found["DateTime"] == "2024:05:06 07:08:09"
+    assert found["Software"] == SOFTWARE
+    assert found["photo"][Tag.ExposureTime] == pytest.approx(1 / 250)
+    assert found["photo"][Tag.FNumber] == pytest.approx(2.8)
+    assert found["photo"][Tag.ISOSpeedRatings] == 400
+    assert found["photo"][Tag.MakerNote] == NOTE
+    assert (found["photo"][Tag.ExifImageWidth], found["photo"][Tag.ExifImageHeight]) == (48, 32)
+    assert found["gps"][1] == "N"
+    assert [float(part) for part in found["gps"][2]] == [47, 22, 30]
+    assert found["profile"] == SRGB
+
+
+@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_photograph_is_turned_upright_once(
+    mode: str, orientation: int, source: str, picture: Picture, tmp_path: Path
+) -> None:
+    shown = picture if mode == "RGB" else picture[:, :, 0]
+    save(tmp_path / f"source{source}", np.ascontiguousarray(shown), camera_exif(orientation), profile=None)
+    # Pillow turns some TIFF files while it loads them: it judges by the same picture as PNG
+    save(tmp_path / "lossless.png", np.ascontiguousarray(shown), camera_exif(orientation), profile=None)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "lossless.png")))
+    found = read_image(tmp_path / f"source{source}")
+    found = found if mode == "L" else found[:, :, ::-1]
+    assert found.shape == upright.shape
+    assert np.abs(found.astype(int) - upright).mean() < 3
+    copied(tmp_path / f"source{source}", tmp_path / "target.png")
+    with Image.open(tmp_path / "target.png") as written:
+        assert written.getexif()[Tag.Orientation] == 1
+        np.testing.assert_array_equal(np.asarray(written), found)
+        assert written.getexif().get_ifd(ExifTags.IFD.Exif)[Tag.ExifImageWidth] == found.shape[1]
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_a_file_without_metadata_gives_one_that_names_the_software(
+    target: str, picture: Picture, tmp_path: Path
+) -> None:
+    save(tmp_path / "source.png", picture, profile=None)
+    found = told(copied(tmp_path / "source.png", tmp_path / f"target{target}"))
+    assert (found["Software"], found["Orientation"], found["profile"]) == (SOFTWARE, 1, None)
+    assert found["photo"] == found["gps"] == {}
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate"])
+@pytest.mark.parametrize("shape", [(32, 48), (32, 48, 3), (32, 48, 4)])
+def test_sixteen_bits_survive_from_tiff_to_tiff(shape: tuple[int, ...], compression: str, tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 65_536, shape, dtype=np.uint16)
+    colour = "minisblack" if image.ndim == 2 else "rgb"
+    profile = SRGB if image.ndim == 3 else None
+    tags: dict[str, Any] = {"extratags": [(271, "s", 0, "Maker", True)], "iccprofile": profile}
+    tags |= {"extrasamples": ["unassalpha"]} if shape[-1] == 4 else {}
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric=colour, byteorder=">", **tags)
+    photograph = read_photograph(tmp_path / "a.tif")
+    encoding = Encoding(tiff_compression=compression)
+    write_images({tmp_path / "b.tif": photograph.pixels}, encoding, {tmp_path / "b.tif": photograph.metadata})
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        page = file.pages.first
+        assert page.tags["Make"].value == "Maker"
+        assert page.tags["Software"].value == SOFTWARE
+        assert (page.tags["InterColorProfile"].value if profile else None) == profile
+        assert page.compression.name == {"none": "NONE", "lzw": "LZW", "deflate": "ADOBE_DEFLATE"}[compression]
+        if compression != "lzw":  # which tifffile reads with another library only
+            np.testing.assert_array_equal(page.asarray(), image)
+    bgr = image if image.ndim == 2 else image[:, :, [2, 1, 0, 3][: shape[2]]]
+    np.testing.assert_array_equal(read_image(tmp_path / "b.tif"), bgr)
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (32, 48, 3)])
+def test_sixteen_bits_survive_from_tiff_to_png(shape: tuple[int, ...], tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 65_536, shape, dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack" if image.ndim == 2 else "rgb")
+    data = copied(tmp_path / "a.tif", tmp_path / "b.png").read_bytes()
+    assert struct.unpack_from(">IIBB", data, 16) == (48, 32, 16, 0 if image.ndim == 2 else 2)
+    stored = read_image(tmp_path / "b.png")
+    np.testing.assert_array_equal(stored if image.ndim == 2 else stored[:, :, ::-1], image)
+
+
+@pytest.mark.parametrize(("format_", "size"), [(".jpg", 100_000), (".jpg", 700_000), (".png", 700_000)])
+def test_a_large_profile_survives(format_: str, size: int, picture: Picture, tmp_path: Path) -> None:
+    profile = bytearray(SRGB + np.random.default_rng(0).bytes(size - len(SRGB)))
+    profile[:4] = struct.pack(">I", len(profile))
+    save(tmp_path / f"a{format_}", picture, profile=bytes(profile))
+    assert told(copied(tmp_path / f"a{format_}", tmp_path / f"b{format_}"))["profile"] == profile
+
+
+def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
+    cmyk = bytearray(SRGB)
+    cmyk[16:20] = b"CMYK"
+    Image.new("CMYK", (16, 16), (10, 200, 30, 0)).save(tmp_path / "a.jpg", icc_profile=bytes(cmyk))
+    assert read_image(tmp_path / "a.jpg").shape == (16, 16, 3)
+    assert told(copied(tmp_path / "a.jpg", tmp_path / "b.png"))["profile"] is None
+
+
+def test_the_maker_s_note_keeps_its_place_in_a_jpeg(picture: Picture, tmp_path: Path) -> None:
+    def place(path: Path) -> int:
+        return path.read_bytes().index(NOTE) - path.read_bytes().index(b"Exif\0\0")
+
+    save(tmp_path / "a.jpg", picture, camera_exif())
+    copied(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert place(tmp_path / "b.jpg") == place(tmp_path / "a.jpg")
+
+
+def test_a_thumbnail_of_the_source_does_not_stand_for_the_result(picture: Picture, tmp_path: Path) -> None:
+    small = io.BytesIO()
+    Image.fromarray(picture).save(small, "jpeg")
+    tags = struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<HHHII", 1, 0x112, 3, 1, 1) + struct.pack("<I", 26)
+    tags += struct.pack("<HHHIIHHIII", 2, 0x201, 4, 1, 56, 0x202, 4, 1, len(small.getvalue()), 0) + small.getvalue()
+    save(tmp_path / "a.jpg", picture, b"Exif\0\0" + tags)
+    assert told(tmp_path / "a.jpg")["thumbnail"]
+    found = told(copied(tmp_path / "a.jpg", tmp_path / "b.jpg"))
+    assert found["thumbnail"] == {}
+    assert small.getvalue() not in (tmp_path / "b.jpg").read_bytes()
+
+
+def test_more_exif_than_a_jpeg_can_hold_loses_its_largest_values_alone(picture: Picture, tmp_path: Path) -> None:
+    exif = camera_exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[Tag.UserComment] = bytes(40_000)
+    exif.get_ifd(ExifTags.IFD.Exif)[Tag.MakerNote] = bytes(50_000)
+    save(tmp_path / "a.png", picture, exif)
+    found = told(copied(tmp_path / "a.png", tmp_path / "b.jpg"))
+    assert Tag.MakerNote not in found["photo"]
+    assert len(found["photo"][Tag.UserComment]) == 40_000
+    assert found["photo"][Tag.ISOSpeedRatings] == 400
+
+
+def test_both_byte_orders_tell_the_same(picture: Picture, tmp_path: Path) -> None:
+    little = camera_exif()
+    little.endian = "<"
+    for name, exif in (("little", little.tobytes()), ("big", read_swapped(little.tobytes()))):
+        save(tmp_path / f"{name}.jpg", picture, b"Exif\0\0" + exif.removeprefix(b"Exif\0\0"))
+        for target in FORMATS:
+            copied(tmp_path / f"{name}.jpg", tmp_path / f"{name}{target}.{target[1:]}")
+    for target in FORMATS:
+        one, other = (told(tmp_path / f"{name}{target}.{target[1:]}") for name in ("little", "big"))
+        assert one == other
+        assert one["photo"][Tag.ISOSpeedRatings] == 400
+
+
+def read_swapped(data: bytes) -> bytes:
+    """Pillow writes its own byte order: the other one of the same tags."""
+    exif = read_exif(data.removeprefix(b"Exif\0\0"))
+    assert exif is not None
+    return exif_block(exif.in_order({"<": ">", ">": "<"}[exif.order]))
+
+
+BROKEN = {
+    "no tags at all": b"",
+    "no byte order": b"XX*\0\x08\0\0\0" + bytes(20),
+    "tags beyond the end": b"II*\0\xff\xff\xff\xff",
+    "many tags announced": b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0",
+    "values beyond the end": b"II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\0\0\0\xff\xff\0\0\0\0\0\0",
+    "a list within itself": b"MM\0*\0\0\0\x08\0\x01\x87\x69\0\x04\0\0\0\x01\0\0\0\x08\0\0\0\0",
+    "an orientation that is none": b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("source", [".jpg", ".png"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_exif_stops_nothing(kind: str, source: str, picture: Picture, tmp_path: Path) -> None:
+    save(tmp_path / f"a{source}", picture, b"Exif\0\0" + BROKEN[kind])
+    for target in FORMATS:
+        found = told(copied(tmp_path / f"a{source}", tmp_path / f"b{target}"))
+        assert (found["Software"], found["Orientation"], found["profile"]) == (SOFTWARE, 1, SRGB)
+
+
+@given(st.data())
+def test_no_damage_to_a_file_s_metadata_raises(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(["jpeg", "png", "tiff"]))
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, kind, exif=camera_exif(), icc_profile=SRGB)
+    damaged = bytearray(file.getvalue())
+    start = 12 if kind != "tiff" else 4
+    for place in data.draw(st.lists(st.integers(start, len(damaged) - 1), max_size=20)):
+        damaged[place] = data.draw(st.integers(0, 255))
+    cut = bytes(damaged[: data.draw(st.integers(start, len(damaged)))])
+    metadata = read_metadata(cut)
+    for target in ("jpeg", "png"):
+        clean = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(clean, target)
+        with Image.open(io.BytesIO(with_metadata(clean.getvalue(), metadata, (16, 16, 3)))) as written:
+            assert written.getexif()[Tag.Software] == SOFTWARE
+            written.load()
+
+
+def test_values_that_all_overlap_do_not_fill_the_memory() -> None:
+    size, count = 1 << 20, 900
+    entries = b"".join(struct.pack("<HHII", 0x0100 + i, 7, size - 100_000, 50_000) for i in range(count))
+    exif = read_exif((struct.pack("<2sHIH", b"II", 42, 8, count) + entries).ljust(size, b"\0"))
+    assert exif is not None
+    assert sum(len(field.data) for field in exif.tags.values() if isinstance(field, Field)) <= size
+
+
+def test_a_profile_that_unpacks_without_end_is_cut_off() -> None:
+    content = b"p\0\0" + zlib.compress(bytes(1 << 26))
+    chunk = struct.pack(">I", len(content)) + b"iCCP" + content + bytes(4)
+    profile = read_metadata(b"\x89PNG\r\n\x1a\n" + chunk).profile
+    assert profile is not None
+    assert len(profile) <= 1 << 24
+
+
+def test_other_formats_are_written_without_metadata(picture: Picture, tmp_path: Path) -> None:
+    source = Metadata(exif_of_result(None, 32, 48), SRGB)
+    for name in ("a.webp", "a.bmp"):
+        write_image(tmp_path / name, picture)
+        before = (tmp_path / name).read_bytes()
+        assert with_metadata(before, source, picture.shape) == before
+
+
+def test_what_is_written_twice_tells_the_same(picture: Picture, tmp_path: Path) -> None:
+    save(tmp_path / "a.jpg", picture, camera_exif(6))
+    copied(tmp_path / "a.jpg", tmp_path / "b.tif")
+    copied(tmp_path / "b.tif", tmp_path / "c.tif")
+    assert told(tmp_path / "b.tif") == told(tmp_path / "c.tif")
+
+
+def test_tags_are_none_where_there_are_none() -> None:
+    assert read_exif(b"") is None
+    assert read_metadata(b"BM" + bytes(60)) == Metadata()
+    assert Exif("<", {}).orientation is None
+
+
+# orientations that contradict each other
+
+
+def test_photographs_stored_alike_and_turned_differently_are_refused() -> None:
+    with pytest.raises(FusionError, match=r"a\.jpg and c\.jpg lie alike .* orientations \(1 and 6\): give both"):
+        check_layouts({"a.jpg": (1, 30, 40), "b.jpg": (1, 30, 40), "c.jpg": (6, 30, 40)})
+
+
+@pytest.mark.parametrize("other", [(1, 40, 30), (None, 30, 40), (6, 30, 40)])
+def test_photographs_that_were_turned_by_an_editor_are_not(other: tuple[int | None, int, int]) -> None:
+    check_layouts({"a.jpg": (6, 30, 40), "b.jpg": other})
+
+
+# the command
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photographs: tuple[Picture, Picture], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, holding the pair ``a.jpg`` and ``b.jpg``, stored on their sides."""
+    monkeypatch.chdir(tmp_path)
+    for name, image in zip(("a.jpg", "b.jpg"), photographs, strict=True):
+        save(Path(name), np.rot90(image[:, :, ::-1]), camera_exif(6))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("target", FORMATS)
+def test_fuse_tells_what_the_first_photograph_told(target: str, random_bundle: Path) -> None:
+    outputs = ["-o", f"fused{target}", "--decision-map", "map.png"]
+    assert main(["fuse", "a.jpg", "b.jpg", *outputs, "--model", str(random_bundle)]) == 0
+    found = told(Path(f"fused{target}"))
+    assert (found["Model"], found["Software"], found["Orientation"]) == ("Camera 7", SOFTWARE, 1)
+    assert found["profile"] == SRGB
+    with Image.open(f"fused{target}") as image:
+        assert image.size == (128, 96)
+    assert "Make" not in told(Path("map.png"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_fuse_refuses_contradicting_orientations(
+    random_bundle: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    save(Path("b.jpg"), np.rot90(photographs[1]), camera_exif(8))
+    assert main(["fuse", "a.jpg", "b.jpg", "-o", "fused.png", "--model", str(random_bundle)]) == 2
+    assert "orientations (6 and 8)" in capfd.readouterr().err
+    assert not Path("fused.png").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_quality_and_compression_are_options(random_bundle: Path) -> None:
+    def fused(name: str, *options: str) -> int:
+        assert main(["fuse", "a.jpg", "b.jpg", "-o", name, *options, "--model", str(random_bundle)]) == 0
+        return Path(name).stat().st_size
+
+    assert fused("a1.jpg", "--jpeg-quality", "50") < fused("a2.jpg") < fused("a3.jpg", "--jpeg-quality", "100")
+    assert fused("a1.png", "--png-compression", "0") > fused("a2.png", "--png-compression", "9")
+    np.testing.assert_array_equal(read_image("a1.png"), read_image("a2.png"))
+    fused("a.tif", "--tiff-compression", "deflate")
+    with tifffile.TiffFile("a.tif") as file:
+        assert file.pages.first.compression.name == "ADOBE_DEFLATE"
+
+
+@pytest.mark.parametrize(
+    "option", [["--jpeg-quality", "0"], ["--jpeg-quality", "101"], ["--png-compression", "x"], ["--png-compression=-1"]]
+)
+def test_a_quality_that_cannot_be_is_refused(option: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["fuse", "a.jpg", "b.jpg", "-o", "fused.jpg", *option])
+    assert caught.value.code == 2
+    assert "give a whole number from" in capfd.readouterr().err
+
+
+# HEIC and camera RAW
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_heic_is_read_upright_with_its_exif(depth: int, picture: Picture, tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif, of the extra heic, is not installed")
+    samples = picture.astype(np.uint16) * 257 if depth == 16 else picture
+    stored = heif.from_bytes("RGB;16" if depth == 16 else "RGB", (48, 32), samples.tobytes())
+    stored.info["icc_profile"] = SRGB
+    stored.save(tmp_path / "a.heic", quality=-1, exif=camera_exif(6).tobytes())
+    photograph = read_photograph(tmp_path / "a.heic")
+    assert photograph.pixels.dtype == (np.uint16 if depth == 16 else np.uint8)
+    shown = np.rot90(samples, -1)[:, :, ::-1].astype(int)
+    assert photograph.pixels.shape == shown.shape
+    assert np.abs(photograph.pixels - shown).mean() < np.iinfo(samples.dtype).max / 50
+    found = told(copied(tmp_path / "a.heic", tmp_path / "b.png"))
+    assert (found["Model"], found["Orientation"], found["photo"][Tag.MakerNote]) == ("Camera 7", 1, NOTE)
+
+
+def bayer_dng(path: Path, sensor: Picture, orientation: int) -> None:
+    """A camera's RAW file of 14 bits, whose colours are sRGB's."""
+    identity = [number for i in range(9) for number in (int(i % 4 == 0), 1)]
+    tags = [
+        (50706, "B", 4, (1, 4, 0, 0), True),  # version of DNG
+        (50708, "s", 0, "Maker Camera", True),
+        (271, "s", 0, "Maker", True),
+        (272, "s", 0, "Camera 7", True),
+        (274, "H", 1, orientation, True),
+        (33421, "H", 2, (2, 2), True),  # the pattern of the filters, red first
+        (33422, "B", 4, (0, 1, 1, 2), True),
+        (50714, "H", 1, 0, True),  # black and white level
+        (50717, "H", 1, 16_383, True),
+        (50721, 10, 9, identity, True),
+        (50728, 5, 3, (1,) * 6, True),
+        (50778, "H", 1, 21, True),
+    ]
+    tifffile.imwrite(path, sensor, photometric=32_803, planarconfig=1, extratags=tags)
+
+
+def test_camera_raw_is_developed_to_sixteen_bits_upright(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy", reason="rawpy, of the extra raw, is not installed")
+    sensor = np.full((64, 96), 1000, np.uint16)
+    sensor[:16, :32] = 12_000
+    bayer_dng(tmp_path / "a.dng", sensor, 6)
+    photograph = read_photograph(tmp_path / "a.dng")
+    assert photograph.pixels.dtype == np.uint16
+    assert photograph.pixels.shape == (96, 64, 3)
+    corners = photograph.pixels[5, -5], photograph.pixels[5, 5], photograph.pixels[-5, 5]
+    assert corners[0].min() > 3 * corners[1].max()
+    np.testing.assert_array_equal(corners[1], corners[2])
+    sensor[40:, 40:] = 16_000  # a highlight elsewhere, as one frame of a stack may have it, changes nothing
+    bayer_dng(tmp_path / "b.dng", sensor, 6)
+    np.testing.assert_array_equal(read_photograph(tmp_path / "b.dng").pixels[5, -5], corners[0])
+    found = told(copied(tmp_path / "a.dng", tmp_path / "b.tif"))
+    assert (found["Model"], found["Orientation"], found["Software"]) == ("Camera 7", 1, SOFTWARE)
+
+
+@pytest.mark.parametrize(("suffix", "library"), [(".heic", "pillow_heif"), (".dng", "rawpy"), (".NEF", "rawpy")])
+def test_damaged_heic_and_raw_are_refused(suffix: str, library: str, tmp_path: Path) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    for content in (b"", b"no photograph " * 20):
+        (tmp_path / f"a{suffix}").write_bytes(content)
+        with pytest.raises(FusionError, match="is no image that can be read, or is damaged"):
+            read_image(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "library", "extra"),
+    [(".heic", "pillow-heif", "heic"), (".HEIF", "pillow-heif", "heic"), (".dng", "rawpy", "raw")],
+)
+def test_a_missing_library_is_named_with_its_extra(
+    suffix: str, library: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library.replace("-", "_"), None)
+    (tmp_path / f"a{suffix}").write_bytes(b"anything")
+    with pytest.raises(FusionError, match=rf"needs {library}, which is not installed: pip install '.*\[{extra}\]'"):
+        read_image(tmp_path / f"a{suffix}")
