@@ -267,7 +267,7 @@ def test_everything_is_compared_when_nothing_is_named(evaluated: Run) -> None:
         for number in "13":
             Path(f"data/set/{name}/{number}.png").unlink()
     printed = evaluated("--pairs", "data")
-    assert printed.splitlines()[1].split() == ["fusiongcn", "laplacian", "guided"]
+    assert printed.splitlines()[1].split() == ["fusiongcn-lite", "laplacian", "guided"]
     assert "Absent: enfuse is not on PATH" in printed
     assert "Absent: focus-stack is not on PATH" in printed
 
