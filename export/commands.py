@@ -15,8 +15,8 @@ EXAMPLE = """example:
   fusiongcn export --checkpoint fusiongcn.ckpt --format onnx -o my-bundle
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-bundle
 
-TFLite graphs have fixed sizes. By default the CNN is made for small tiles, in which the runtime computes photographs of
-any size with the same result. --superpixels bounds how large a photograph may be: a model has about half as many
+TFLite graphs have fixed sizes. By default the CNN is made for small tiles (Lite: for windows), in which the runtime
+computes photographs of any size with the same result. --superpixels bounds how large a photograph may be: a model has about half as many
 superpixels as the longer side has pixels.
 """
 
@@ -47,7 +47,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HxW",
         help="TFLite: what the CNN computes at once, tiles or, with --whole-cnn, photographs; may be given several "
-        "times (default: tiles of 40x104)",
+        "times (default: tiles of 40x104; for Lite, windows of 520x520 and 648x648)",
     )
     parser.add_argument(
         "--superpixels",
@@ -55,7 +55,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="N",
-        help="TFLite: superpixels that a photograph has at most; may be given several times (default: 320, 1280, 4096)",
+        help="TFLite: superpixels that a photograph has at most; may be given several times (default: enough for 8,000 "
+        "pixels a side)",
     )
     parser.add_argument(
         "--whole-cnn",
