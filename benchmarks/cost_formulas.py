@@ -71,7 +71,7 @@ def published_convention(bundle: Bundle, height: int, width: int, nodes: int) ->
 
     The authors' 50.76 G are what the ``thop`` counter calls operations: MACs of convolutions and linear layers of torch
     (guide filter and squeeze-excitation included), four operations for each element that a batch normalisation gives,
-    and one for each that the squeeze-excitation averages. That makes 50.67 G, 0.2 % below what they print. It leaves out
+    and one for each that the squeeze-excitation averages: 50.67 G, 0.2 % below what they print. It leaves out
     what is no module of torch's own: the graph layers, their products with a one-hot matrix, SimAM; and activations and
     superpixels. A MAC counts as one operation there.
     """
