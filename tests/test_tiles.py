@@ -17,7 +17,8 @@ from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import resident_memory
 from fusiongcn_edge.runtime.networks import open_cnn
 from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.tiles import Image, TiledCnn, plan, statistics
+from fusiongcn_edge.runtime.tiled_image import Image
+from fusiongcn_edge.runtime.tiles import TiledCnn, plan, statistics
 from fusiongcn_edge.runtime.windows import Window
 
 
