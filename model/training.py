@@ -15,36 +15,25 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint, superpixel_settings
+from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
-from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene, with_noise
+from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
+from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.files import write_files
-from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input, psnr
-from fusiongcn_edge.runtime.regions import (
-    RegionSettings,
-    luminance,
-    region_affinity,
-    region_features,
-    regions,
-    see,
-)
-from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
+from fusiongcn_edge.runtime.images import psnr
 
-Settings = SuperpixelSettings | RegionSettings  # of superpixels
 STATE = "state.pt"
 LOG = "log.csv"
 WEIGHTS = "weights.pt"
@@ -52,62 +41,6 @@ HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
 FINEST_ERROR = (2 / 255 / 2) ** 2  # half a gray level of [-1, 1], squared: what is below says nothing
 SCORES = ("held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
 LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A scene with its superpixels, as the network takes it."""
-
-    photographs: Tensor  # 2, 3, H, W, RGB in [-1, 1]
-    images: Tensor  # 2, C, H', W', what the network sees of them
-    labels: Tensor  # superpixels, int64: H, W, or less where they are coarser
-    graph: tuple[Tensor, ...]  # the graph network's inputs; the first is 2, N, features
-    matte: Tensor  # H, W
-    weight: Tensor  # H, W
-    truth: Tensor  # 3, H, W, RGB in [-1, 1]
-
-
-def to_sample(scene: Scene, settings: Settings) -> Sample:
-    """Preprocess a scene with the runtime's own code."""
-    photographs = network_input(scene.a, scene.b)
-    graph: tuple[NDArray[np.float32], ...]
-    if isinstance(settings, RegionSettings):
-        seen = see(scene.a, scene.b)
-        images, labels = luminance(seen.gray)[:, None], regions(seen, settings)
-        graph = region_features(seen, labels), region_affinity(seen, labels)
-    else:
-        images, labels = photographs, superpixels(photographs, settings)
-        graph = node_features(images, labels), *region_graph(labels)
-    tensor = torch.from_numpy
-    return Sample(
-        photographs=tensor(photographs),
-        images=tensor(images),
-        labels=tensor(labels.astype(np.int64)),
-        graph=tuple(tensor(array) for array in graph),
-        matte=tensor(scene.matte),
-        weight=tensor(scene.weight),
-        truth=tensor(network_input(scene.truth, scene.truth)[0]),
-    )
-
-
-class Scenes(Dataset[Sample]):
-    """The scenes of one run from scene ``first`` on."""
-
-    def __init__(self, photographs: Photographs, recipe: Recipe, settings: Settings, first: int) -> None:
-        self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
-
-    def __len__(self) -> int:
-        return self.recipe.steps * self.recipe.batch - self.first
-
-    def __getitem__(self, position: int) -> Sample:
-        index, recipe = self.first + position, self.recipe
-        rng = np.random.default_rng([recipe.seed, index, 1])
-        cell = float(rng.uniform(*recipe.cell_sizes))
-        make = blank_scene if rng.random() < recipe.blank else make_scene
-        scene = make(self.photographs, recipe.crop, recipe.seed, index)
-        if rng.random() < recipe.noise:
-            scene = with_noise(scene, rng)
-        return to_sample(scene, replace(self.settings, segments_per_side=recipe.crop / cell**2))
 
 
 def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
@@ -328,11 +261,6 @@ def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[st
         soft.append(psnr(blend(scene.a, scene.b, p, decision, THRESHOLD), scene.truth))
         hard.append(psnr(take(scene.a, scene.b, decision), scene.truth))
     return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))
-
-
-def settings_of(network: nn.Module, numbers: dict[str, Any]) -> Settings:
-    """How a network's superpixels are made."""
-    return superpixel_settings(network, numbers) if isinstance(network, FusionGCN) else RegionSettings(**numbers)
 
 
 def set_luminance_guide(network: FusionGCN) -> None:

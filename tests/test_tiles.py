@@ -15,7 +15,7 @@ from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import resident_memory
-from fusiongcn_edge.runtime.networks import open_cnn
+from fusiongcn_edge.runtime.networks import PublishedNetwork, open_cnn
 from fusiongcn_edge.runtime.pairs import made_pair
 from fusiongcn_edge.runtime.tiled_image import Image
 from fusiongcn_edge.runtime.tiles import TiledCnn, plan, statistics
@@ -103,10 +103,12 @@ def test_a_second_pair_needs_no_more_than_the_first(random_bundle: Path) -> None
     pair = made_pair(300, 300)
     chosen = plan(load_bundle(random_bundle), 300, 300, 2**62, 1)
     fuser = Fuser.open(random_bundle, threads=1)
-    assert isinstance(fuser._cnn, TiledCnn)
+    assert isinstance(fuser.network, PublishedNetwork)
+    cnn = fuser.network._cnn
+    assert isinstance(cnn, TiledCnn)
     first = fuser.fuse(*pair).probability
     # what the engine keeps to work in is part of what the process holds now, and is not needed once more
-    fuser._cnn._limit = resident_memory() + chosen.bytes - chosen.working // 2
+    cnn._limit = resident_memory() + chosen.bytes - chosen.working // 2
     np.testing.assert_array_equal(fuser.fuse(*pair).probability, first)
 
 

@@ -1,0 +1,91 @@
+"""What a network trains on: made scenes with the superpixels and graph that the runtime makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from fusiongcn_edge.model.checkpoint import superpixel_settings
+from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.recipe import Recipe
+from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene, with_noise
+from fusiongcn_edge.runtime.graph import node_features, region_graph
+from fusiongcn_edge.runtime.images import network_input
+from fusiongcn_edge.runtime.regions import (
+    RegionSettings,
+    luminance,
+    region_affinity,
+    region_features,
+    regions,
+    see,
+)
+from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
+
+Settings = SuperpixelSettings | RegionSettings  # of superpixels
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene with its superpixels, as the network takes it."""
+
+    photographs: Tensor  # 2, 3, H, W, RGB in [-1, 1]
+    images: Tensor  # 2, C, H', W', what the network sees of them
+    labels: Tensor  # superpixels, int64: H, W, or less where they are coarser
+    graph: tuple[Tensor, ...]  # the graph network's inputs; the first is 2, N, features
+    matte: Tensor  # H, W
+    weight: Tensor  # H, W
+    truth: Tensor  # 3, H, W, RGB in [-1, 1]
+
+
+def to_sample(scene: Scene, settings: Settings) -> Sample:
+    """Preprocess a scene with the runtime's own code."""
+    photographs = network_input(scene.a, scene.b)
+    graph: tuple[NDArray[np.float32], ...]
+    if isinstance(settings, RegionSettings):
+        seen = see(scene.a, scene.b)
+        images, labels = luminance(seen.gray)[:, None], regions(seen, settings)
+        graph = region_features(seen, labels), region_affinity(seen, labels)
+    else:
+        images, labels = photographs, superpixels(photographs, settings)
+        graph = node_features(images, labels), *region_graph(labels)
+    tensor = torch.from_numpy
+    return Sample(
+        photographs=tensor(photographs),
+        images=tensor(images),
+        labels=tensor(labels.astype(np.int64)),
+        graph=tuple(tensor(array) for array in graph),
+        matte=tensor(scene.matte),
+        weight=tensor(scene.weight),
+        truth=tensor(network_input(scene.truth, scene.truth)[0]),
+    )
+
+
+class Scenes(Dataset[Sample]):
+    """The scenes of one run from scene ``first`` on."""
+
+    def __init__(self, photographs: Photographs, recipe: Recipe, settings: Settings, first: int) -> None:
+        self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
+
+    def __len__(self) -> int:
+        return self.recipe.steps * self.recipe.batch - self.first
+
+    def __getitem__(self, position: int) -> Sample:
+        index, recipe = self.first + position, self.recipe
+        rng = np.random.default_rng([recipe.seed, index, 1])
+        cell = float(rng.uniform(*recipe.cell_sizes))
+        make = blank_scene if rng.random() < recipe.blank else make_scene
+        scene = make(self.photographs, recipe.crop, recipe.seed, index)
+        if rng.random() < recipe.noise:
+            scene = with_noise(scene, rng)
+        return to_sample(scene, replace(self.settings, segments_per_side=recipe.crop / cell**2))
+
+
+def settings_of(network: nn.Module, numbers: dict[str, Any]) -> Settings:
+    """How a network's superpixels are made."""
+    return superpixel_settings(network, numbers) if isinstance(network, FusionGCN) else RegionSettings(**numbers)
