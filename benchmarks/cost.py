@@ -31,7 +31,7 @@ from fusiongcn_edge.runtime.bundle import LITE, Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.networks import open_network
-from fusiongcn_edge.runtime.regions import DETAILS, QUARTER, filled_up
+from fusiongcn_edge.runtime.regions import DETAILS, STEP, filled_up
 from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
 from fusiongcn_edge.runtime.windows import RESULT
 
@@ -140,22 +140,26 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
             f"{height}x{width} is smaller than the model takes: give at least {bundle.minimum_size} pixels a side."
         )
     nodes = bundle.superpixels.nodes(height, width) if superpixels is None else superpixels
-    step = QUARTER if bundle.network == LITE else 1
+    step = STEP if bundle.network == LITE else 1
     if nodes > height * width // step**2:
         raise FusionError(f"{nodes} superpixels are more than {height}x{width} has pixels: give fewer.")
     engine = _CountingEngine(bundle)
     network = open_network(bundle, engine, 1, PLENTY if bundle.stages or bundle.network == LITE else None)
+    rows, columns = height, width
     if bundle.network == LITE:
-        height, width = filled_up(height, width)
-        pixels: NDArray[Any] = np.broadcast_to(np.uint8(0), (2, height, width))
+        rows, columns = filled_up(height, width)
+        pixels: NDArray[Any] = np.broadcast_to(np.uint8(0), (2, rows, columns))
         graph = {"features": _zeros((2, nodes, DETAILS)), "affinity": _zeros((nodes, nodes))}
     else:
         pixels = _zeros((2, 3, height, width))
         square = _zeros((nodes, nodes))
         graph = {"features": _zeros((2, nodes, 3)), "adjacency": square, "attention_mask": square}
-    network.classify(pixels, grid_labels(height // step, width // step, nodes), network.embed(graph))
-    tiled = {stage.graph for stage in bundle.stages[1:]}
-    layers = _layers([(key, counts, key.partition("@")[0] in tiled) for key, counts in engine.runs()], height * width)
+    network.classify(pixels, grid_labels(rows // step, columns // step, nodes), network.embed(graph))
+    tiled = {stage.graph for stage in bundle.stages[1:]} or {"cnn"}
+    graphs = [(key, counts, key.partition("@")[0] in tiled) for key, counts in engine.runs()]
+    # Lite's layers have several resolutions: of each, the same share lies in the photograph and in one window only
+    share = rows * columns / engine.windows("luminance") if bundle.network == LITE else None
+    layers = _layers(graphs, height * width if bundle.stages or share else 0, share)
     weights = distinct([node for _, counts in engine.runs() for count in counts for node in count.nodes])
     return Cost(
         model=f"{bundle.name}, {bundle.precision}, {bundle.engine}",
@@ -243,23 +247,30 @@ def _kept_bytes(bundle: Bundle, height: int, width: int) -> int:
     return 4 * most * height * width
 
 
-def _layers(graphs: Sequence[tuple[str, Sequence[Count], bool]], pixels: int) -> tuple[Layer, ...]:
-    """One for each operator of each graph, over its runs; ``graphs``: name, runs, whether they are those of tiles."""
+def _layers(
+    graphs: Sequence[tuple[str, Sequence[Count], bool]], pixels: int, share: float | None = None
+) -> tuple[Layer, ...]:
+    """One for each operator of each graph, over its runs; ``graphs``: name, runs, whether they are those of tiles;
+    ``share``: of what tiles compute that is wanted, where it is known.
+    """
     layers, met = [], dict[str, Weights]()
     for key, counts, tiled in graphs:
         own = dict[str, Weights]()
         for nodes in zip(*(count.nodes for count in counts), strict=True):
-            layers.append(_layer(key, nodes, pixels if tiled else 0, met))
+            layers.append(_layer(key, nodes, pixels if tiled else 0, share, met))
             own |= distinct(nodes)
         met |= own if tiled else {}
     return tuple(layers)
 
 
-def _layer(graph: str, nodes: Sequence[Node], pixels: int, met: Mapping[str, Weights]) -> Layer:
+def _layer(graph: str, nodes: Sequence[Node], pixels: int, share: float | None, met: Mapping[str, Weights]) -> Layer:
     macs, computed = sum(node.macs for node in nodes), sum(node.pixels for node in nodes)
     an_image = pixels > 0 and nodes[0].pixels > 1
     once = macs
-    if an_image and computed > pixels:
+    if pixels and share is not None:
+        computed = round(pixels / share)
+        once = round(macs * share)
+    elif an_image and computed > pixels:
         once = round(macs * pixels / computed)
     elif pixels and not an_image:
         once = macs // len(nodes)
@@ -314,6 +325,10 @@ class _CountingEngine:
         graphs = self._files[graph.file].graphs
         return graphs[graph.entry] if graph.entry is not None else next(iter(graphs.values()))
 
+    def windows(self, image: str) -> int:
+        """Pixels of all windows of an image that were handed to graphs."""
+        return sum(window for graph in self._opened.values() for window in graph.windows.get(image, ()))
+
     def runs(self) -> list[tuple[str, list[Count]]]:
         """All runs of each graph that was run, in the order of the bundle."""
         opened = [(key, self._opened[key]) for key in self._bundle.graphs if key in self._opened]
@@ -325,9 +340,12 @@ class _CountedGraph:
         self._graph, self._countable = graph, countable
         self._known = dict[tuple[Shape, ...], Count]()
         self.runs: list[Count] = []
+        self.windows: dict[str, list[int]] = {}  # pixels of each image in each run
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         shapes = {name: inputs[name].shape for name in self._graph.inputs}
+        for name, shape in shapes.items():
+            self.windows.setdefault(name, []).append(int(np.prod(shape[-2:])))
         key = tuple(shapes.values())
         if key not in self._known:
             self._known[key] = self._countable.count(shapes)

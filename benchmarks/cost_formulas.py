@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fusiongcn_edge.runtime.bundle import Bundle
-from fusiongcn_edge.runtime.regions import DETAILS, QUARTER, RegionSettings
+from fusiongcn_edge.runtime.regions import DETAILS, STEP, RegionSettings
 from fusiongcn_edge.runtime.superpixels import GAUSSIAN_TRUNCATE, SuperpixelSettings, seed_grid
 
 Settings = SuperpixelSettings | RegionSettings
@@ -55,7 +55,7 @@ def _light_preprocessing(how: RegionSettings, height: int, width: int, nodes: in
     lead there. *slic*: at a quarter of the resolution, 9 cells a pixel and iteration with 8 operations each, 4 sums.
     *features*: a sum for each detail and quarter pixel. *graph*: 2 comparisons a quarter pixel, N^2 for the matrix.
     """
-    pixels, small = height * width, height * width // QUARTER**2
+    pixels, small = height * width, height * width // STEP**2
     slopes = pixels + pixels // 4 + small
     return {
         "gray": {"macs": 2 * 3 * pixels, "other": 2 * 2 * pixels},

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fusiongcn_edge.model.lite import ContextLayer, FusionGCNLite, PixelNetwork, both_orders
+from fusiongcn_edge.model.lite import FusionGCNLite, PixelNetwork
 
 REACH = 51  # pixels around a window on the grid of 8 that its probability depends on
 MARGIN = 56  # the same in whole steps of the grid
@@ -30,12 +28,7 @@ class LiteGcnSubgraph(nn.Module):
         self.gcn = copy.deepcopy(network.gcn).eval()
 
     def forward(self, features: Tensor, affinity: Tensor) -> Tensor:
-        x = F.relu6(self.gcn.embed(both_orders(features, dim=-1)))
-        for layer in self.gcn.layers:
-            assert isinstance(layer, ContextLayer)
-            told = layer.tell(x)
-            x = F.relu6(x + layer.mix(torch.cat([x, affinity.unsqueeze(0) @ told], dim=-1)))
-        context: Tensor = self.gcn.out(x)
+        context: Tensor = self.gcn(features, affinity.unsqueeze(0))
         return context
 
 

@@ -46,7 +46,7 @@ with _quiet():
 
 SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520 and 4056x3040 without a rest
 LITE_SIZES = ((520, 520), (648, 648))  # of windows: six tenths more than its pixels are computed for 4056x3040
-LITE_SUPERPIXELS = (296, 1280, 2560, 5120)  # a pair of 520x520 has 289, one of 4056x3040 2160
+LITE_SUPERPIXELS = (296, 1280, 2560, 6144)  # a pair of 520x520 has 289, one of 4056x3040 2160
 SUPERPIXELS = (320, 1280, 4096)  # enough for longer sides of about 600, 2500 and 8000 pixels
 PATTERNS = 1024  # that the tables are made for at once
 CHANNELS = {  # photographs and channels of the images between stages

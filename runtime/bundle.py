@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from fusiongcn_edge.runtime.errors import BundleError
-from fusiongcn_edge.runtime.regions import RegionSettings, filled_up
+from fusiongcn_edge.runtime.regions import GRID, LEAST_PIXELS, STEP, RegionSettings, filled_up
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
 FORMAT = 3
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
+MOST_SEGMENTS, MOST_ITERATIONS = 10, 1000  # beyond, superpixels would take all memory or all day
 BLENDS = ("hard", "soft")
 IN_TURN, AT_ONCE = "in turn", "at once"  # how small regions of the decision map change sides
 PUBLISHED, LITE = "fusiongcn", "lite"  # networks
@@ -205,7 +206,11 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     missing = set(names) - {_base(key) for key in graphs}
     if missing:
         raise KeyError(min(missing))
-    _check_sizes(graphs, stages, network)
+    margin = _few_pixels(manifest["margin"]) if network == LITE else 0
+    if network == LITE:
+        _check_lite(graphs, stages, margin)
+    else:
+        _check_sizes(graphs, stages)
     return Bundle(
         path=path,
         name=str(manifest["name"]),
@@ -214,15 +219,15 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         engine=str(manifest["engine"]),
         minimum_size=int(_positive(pre["minimum_size"], low=2)),
         superpixels=_read_regions(pre["superpixels"]) if network == LITE else _read_superpixels(pre),
-        margin=_few_pixels(manifest["margin"]) if network == LITE else 0,
-        threshold=_positive(decision["threshold"], low=0.0),
+        margin=margin,
+        threshold=_positive(decision["threshold"], low=0.0, high=1.0),
         smallest_region=_positive(decision["smallest_region"], low=0.0),
         cleaning=cleaning,
         blend=decision["blend"],
         graphs=graphs,
         stages=stages,
         keep=keep,
-        params=int(manifest["params"]),
+        params=int(_positive(manifest["params"], low=0)),
         macs_terms={
             term: _positive(manifest["macs"][term], low=0)
             for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
@@ -241,28 +246,24 @@ def _read_superpixels(pre: dict[str, Any]) -> SuperpixelSettings:
     return SuperpixelSettings(
         guide_kernel=kernel,
         guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
-        segments_per_side=_positive(pre["superpixels"]["segments_per_side"]),
+        segments_per_side=_positive(pre["superpixels"]["segments_per_side"], high=MOST_SEGMENTS),
         compactness=_positive(pre["superpixels"]["compactness"]),
         sigma=_positive(pre["superpixels"]["sigma"], low=0.0),
-        iterations=int(_positive(pre["superpixels"]["iterations"], low=1)),
+        iterations=int(_positive(pre["superpixels"]["iterations"], low=1, high=MOST_ITERATIONS)),
     )
 
 
 def _read_regions(entry: dict[str, Any]) -> RegionSettings:
     return RegionSettings(
-        segments_per_side=_positive(entry["segments_per_side"]),
+        segments_per_side=_positive(entry["segments_per_side"], high=MOST_SEGMENTS),
         compactness=_positive(entry["compactness"]),
-        iterations=int(_positive(entry["iterations"], low=1)),
+        iterations=int(_positive(entry["iterations"], low=1, high=MOST_ITERATIONS)),
     )
 
 
-def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...], network: str) -> None:
+def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...]) -> None:
     """A KeyError or ValueError if a tensor is missing that tells the size of a graph, or a stage lacks a size."""
-    if network == LITE and stages:
-        raise ValueError("a light network has no stages")
     telling = {"gcn": {"features": 3}, "cnn": {"labels": 2, "shallow": 3}}
-    if network == LITE:
-        telling["cnn"] = {"luminance": 4, "context": 4}
     if stages:
         telling[stages[0].graph] = {"shallow": 3, "patterns": 2}
     for key, graph in graphs.items():
@@ -281,14 +282,36 @@ def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...], network: s
                 raise ValueError(f"{stage.graph} gives what is no image")
 
 
+def _check_lite(graphs: dict[str, Graph], stages: tuple[Stage, ...], margin: int) -> None:
+    """A KeyError or ValueError if Lite's graphs could not be run in windows that keep ``margin`` off their edges."""
+    if stages:
+        raise ValueError("Lite has no stages")
+    if margin % GRID or 2 * margin >= math.isqrt(LEAST_PIXELS):
+        raise ValueError(f"a margin of {margin} pixels does not suit the windows")
+    for key, graph in graphs.items():
+        if _base(key) == "gcn":
+            ranks = {name: len(graph.inputs[name][1]) for name in ("features", "affinity")}
+            if ranks != {"features": 3, "affinity": 2} or len(graph.outputs["context"][1]) != 3:
+                raise ValueError(f"{key} takes or gives arrays of other dimensions")
+            continue
+        shapes = graph.inputs["luminance"][1], graph.inputs["context"][1], graph.outputs["probability"][1]
+        if any(len(shape) != 4 for shape in shapes):
+            raise ValueError(f"{key} takes or gives what is no image")
+        for window, context, half in zip(*(shape[2:] for shape in shapes), strict=True):
+            if isinstance(window, int) and (
+                window % GRID or window <= 2 * margin or context != window // STEP or half != window // 2
+            ):
+                raise ValueError(f"windows of {window} pixels do not suit a margin of {margin}")
+
+
 def _base(key: str) -> str:
     """``stem`` of ``stem@40x104``: what follows the @ tells the sizes of a graph apart."""
     return key.partition("@")[0]
 
 
-def _positive(value: Any, low: float = 1e-12) -> float:
+def _positive(value: Any, low: float = 1e-12, high: float = 1e15) -> float:
     number = float(value)
-    if not (math.isfinite(number) and number >= low):
+    if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{number} is out of range")
     return number
 

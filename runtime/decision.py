@@ -24,12 +24,13 @@ def decision_map(
     probability : float32 H x W in [0, 1]
         How surely the first photograph is the sharp one.
     threshold : float
-        The first photograph is taken where the probability is greater.
+        The first photograph is taken where the probability is greater; at the threshold itself, the second.
     smallest_region : float
         4-connected regions smaller than this fraction of the image change sides.
     at_once : bool
         Whether those of both photographs change sides at once, so that exchanging the photographs exchanges the
-        decision; or first those of the first photograph, then those of the second, as the published model does.
+        decision (where no pixel is at the threshold); or first those of the first photograph, then those of the second,
+        as the published model does.
 
     Returns
     -------
@@ -38,7 +39,7 @@ def decision_map(
     least = smallest_region * probability.size
     decision = probability > threshold
     if at_once:
-        return decision ^ _small_regions(decision, least) ^ _small_regions(probability < threshold, least)
+        return decision ^ _small_regions(decision, least) ^ _small_regions(~decision, least)
     decision ^= _small_regions(decision, least)
     return decision ^ _small_regions(~decision, least)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -161,17 +162,16 @@ class Fuser:
             If ``max_memory``, or the memory that there is, does not suffice for photographs of this size.
         """
         check_pair(first, second, self.bundle.minimum_size)
-        before = cv2.getNumThreads()
-        cv2.setNumThreads(self.threads)
         try:
-            return self._fuse(first, second, progress, hard)
-        except (MemoryError, RuntimeError) as error:  # the latter where no thread can be started
+            with _opencv_threads(self.threads):
+                return self._fuse(first, second, progress, hard)
+        except (MemoryError, RuntimeError, cv2.error) as error:  # RuntimeError where no thread can be started
+            if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem and "bad_alloc" not in str(error):
+                raise
             raise FusionError(
                 f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no more could be had'}): "
                 "use smaller photographs or close other programs."
             ) from None
-        finally:
-            cv2.setNumThreads(before)
 
     def _fuse(
         self, first: NDArray[Any], second: NDArray[Any], progress: Callable[[str], None] | None, hard: bool
@@ -236,3 +236,26 @@ class Fuser:
             See :meth:`fuse`.
         """
         return fuse_stack(self, frames, names, progress)
+
+
+_opencv = Lock()
+_fusing = 0  # fusions under way in this process
+_opencv_threads_before = 0
+
+
+@contextmanager
+def _opencv_threads(threads: int) -> Iterator[None]:
+    """Let OpenCV use so many threads, which is a setting of the process; the last fusion to end restores it."""
+    global _fusing, _opencv_threads_before
+    with _opencv:
+        if _fusing == 0:
+            _opencv_threads_before = cv2.getNumThreads()
+        _fusing += 1
+        cv2.setNumThreads(threads)
+    try:
+        yield
+    finally:
+        with _opencv:
+            _fusing -= 1
+            if _fusing == 0:
+                cv2.setNumThreads(_opencv_threads_before)

@@ -11,9 +11,9 @@ from fusiongcn_edge.runtime.bundle import LITE, Bundle
 from fusiongcn_edge.runtime.engines.base import Arrays, Engine, OpenGraph
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
-from fusiongcn_edge.runtime.padding import ContextGraph, Gcn
+from fusiongcn_edge.runtime.padding import Gcn, LiteGcn
 from fusiongcn_edge.runtime.regions import (
-    QUARTER,
+    STEP,
     RegionSettings,
     Seen,
     region_affinity,
@@ -96,12 +96,12 @@ class PublishedNetwork:
 class LiteNetwork:
     """FusionGCN-Lite."""
 
-    step = QUARTER
+    step = STEP
 
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
         assert isinstance(bundle.superpixels, RegionSettings)
         self._settings = bundle.superpixels
-        self._gcn = ContextGraph(bundle, lambda graph: engine.open(graph, 1))
+        self._gcn = LiteGcn(bundle, lambda graph: engine.open(graph, 1))
         self._cnn = WindowedCnn(bundle, lambda graph: engine.open(graph, threads, pooled=True), limit)
 
     def see(self, first: NDArray[Any], second: NDArray[Any]) -> Seen:

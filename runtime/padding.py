@@ -24,6 +24,8 @@ Array = NDArray[Any]
 def filled(table: Array, axes: tuple[int, ...], wanted: int, value: float = 0) -> Array:
     """An array with each of these axes filled up to ``wanted`` rows."""
     more = [(0, wanted - table.shape[axis] if axis in axes else 0) for axis in range(table.ndim)]
+    if not any(rows for _, rows in more):
+        return table
     return np.pad(table, more, constant_values=value)
 
 
@@ -74,7 +76,7 @@ class Gcn:
         return {name: table[:, :nodes] for name, table in found.items()}
 
 
-class ContextGraph:
+class LiteGcn:
     """Lite's GCN, opened: ``features`` and ``affinity`` of any number of superpixels."""
 
     def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:

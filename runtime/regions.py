@@ -1,4 +1,4 @@
-"""What the light network sees of a pair: luminance, and superpixels with their graph at a quarter of the resolution.
+"""What the Lite sees of a pair: luminance, and superpixels with their graph at a quarter of the resolution.
 
 SLIC (Achanta et al., TPAMI 2012) with one liberty: a pixel chooses among the nine cells of the seed grid around it, and
 regions need not be connected. So every iteration is a handful of whole-image operations.
@@ -18,7 +18,8 @@ Float32 = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 GRID = 8  # sizes are filled up to a multiple of this many pixels, the edge repeated
-QUARTER = 4
+LEAST_PIXELS = 1 << 16  # of the windows that the CNN is run in, where it takes any
+STEP = 4  # pixels along a side of what one label stands for
 DETAILS = 5  # node features of one photograph
 FINEST_DETAIL = 0.004  # half a gray level of [-1, 1]: what is below says nothing
 DETAIL_CENTRE, DETAIL_SPREAD = -3.0, 1.5  # of the logarithms, roughly
@@ -38,17 +39,17 @@ class RegionSettings:
     def cell(self, height: int, width: int) -> int:
         """Side of a cell of the seed grid in quarter pixels, for a photograph of ``height`` x ``width`` pixels."""
         wanted = max(1.0, max(height, width) * self.segments_per_side)
-        return max(2, round(math.sqrt(height * width / wanted) / QUARTER))
+        return max(2, round(math.sqrt(height * width / wanted) / STEP))
 
     def nodes(self, height: int, width: int) -> int:
         """How many superpixels a photograph of this size gets."""
-        cell = QUARTER * self.cell(*filled_up(height, width))
+        cell = STEP * self.cell(*filled_up(height, width))
         return -(-filled_up(height, width)[0] // cell) * -(-filled_up(height, width)[1] // cell)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the light network sees of a pair.
+    """What the Lite sees of a pair.
 
     Attributes
     ----------
@@ -73,11 +74,11 @@ def filled_up(height: int, width: int) -> tuple[int, int]:
 
 
 def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
-    """What the light network sees of two photographs, as ``Fuser.fuse`` takes them."""
+    """What the Lite sees of two photographs, as ``Fuser.fuse`` takes them."""
     height, width = filled_up(*first.shape[:2])
     gray = np.empty((2, height, width), first.dtype)
-    details = np.empty((2, DETAILS, height // QUARTER, width // QUARTER), np.float32)
-    rows = max(QUARTER, BAND // width // QUARTER * QUARTER)
+    details = np.empty((2, DETAILS, height // STEP, width // STEP), np.float32)
+    rows = max(STEP, BAND // width // STEP * STEP)
 
     def fill(plane: int) -> None:
         image = (first, second)[plane]
@@ -89,7 +90,7 @@ def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
         bottom = min(top + rows, height)
         above, below = max(top - BAND_MARGIN, 0), min(bottom + BAND_MARGIN, height)
         found = _details(luminance(gray[plane, above:below]))
-        begin, end, skip = top // QUARTER, bottom // QUARTER, (top - above) // QUARTER
+        begin, end, skip = top // STEP, bottom // STEP, (top - above) // STEP
         for target, values in zip(details[plane], found, strict=True):
             target[begin:end] = values[skip : skip + end - begin]
 
@@ -149,8 +150,11 @@ def grid_slic(guide: Float32, cell: int, compactness: float, iterations: int) ->
     labels = np.broadcast_to(numbers[:, None, :, None], colour.shape)
     for _ in range(iterations):
         flat = labels.ravel()
-        counts = np.maximum(np.bincount(flat, minlength=numbers.size), 1)
-        centres = [np.bincount(flat, plane, numbers.size) / counts for plane in planes]
+        counts = np.bincount(flat, minlength=numbers.size)
+        # a superpixel without a pixel is far from every one
+        centres = [
+            np.where(counts > 0, np.bincount(flat, p, numbers.size) / np.maximum(counts, 1), np.inf) for p in planes
+        ]
         around = [np.pad(c.astype(np.float32).reshape(rows, columns), 1, constant_values=np.inf) for c in centres]
         beyond = np.pad(numbers, 1)
         nearest = np.full(colour.shape, np.inf, np.float32)

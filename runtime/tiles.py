@@ -25,12 +25,13 @@ from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Tables
 from fusiongcn_edge.runtime.tiled_image import Image
-from fusiongcn_edge.runtime.windows import BYTES_AFTERWARDS, RESULT, Window
+from fusiongcn_edge.runtime.windows import RESULT, Window
 
 Array = NDArray[Any]
 TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
 TILE_COLUMNS = 256  # at most
 FLOATS_PER_PIXEL = 700  # of a tile, that a stage needs at most at once
+BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
 FIXED_FLOATS_PER_PIXEL = 5000  # of a tile, that graphs of one size keep: each has its own memory
 
 

@@ -15,13 +15,13 @@ from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Variants, filled
-from fusiongcn_edge.runtime.regions import GRID, QUARTER, filled_up, luminance
+from fusiongcn_edge.runtime.regions import GRID, LEAST_PIXELS, STEP, filled_up, luminance
 
 Array = NDArray[Any]
 RESULT = "probability"
-LEAST_WINDOW, MOST_WINDOW = 256, 1 << 19  # side, and pixels, of the windows of a CNN that takes any
-WINDOW_BYTES = 160  # that the engine needs for each pixel of a window
-BYTES_AFTERWARDS = 40  # for each pixel, to decide and blend
+MOST_PIXELS = 1 << 19  # of the windows of a CNN that takes any
+WINDOW_BYTES = 240  # that an engine needs for each pixel of a window, at most
+DECISION_BYTES = 30  # for each pixel, to decide and blend; more only where noise decides
 
 
 class Window(NamedTuple):
@@ -58,6 +58,7 @@ class WindowedCnn:
 
     def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph], limit: int | None = None) -> None:
         self._margin, self._limit = bundle.margin, limit
+        self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
         self._graphs: dict[tuple[int, int] | None, OpenGraph] = {}
         for graph in bundle.variants("cnn").values():
             rows, columns = graph.inputs["luminance"][1][-2:]
@@ -87,7 +88,7 @@ class WindowedCnn:
         for top, rows in cover(height, size[0], self._margin):
             for left, columns in cover(width, size[1], self._margin):
                 window = Window(top, top + size[0], left, left + size[1])
-                quads = graph.run(_light_inputs(gray, labels, context, window))[RESULT][0]
+                quads = graph.run(_lite_inputs(gray, labels, context, window))[RESULT][0]
                 own = Window(*rows, *columns)
                 halves = Window(*(edge // 2 for edge in own)).of(quads, Window(top // 2, -1, left // 2, -1))
                 target = own.of(probability, Window(0, height, 0, width))
@@ -97,17 +98,16 @@ class WindowedCnn:
 
     def _choose(self, height: int, width: int) -> tuple[tuple[int, int], OpenGraph]:
         """The windows to compute, and the graph for them."""
-        held = resident_memory()
-        memory = free_memory() if self._limit is None else self._limit - held
-        afterwards = BYTES_AFTERWARDS * height * width
-        most = max((memory - afterwards) // WINDOW_BYTES, 0)
+        held = resident_memory() - self._pooled
+        memory = free_memory() + self._pooled if self._limit is None else self._limit - held
+        afterwards = DECISION_BYTES * height * width
+        most = memory // WINDOW_BYTES
         sizes = [size for size in self._graphs if size is not None]
         if None in self._graphs:
-            side = max(LEAST_WINDOW, math.isqrt(min(most, MOST_WINDOW)))
-            sizes = [(window_side(height, side, self._margin), window_side(width, side, self._margin))]
+            sizes = [window_size(height, width, min(max(most, LEAST_PIXELS), MOST_PIXELS), self._margin)]
         fitting = [size for size in sizes if math.prod(size) <= most]
-        if not fitting and self._limit is not None:
-            needed = held + afterwards + WINDOW_BYTES * min(math.prod(size) for size in sizes)
+        if self._limit is not None and (not fitting or memory < afterwards):
+            needed = held + max(afterwards, WINDOW_BYTES * min(math.prod(size) for size in sizes))
             raise FusionError(
                 f"Photographs of {width}x{height} need about {needed / 1e6:.0f} MB: "
                 "allow more memory, or use smaller ones."
@@ -118,13 +118,19 @@ class WindowedCnn:
             return math.prod(size) * math.prod(len(each) for each in windows)
 
         size = min(fitting or sizes, key=computed)
+        self._pooled = max(self._pooled, WINDOW_BYTES * math.prod(size))
         return size, self._graphs[None if None in self._graphs else size]
 
 
+def window_size(height: int, width: int, most: int, margin: int) -> tuple[int, int]:
+    """Rows and columns of equal windows of at most ``most`` pixels that cover an image; all multiples of 8."""
+    columns = min(width, most // min(height, math.isqrt(most)))
+    rows = min(height, most // columns)
+    return window_side(height, rows, margin), window_side(width, columns, margin)
+
+
 def window_side(length: int, longest: int, margin: int) -> int:
-    """The side of equal windows, no longer than ``longest`` (a multiple of 8 or more), that cover ``length`` with the
-    fewest pixels; both multiples of 8.
-    """
+    """The shortest side, at most ``longest``, of the fewest equal windows that cover ``length``; multiples of 8."""
     longest -= longest % GRID
     if length <= longest:
         return length
@@ -144,11 +150,11 @@ def cover(length: int, side: int, margin: int) -> list[tuple[int, tuple[int, int
     return list(zip(starts, itertools.pairwise([0, *cuts, length]), strict=True))
 
 
-def _light_inputs(
+def _lite_inputs(
     gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
 ) -> dict[str, Array]:
-    """What the light CNN takes for a window; beyond the lower and right end, the edge is repeated."""
-    quarter = Window(*(edge // QUARTER for edge in window))
+    """What Lite's CNN takes for a window; beyond the lower and right end, the edge is repeated."""
+    quarter = Window(*(edge // STEP for edge in window))
     both_orders = np.empty((2, 2, window.bottom - window.top, window.right - window.left), np.float32)
     luminance(_with_edge(gray, window), out=both_orders[0])
     both_orders[1] = both_orders[0, ::-1]

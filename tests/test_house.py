@@ -196,3 +196,12 @@ def test_every_command_is_where_the_command_line_looks_for_it(command: str) -> N
     module = importlib.import_module(COMMANDS[command][0])
     assert callable(getattr(module, f"add_{command}_arguments"))
     assert callable(getattr(module, f"run_{command}"))
+
+
+def test_every_module_has_its_line_for_those_who_look_for_it() -> None:
+    told = (ROOT / "CONTRIBUTING.md").read_text()
+    rooms = ("runtime", "model", "calibration", "export", "benchmarks")
+    modules = [path for room in rooms for path in (ROOT / room).glob("*.py") if path.name != "__init__.py"]
+    # a measurement that is a command of its own says itself what it is for
+    silent = [path for path in modules if f"python -m fusiongcn_edge.benchmarks.{path.stem}" not in path.read_text()]
+    assert [str(path.relative_to(ROOT)) for path in silent if path.name not in told] == []

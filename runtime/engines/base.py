@@ -48,7 +48,7 @@ class Engine(Protocol):
         """An EngineError if the library gives wrong answers, or none, with weights of that precision."""
 
     def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
-        """Load a graph file. ``pooled``: one of many small graphs, which keep and share the memory they work in."""
+        """Load a graph file. ``pooled``: the memory it works in is kept, and shared with others."""
 
 
 def cannot_open(library: str, file: str, error: Exception) -> EngineError:
