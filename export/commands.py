@@ -16,8 +16,9 @@ EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-bundle
 
 TFLite graphs have fixed sizes. By default the CNN is made for small tiles (Lite: for windows), in which the runtime
-computes photographs of any size with the same result (Lite: but for the edges of ones smaller than a window). --superpixels bounds how large a photograph may be: a model has
-about half as many superpixels as the longer side has pixels.
+computes photographs of any size with the same result (Lite: but for the edges of ones smaller than a window).
+--superpixels bounds how large a photograph may be: a model has about half as many superpixels as the longer side has
+pixels.
 """
 
 
