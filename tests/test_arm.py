@@ -20,9 +20,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_a_userland_one_sentence_says_how_to_make_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["check", "--kind", "arm64"])
+    monkeypatch.setattr("sys.argv", ["check", "--kind", "armhf"])
     assert check.main() == 2
-    assert "make it with 'python -m fusiongcn_edge.benchmarks.arm.userland --kind arm64'" in capsys.readouterr().err
+    assert "make it with 'python -m fusiongcn_edge.benchmarks.arm.userland --kind armhf'" in capsys.readouterr().err
 
 
 def test_without_the_tools_one_sentence_says_how_to_get_them(

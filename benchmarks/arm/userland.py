@@ -53,10 +53,16 @@ class Kind:
     tests: str = ""
 
 
+ELSEWHERE = "not onnx and not litert-fusiongcn]"  # LiteRT, without what takes longest to emulate
 ARM64 = ("aarch64", "aarch64-linux-gnu")
 KINDS = {
     "arm64": Kind("bookworm", "arm64", *ARM64, 36, "3.11", "qemu-aarch64", (), ("{wheel}[tflite]", "pytest"),
                   ("cortex-a53", "cortex-a72", "cortex-a76")),
+    "arm64-trixie": Kind("trixie", "arm64", *ARM64, 41, "3.13", "qemu-aarch64", (), ("{wheel}[tflite]", "pytest"),
+                         ("cortex-a76",), ELSEWHERE),
+    # opencv-python-headless has no wheel for it but Pi OS's own: Debian's OpenCV stands in, and its numpy 1
+    "armhf": Kind("bookworm", "armhf", "armv7l", "arm-linux-gnueabihf", 36, "3.11", "qemu-arm", ("python3-opencv",),
+                  ("+{wheel}", "+tflite-runtime==2.14.0", "pytest"), ("cortex-a7",), ELSEWHERE),
 }  # fmt: skip
 
 
