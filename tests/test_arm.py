@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from fusiongcn_edge.benchmarks.arm import check, userland
+from fusiongcn_edge.benchmarks.arm import check, footprint, userland
 from fusiongcn_edge.runtime import FusionError
 
 
@@ -74,3 +74,13 @@ def test_pip_is_asked_for_the_wheels_of_the_other_machine(kind: str, monkeypatch
     assert f"manylinux_2_{chosen.glibc + 1}_{chosen.machine}" not in asked
     assert f"cp{chosen.python.replace('.', '')}" in asked
     assert "--only-binary=:all:" in asked
+
+
+def test_the_emulators_own_memory_is_not_the_programs() -> None:
+    mapping = "{} rw-p 00000000 00:00 0 {}\nSize: 99 kB\nRss: {} kB\nPss: 7 kB\nVmFlags: rd wr\n"
+    program = mapping.format("5500000000-5500800000", "", 20) + mapping.format(
+        "00400000-00500000", "/usr/bin/python", 3
+    )
+    emulator = mapping.format("55cfaeb44000-55cfaeb68000", "[heap]", 1000)
+    emulator += mapping.format("7f23c6978000-7f23c6ace000", "", 4000)
+    assert footprint.emulated_memory(program + emulator) == 23 * 1024
