@@ -37,7 +37,7 @@ class Kind:
     """A system that is supported.
 
     ``wheels``: what pip installs, ours among it; a + stands before what comes without what it needs. ``tests``: which
-    device tests, as ``pytest -k`` takes it.
+    device tests, as ``pytest -k`` takes it; None: it is not made for tests.
     """
 
     suite: str
@@ -50,10 +50,13 @@ class Kind:
     packages: tuple[str, ...]
     wheels: tuple[str, ...]
     cpus: tuple[str, ...]
-    tests: str = ""
+    tests: str | None = ""
 
 
 ELSEWHERE = "not onnx and not litert-fusiongcn]"  # LiteRT, without what takes longest to emulate
+COUNTED = (  # libraries whose instructions are counted: newer ones may need more or less
+    "numpy==2.4.6", "onnxruntime==1.32.0", "ai-edge-litert==2.3.0", "opencv-python-headless==5.0.0.93"
+)  # fmt: skip
 ARM64 = ("aarch64", "aarch64-linux-gnu")
 KINDS = {
     "arm64": Kind("bookworm", "arm64", *ARM64, 36, "3.11", "qemu-aarch64", (), ("{wheel}[tflite]", "pytest"),
@@ -63,6 +66,8 @@ KINDS = {
     # opencv-python-headless has no wheel for it but Pi OS's own: Debian's OpenCV stands in, and its numpy 1
     "armhf": Kind("bookworm", "armhf", "armv7l", "arm-linux-gnueabihf", 36, "3.11", "qemu-arm", ("python3-opencv",),
                   ("+{wheel}", "+tflite-runtime==2.14.0", "pytest"), ("cortex-a7",), ELSEWHERE),
+    "arm64-counted": Kind("bookworm", "arm64", *ARM64, 36, "3.11", "qemu-aarch64", (), ("{wheel}[tflite]", *COUNTED),
+                          ("cortex-a53", "cortex-a72", "cortex-a76"), None),
 }  # fmt: skip
 
 
