@@ -10,10 +10,12 @@ is taken; exit code 1 if that is still too much. ``--store`` makes what was coun
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +60,7 @@ def plugin() -> Iterator[Path]:
 
 def executed_blocks(library: Path, model: str, engine: str, cpu: str = CPU) -> list[Block]:
     """What a fusion executes, from superpixels to decision; or a run of a TFLite file, all of it as the stage cnn."""
-    output = library.with_name("blocks.txt")
+    output = library.with_name(f"{Path(model).stem}-{engine}-{cpu}.txt")
     options = ["-plugin", f"{library},output={output}", "-E", "PYTHONHASHSEED=0"]
     command = python_command(KIND, cpu, emulator_arguments=options)
     module = f"{__package__}.counted_run"
@@ -119,9 +121,10 @@ def main() -> int:
         before: Counts = json.loads(STORED.read_text("utf-8"))["instructions"] if STORED.exists() else {}
         counted: Counts = {}
         with plugin() as library:
-            for model in arguments.model or MODELS:
-                for engine in ENGINES:
-                    found = count(library, model, engine, {} if arguments.store else before)
+            stored: Counts = {} if arguments.store else before
+            jobs = [(model, engine) for model in arguments.model or MODELS for engine in ENGINES]
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for found in pool.map(lambda job: count(library, job[0], job[1], stored), jobs):
                     for name, stages in found.items():
                         parts = ", ".join(f"{stage} {number / 1e6:.2f}" for stage, number in stages.items())
                         print(f"{name}: {parts} million instructions", flush=True)
