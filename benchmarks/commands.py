@@ -15,7 +15,7 @@ from fusiongcn_edge.benchmarks.command import at_least_one
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.commands import parse_size
-from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
+from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
@@ -143,7 +143,10 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", action="append", metavar="NAME|PATH", help=f"once for each (default: {DEFAULT_MODEL})"
     )
     parser.add_argument(
-        "--engine", action="append", choices=list(ENGINES), help="once for each (default: as 'fusiongcn fuse')"
+        "--engine",
+        action="append",
+        choices=[*ENGINES, *ACCELERATED],
+        help="once for each (default: as 'fusiongcn fuse')",
     )
     parser.add_argument(
         "--size",

@@ -43,7 +43,7 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
     _tell(
         "facts",
         {
-            "engine": bundle.engine,
+            "engine": engine.name,
             "engine_version": engine.version,
             "provider": engine.provider,
             "precision": bundle.precision,

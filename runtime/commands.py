@@ -14,7 +14,7 @@ import numpy as np
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
-from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
+from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.images import (
@@ -62,7 +62,9 @@ def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
     """What to fuse with, as every command that fuses takes it; see :func:`open_fuser`."""
     add_model_argument(parser)
     parser.add_argument(
-        "--engine", choices=list(ENGINES), help="inference engine (default: the bundle's; of a shipped model, any)"
+        "--engine",
+        choices=[*ENGINES, *ACCELERATED],
+        help="inference engine (default: the bundle's; of a shipped model, onnx or litert, whichever there is)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: the fast physical cores)")
     parser.add_argument(

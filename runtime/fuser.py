@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import AT_ONCE, PUBLISHED, Bundle, load_bundle
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
-from fusiongcn_edge.runtime.engines.base import Engine, Watch, WatchedEngine, get_engine, installed_engines
+from fusiongcn_edge.runtime.engines.base import (
+    Engine,
+    Watch,
+    WatchedEngine,
+    bundle_engine,
+    get_engine,
+    installed_engines,
+)
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
@@ -78,7 +85,7 @@ class Fuser:
         max_memory: float | None = None,
         watch: Watch | None = None,
     ) -> None:
-        if engine is not None and engine != bundle.engine:
+        if engine is not None and bundle_engine(engine) != bundle.engine:
             raise BundleError(
                 f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
                 "name no engine, or export the model for that one."
@@ -94,7 +101,7 @@ class Fuser:
             )
         self.bundle = bundle
         self.threads = threads if threads is not None else default_threads()
-        self.engine: Engine = get_engine(bundle.engine)
+        self.engine: Engine = get_engine(engine or bundle.engine)
         self.engine.check_precision(bundle.precision)
         if watch is not None:
             self.engine = WatchedEngine(self.engine, watch)
@@ -117,7 +124,7 @@ class Fuser:
         model : str or path
         engine : str, optional
             ``"onnx"`` or ``"litert"``; default: the one the bundle is made for and, for a shipped model, the first of
-            these that is installed.
+            these that is installed. On a GPU, where the library can: ``"onnx-cuda"`` or ``"onnx-tensorrt"``.
         threads : int, optional
             Threads of the CNN and of OpenCV; default: the fast physical cores that this process may use.
         max_memory : float, optional
@@ -132,7 +139,7 @@ class Fuser:
             See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
             :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
         """
-        bundle = load_bundle(model, installed_engines() if engine is None else [engine])
+        bundle = load_bundle(model, installed_engines() if engine is None else [bundle_engine(engine)])
         return cls(bundle, engine=engine, threads=threads, max_memory=max_memory)
 
     def fuse(

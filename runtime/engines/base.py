@@ -24,6 +24,11 @@ ENGINES = {
         "pip install 'fusiongcn-edge[tflite]'",
     ),
 }
+# the same engines computing elsewhere than on the CPU, on request only -> (engine, provider as the library names it)
+ACCELERATED = {
+    "onnx-cuda": ("onnx", "CUDAExecutionProvider"),
+    "onnx-tensorrt": ("onnx", "TensorrtExecutionProvider"),
+}
 
 
 class OpenGraph(Protocol):
@@ -105,22 +110,29 @@ def installed_engines() -> list[str]:
     ]
 
 
+def bundle_engine(name: str) -> str:
+    """The engine whose bundles an engine takes: ``onnx`` of ``onnx-cuda``."""
+    return ACCELERATED[name][0] if name in ACCELERATED else name
+
+
 def get_engine(name: str) -> Engine:
-    """The engine of that name.
+    """The engine of that name, of ``ENGINES`` or ``ACCELERATED``.
 
     Raises
     ------
     EngineError
-        If it is unknown, or its library is not installed or cannot be loaded.
+        If it is unknown, its library is not installed or cannot be loaded, or has no such provider.
     """
-    if name not in ENGINES:
-        raise EngineError(f"There is no engine {name!r}: choose one of {', '.join(ENGINES)}.")
-    module, libraries, remedy = ENGINES[name]
+    base = bundle_engine(name)
+    if base not in ENGINES:
+        raise EngineError(f"There is no engine {name!r}: choose one of {', '.join([*ENGINES, *ACCELERATED])}.")
+    module, libraries, remedy = ENGINES[base]
     wanted = " or ".join(libraries)
     try:
-        engine: Engine = importlib.import_module(module).ENGINE
+        loaded = importlib.import_module(module)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name in libraries:
             raise EngineError(f"The engine {name!r} needs {wanted}, which is not installed: {remedy}.") from None
         raise EngineError(f"The engine {name!r} cannot be loaded ({error}): install {wanted} again.") from error
+    engine: Engine = loaded.accelerated(name, ACCELERATED[name][1]) if name in ACCELERATED else loaded.ENGINE
     return engine

@@ -13,11 +13,14 @@ from fusiongcn_edge.runtime.bundle import Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, failed
 from fusiongcn_edge.runtime.errors import EngineError
 
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+ACCELERATED_REMEDY = "install a build of ONNX Runtime for this GPU and its CUDA, or take the engine 'onnx'"
+
 
 class OnnxGraph:
     """One inference session."""
 
-    def __init__(self, graph: Graph, threads: int, provider: str, pooled: bool) -> None:
+    def __init__(self, graph: Graph, threads: int, providers: list[str], pooled: bool) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only: what matters is raised
         options.intra_op_num_threads = threads
@@ -29,9 +32,11 @@ class OnnxGraph:
             if pooled:
                 _register_pool()
                 options.add_session_config_entry("session.use_env_allocators", "1")
-            self._session = onnxruntime.InferenceSession(graph.data, options, providers=[provider])
+            self._session = onnxruntime.InferenceSession(graph.data, options, providers=providers)
         except Exception as error:  # the library raises several unrelated types
             raise cannot_open("ONNX Runtime", graph.file, error) from None
+        if providers[0] not in self._session.get_providers():  # the library falls back to the CPU and goes on
+            raise EngineError(f"ONNX Runtime could not start {providers[0]}: {ACCELERATED_REMEDY}.")
         found = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
         expected = list(graph.inputs), list(graph.outputs)
         if found != expected:
@@ -64,11 +69,17 @@ def _register_pool() -> None:
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime: on the CPU, or on another provider and, for what that cannot compute, those after it."""
 
-    name = "onnx"
     version = f"onnxruntime {onnxruntime.__version__}"
-    provider = "CPUExecutionProvider"
+
+    def __init__(self, name: str, used: list[str]) -> None:
+        self.name, self._used = name, used
+
+    @property
+    def provider(self) -> str:
+        """What computes, as the library names it."""
+        return self._used[0]
 
     @property
     def providers(self) -> list[str]:
@@ -80,7 +91,17 @@ class OnnxEngine:
 
     def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OnnxGraph:
         """Load a graph file."""
-        return OnnxGraph(graph, threads, self.provider, pooled)
+        return OnnxGraph(graph, threads, self._used, pooled)
 
 
-ENGINE = OnnxEngine()
+ENGINE = OnnxEngine("onnx", [CPU])
+
+
+def accelerated(name: str, provider: str) -> OnnxEngine:
+    """ONNX Runtime on a provider other than the CPU; an EngineError if this build of the library lacks it."""
+    if provider not in ENGINE.providers:
+        raise EngineError(
+            f"The engine {name!r} needs {provider}, and this ONNX Runtime has {', '.join(ENGINE.providers)}: "
+            f"{ACCELERATED_REMEDY}."
+        )
+    return OnnxEngine(name, [p for p in dict.fromkeys((provider, CUDA, CPU)) if p in ENGINE.providers])

@@ -1,0 +1,1 @@
+"""ARM without a board: a Debian userland for it under user-mode emulation, and what is checked and counted there."""

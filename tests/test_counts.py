@@ -1,0 +1,59 @@
+"""Instruction counts of stages: sums and the gate by hand, and a plugin that is really compiled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fusiongcn_edge.benchmarks.arm import counted_run, counts
+from fusiongcn_edge.benchmarks.arm.counts import Block, growth
+from fusiongcn_edge.benchmarks.arm.observed import MODELS
+from fusiongcn_edge.benchmarks.arm.userland import KINDS, ROOT
+from fusiongcn_edge.runtime.engines.base import ENGINES
+from fusiongcn_edge.runtime.fuser import STAGES
+
+NOP = bytes.fromhex("1f2003d5")
+
+
+def test_a_stage_that_takes_more_than_two_percent_more_is_told() -> None:
+    stored = {"m onnx": {"gcn": 1000, "cnn": 1000}}
+    assert growth({"m onnx": {"gcn": 1020, "cnn": 10}}, stored) == []
+    (sentence,) = growth({"m onnx": {"gcn": 1021, "cnn": 1000}}, stored)
+    assert sentence == "m onnx, gcn: 1,021 instructions, +2.1% of 1,000 stored."
+    assert growth({"new onnx": {"gcn": 1}}, stored) == ["new onnx, gcn: no count is stored."]
+
+
+def test_instructions_are_those_of_each_execution_of_a_block() -> None:
+    blocks = [Block("gcn", 10, NOP * 3), Block("cnn", 2, NOP), Block("gcn", 1, NOP)]
+    found = counts.instructions(blocks)
+    assert found == {"superpixels": 0, "graph": 0, "gcn": 31, "cnn": 2, "decision": 0}
+
+
+def test_what_seems_too_much_is_counted_again_and_the_least_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = iter([1050, 1019, 2000])
+    monkeypatch.setattr(counts, "executed_blocks", lambda *_: [Block("cnn", next(runs), NOP)])
+    stored = {"m onnx": dict.fromkeys(STAGES, 0) | {"cnn": 1000}}
+    assert counts.count(Path(), "m", "onnx", stored)["m onnx"]["cnn"] == 1019
+    assert next(runs) == 2000, "it was within the limit, and counted no more"
+
+
+def test_every_shipped_model_has_stored_counts_of_the_pinned_libraries() -> None:
+    stored = json.loads(counts.STORED.read_text("utf-8"))
+    assert set(stored["instructions"]) == {f"{model} {engine}" for model in MODELS for engine in ENGINES}
+    assert all(min(stages.values()) > 0 and set(stages) == set(STAGES) for stages in stored["instructions"].values())
+    assert stored["wheels"] == [wheel for wheel in KINDS[counts.KIND].wheels if "==" in wheel]
+    assert stored["reason"]
+
+
+def test_the_plugin_compiles() -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    with counts.plugin() as library:
+        assert library.read_bytes()[:4] == b"\x7fELF"
+
+
+def test_the_plugin_and_the_counted_program_agree_on_the_first_number() -> None:
+    assert f"FIRST = {counted_run.FIRST:#x}" in (ROOT / "benchmarks" / "arm" / "blocks.c").read_text()
