@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.formats import decoder
 from fusiongcn_edge.runtime.metadata import TIFF, Metadata, read_metadata, with_metadata
+from fusiongcn_edge.runtime.silence import libraries_silenced
 
 SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
@@ -110,6 +111,34 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
     if image.dtype not in (np.uint8, np.uint16):
         raise ImageError(f"{path} has samples of type {image.dtype}: convert it to 8 or 16 bits per channel.")
     return Photograph(image, metadata)
+
+
+class PhotographFiles:
+    """Photographs that belong together, by number, each read when it is asked for.
+
+    Attributes
+    ----------
+    paths : sequence of str
+    metadata : Metadata
+        The first one's, as soon as it was read.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths
+        self.metadata = Metadata()
+        self._layouts: dict[str, Layout] = {}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        with libraries_silenced():
+            photograph = read_photograph(self.paths[index])
+        self._layouts[self.paths[index]] = photograph.layout
+        check_layouts(self._layouts)
+        if index == 0:
+            self.metadata = photograph.metadata
+        return photograph.pixels
 
 
 def _decode(data: bytes) -> tuple[NDArray[Any], Metadata] | None:
