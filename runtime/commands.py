@@ -152,14 +152,14 @@ def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     usual = Encoding()
     parser.add_argument(
         "--jpeg-quality",
-        type=_whole_number(1, 100),
+        type=whole_number(1, 100),
         default=usual.jpeg_quality,
         metavar="1...100",
         help="of a .jpg file (default: %(default)s)",
     )
     parser.add_argument(
         "--png-compression",
-        type=_whole_number(0, 9),
+        type=whole_number(0, 9),
         default=usual.png_compression,
         metavar="0...9",
         help="of a .png file, 9 is the smallest and slowest (default: %(default)s)",
@@ -172,7 +172,9 @@ def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _whole_number(least: int, most: int) -> Callable[[str], int]:
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """What reads a whole number in a range from the command line."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not possible: give a whole number from {least} to {most}")

@@ -199,10 +199,25 @@ def write_images(
     encoding: Encoding = Encoding(),
     metadata: Mapping[str | os.PathLike[str], Metadata] | None = None,
 ) -> None:
-    """Write several pictures as :func:`write_image` does; all of them or none.
+    """Write several pictures as :func:`write_image` does; all of them or none. For the arguments see
+    :func:`encode_images`."""
+    write_files(encode_images(images, encoding, metadata))
+
+
+def encode_images(
+    images: Mapping[str | os.PathLike[str], NDArray[Any]],
+    encoding: Encoding = Encoding(),
+    metadata: Mapping[str | os.PathLike[str], Metadata] | None = None,
+) -> dict[str | os.PathLike[str], bytes]:
+    """The files that pictures are, each in the format that its name ends with.
 
     ``metadata``: of the photographs that some of them were made from, to go with them; see
     :func:`fusiongcn_edge.runtime.metadata.with_metadata`.
+
+    Raises
+    ------
+    ImageError
+        If a format is unknown or cannot hold the image.
     """
     files: dict[str | os.PathLike[str], bytes] = {}
     for path, image in images.items():
@@ -216,7 +231,7 @@ def write_images(
             raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
         data = encoded.tobytes()
         files[path] = with_metadata(data, metadata[path], image.shape) if metadata and path in metadata else data
-    write_files(files)
+    return files
 
 
 def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
