@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
@@ -39,6 +40,11 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = STACK_EXAMPLE
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="photographs, each focused at another depth")
+    add_stack_options(parser)
+
+
+def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> None:
+    """What :func:`fuse_files` looks at; ``align``: the default of ``--align``."""
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
     parser.add_argument(
         "--depth", metavar="FILE", help="also write which photograph each pixel is from, 16 bits gray; 0 is the first"
@@ -46,21 +52,22 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth-preview", metavar="FILE", help="also write that in colours, from blue (the first) to red (the last)"
     )
-    add_alignment_arguments(parser, stack=True)
+    add_alignment_arguments(parser, align, stack=True)
     add_fuser_arguments(parser)
     add_encoding_arguments(parser)
 
 
 def run_stack(arguments: argparse.Namespace) -> int:
     """Read one after the other, fuse, write: all of the files asked for, or none."""
+    return fuse_files(arguments, arguments.images)
+
+
+def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
+    """Fuse a stack of files as the arguments of :func:`add_stack_options` say; 0, the exit code."""
     start = perf_counter()
-    maps = [(arguments.depth, np.uint16), (arguments.depth_preview, np.uint8)]
-    wanted = [(path, kind) for path, kind in maps if path is not None]
-    refuse_overwriting(arguments.images, [arguments.output, *(path for path, _ in wanted)])
-    files = PhotographFiles(arguments.images)
+    check_maps(arguments, paths)
+    files = PhotographFiles(paths)
     check_writable(arguments.output, files[0])
-    for path, kind in wanted:
-        check_writable(path, np.empty((1, 1), kind))
     with Progress() as progress:  # the fuser is not kept: the memory it holds is needed for writing
         turned = aligned(arguments, files, files.paths, progress)
         numbers = range(len(files)) if turned is None else turned.numbers
@@ -81,3 +88,12 @@ def run_stack(arguments: argparse.Namespace) -> int:
         sep="\n",
     )
     return 0
+
+
+def check_maps(arguments: argparse.Namespace, paths: Sequence[str]) -> None:
+    """Refuse outputs that replace a photograph or another output, and maps that cannot be written."""
+    maps = [(arguments.depth, np.uint16), (arguments.depth_preview, np.uint8)]
+    wanted = [(path, kind) for path, kind in maps if path is not None]
+    refuse_overwriting(paths, [arguments.output, *(path for path, _ in wanted)])
+    for path, kind in wanted:
+        check_writable(path, np.empty((1, 1), kind))
