@@ -26,6 +26,7 @@ from fusiongcn_edge.runtime.images import (
     check_writable,
     write_images,
 )
+from fusiongcn_edge.runtime.machine import return_memory_at_once
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.sheet import row
 from fusiongcn_edge.runtime.silence import libraries_silenced
@@ -78,7 +79,8 @@ def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_fuser(arguments: argparse.Namespace) -> Fuser:
-    """The fuser that the arguments of :func:`add_fuser_arguments` ask for."""
+    """The fuser that the arguments of :func:`add_fuser_arguments` ask for, in a process that keeps its memory small."""
+    return_memory_at_once()
     return Fuser.open(
         arguments.model, engine=arguments.engine, threads=arguments.threads, max_memory=arguments.max_memory
     )
