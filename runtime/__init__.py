@@ -9,11 +9,13 @@
 True
 """
 
+from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
 from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, OutputError
 from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
 from fusiongcn_edge.runtime.stack import StackResult
 
 __all__ = [
+    "AlignedFrames",
     "BundleError",
     "EngineError",
     "Fuser",
@@ -22,4 +24,5 @@ __all__ = [
     "ImageError",
     "OutputError",
     "StackResult",
+    "align_frames",
 ]

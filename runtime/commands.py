@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.runtime.align import MODELS
+from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
@@ -20,23 +22,25 @@ from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.images import (
     TIFF_COMPRESSIONS,
     Encoding,
-    check_layouts,
+    PhotographFiles,
     check_writable,
-    read_photograph,
     write_images,
 )
+from fusiongcn_edge.runtime.machine import return_memory_at_once
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.sheet import row
 from fusiongcn_edge.runtime.silence import libraries_silenced
+from fusiongcn_edge.runtime.stack import Frames
 
 PREVIEW_HEIGHT = 400  # pixels
 
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
 
-The photographs must be aligned and of the same size: JPEG, PNG, TIFF, BMP or WebP and, with the extras heic and raw,
-HEIC and camera RAW. In the decision map, white is where the first is the sharper. 16 bits stay 16 bits in .png and
-.tif; EXIF and colour profile of the first photograph go into .jpg, .png and .tif, and the result is upright.
+The photographs must be of the same size and lie on each other; where they do not quite, --align similarity turns the
+second one. JPEG, PNG, TIFF, BMP and WebP are read and, with the extras heic and raw, HEIC and camera RAW. In the
+decision map, white is where the first is the sharper. 16 bits stay 16 bits in .png and .tif; EXIF and colour profile of
+the first photograph go into .jpg, .png and .tif, and the result is upright.
 """
 
 
@@ -54,6 +58,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write both photographs, the decision map and the result side by side, small",
     )
+    add_alignment_arguments(parser, stack=False)
     add_fuser_arguments(parser)
     add_encoding_arguments(parser)
 
@@ -76,10 +81,64 @@ def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_fuser(arguments: argparse.Namespace) -> Fuser:
-    """The fuser that the arguments of :func:`add_fuser_arguments` ask for."""
+    """The fuser that the arguments of :func:`add_fuser_arguments` ask for, in a process that keeps its memory small."""
+    return_memory_at_once()
     return Fuser.open(
         arguments.model, engine=arguments.engine, threads=arguments.threads, max_memory=arguments.max_memory
     )
+
+
+def add_alignment_arguments(parser: argparse.ArgumentParser, model: str = "none", *, stack: bool) -> None:
+    """How photographs are aligned, as every command that fuses takes it; see :func:`aligned`. ``model``: the default;
+    ``stack``: frames may be left out."""
+    parser.add_argument(
+        "--align",
+        choices=MODELS,
+        default=model,
+        help="turn the photographs onto each other, by no more than this; for a lens that breathes, similarity: shift, "
+        "rotation and scale (default: %(default)s)",
+    )
+    parser.add_argument("--match-exposure", action="store_true", help="make the photographs equally bright")
+    parser.add_argument(
+        "--keep-area",
+        action="store_true",
+        help="do not crop to what all photographs show; where one shows nothing, its pixels are another's",
+    )
+    if stack:
+        parser.add_argument(
+            "--skip-unaligned", action="store_true", help="leave out a photograph that cannot be aligned, and say so"
+        )
+
+
+def aligned(
+    arguments: argparse.Namespace,
+    frames: Frames,
+    names: Sequence[str],
+    progress: Callable[[str], None],
+    reference: int | None = None,
+) -> AlignedFrames | None:
+    """The frames as the arguments of :func:`add_alignment_arguments` want them, or None if they are to stay as they
+    are."""
+    if arguments.align == "none" and not arguments.match_exposure:
+        return None
+    return align_frames(
+        frames,
+        arguments.align,
+        names=names,
+        reference=reference,
+        match_exposure=arguments.match_exposure,
+        whole=arguments.keep_area,
+        skip=getattr(arguments, "skip_unaligned", False),
+        progress=progress,
+    )
+
+
+def alignment_report(frames: AlignedFrames, names: Sequence[str]) -> list[str]:
+    """A line on each photograph."""
+    found = dict(zip(frames.numbers, frames.alignments, strict=True))
+    lines = {frames.reference: "the others are aligned to it"}
+    left_out = "left out, because it cannot be aligned"
+    return [f"{name}: {lines.get(number, found.get(number, left_out))}" for number, name in enumerate(names)]
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
@@ -97,14 +156,14 @@ def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     usual = Encoding()
     parser.add_argument(
         "--jpeg-quality",
-        type=_whole_number(1, 100),
+        type=whole_number(1, 100),
         default=usual.jpeg_quality,
         metavar="1...100",
         help="of a .jpg file (default: %(default)s)",
     )
     parser.add_argument(
         "--png-compression",
-        type=_whole_number(0, 9),
+        type=whole_number(0, 9),
         default=usual.png_compression,
         metavar="0...9",
         help="of a .png file, 9 is the smallest and slowest (default: %(default)s)",
@@ -117,7 +176,9 @@ def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _whole_number(least: int, most: int) -> Callable[[str], int]:
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """What reads a whole number in a range from the command line."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not possible: give a whole number from {least} to {most}")
@@ -137,15 +198,17 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     extras = (arguments.decision_map, arguments.probability, arguments.preview)
     outputs = [arguments.output, *(output for output in extras if output is not None)]
     refuse_overwriting([arguments.a, arguments.b], outputs)
-    with libraries_silenced():
-        photographs = {path: read_photograph(path) for path in (arguments.a, arguments.b)}
-    first, second = (photographs[path].pixels for path in (arguments.a, arguments.b))
-    check_writable(arguments.output, first)
+    files = PhotographFiles([arguments.a, arguments.b])
+    pair = [files[0], files[1]]
+    check_writable(arguments.output, pair[0])
     for output in outputs[1:]:
         check_writable(output, np.empty((1, 1), np.uint8))
-    check_layouts({path: photograph.layout for path, photograph in photographs.items()})
     fuser = open_fuser(arguments)
     with Progress() as progress:
+        turned = aligned(arguments, pair, files.paths, progress, reference=0)
+        lines = [] if turned is None else alignment_report(turned, files.paths)
+        first, second = pair if turned is None else (turned[0], turned[1])
+        del pair, turned  # photographs as they were: their memory is needed
         steps = {stage: f"[{number}/{len(STAGES)}] {stage}" for number, stage in enumerate(STAGES, start=1)}
         result = fuser.fuse(first, second, progress=lambda stage: progress(steps[stage]))
     pictures = {arguments.output: result.image}
@@ -158,11 +221,13 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         panels += [("decision (white: first)", result.decision.astype(np.uint8) * 255), ("fused", result.image)]
         pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     with libraries_silenced():
-        write_images(pictures, chosen_encoding(arguments), {arguments.output: photographs[arguments.a].metadata})
+        write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
     height, width = result.decision.shape
     print(
+        *lines,
         f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
-        f"{perf_counter() - start:.1f} s"
+        f"{perf_counter() - start:.1f} s",
+        sep="\n",
     )
     return 0
 

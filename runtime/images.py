@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.formats import decoder
 from fusiongcn_edge.runtime.metadata import TIFF, Metadata, read_metadata, with_metadata
+from fusiongcn_edge.runtime.silence import libraries_silenced
 
 SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
@@ -112,6 +113,34 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
     return Photograph(image, metadata)
 
 
+class PhotographFiles:
+    """Photographs that belong together, by number, each read when it is asked for.
+
+    Attributes
+    ----------
+    paths : sequence of str
+    metadata : Metadata
+        The first one's, as soon as it was read.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths
+        self.metadata = Metadata()
+        self._layouts: dict[str, Layout] = {}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        with libraries_silenced():
+            photograph = read_photograph(self.paths[index])
+        self._layouts[self.paths[index]] = photograph.layout
+        check_layouts(self._layouts)
+        if index == 0:
+            self.metadata = photograph.metadata
+        return photograph.pixels
+
+
 def _decode(data: bytes) -> tuple[NDArray[Any], Metadata] | None:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
@@ -170,10 +199,25 @@ def write_images(
     encoding: Encoding = Encoding(),
     metadata: Mapping[str | os.PathLike[str], Metadata] | None = None,
 ) -> None:
-    """Write several pictures as :func:`write_image` does; all of them or none.
+    """Write several pictures as :func:`write_image` does; all of them or none. For the arguments see
+    :func:`encode_images`."""
+    write_files(encode_images(images, encoding, metadata))
+
+
+def encode_images(
+    images: Mapping[str | os.PathLike[str], NDArray[Any]],
+    encoding: Encoding = Encoding(),
+    metadata: Mapping[str | os.PathLike[str], Metadata] | None = None,
+) -> dict[str | os.PathLike[str], bytes]:
+    """The files that pictures are, each in the format that its name ends with.
 
     ``metadata``: of the photographs that some of them were made from, to go with them; see
     :func:`fusiongcn_edge.runtime.metadata.with_metadata`.
+
+    Raises
+    ------
+    ImageError
+        If a format is unknown or cannot hold the image.
     """
     files: dict[str | os.PathLike[str], bytes] = {}
     for path, image in images.items():
@@ -187,7 +231,7 @@ def write_images(
             raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
         data = encoded.tobytes()
         files[path] = with_metadata(data, metadata[path], image.shape) if metadata and path in metadata else data
-    write_files(files)
+    return files
 
 
 def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -17,6 +19,7 @@ MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
 SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
 FREE_SHARE = 0.8  # of the free memory may be used
+MMAP_THRESHOLD = -3  # glibc's number for what is set here
 
 
 def default_threads(cpus: Path = CPUS, quota: Path = CGROUP_QUOTA) -> int:
@@ -56,6 +59,14 @@ def free_memory() -> int:
         if limit != resource.RLIM_INFINITY:
             free = min(free, limit - _own_pages(0))
     return int(max(free, 0) * FREE_SHARE)
+
+
+def return_memory_at_once() -> None:
+    """From now on, arrays of a megabyte and more go back to the system as soon as nobody needs them. The C library
+    of most Linux systems, glibc, would come to keep those of up to 32 MB; with another, nothing changes.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1 << 20)
 
 
 def resident_memory() -> int:

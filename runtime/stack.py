@@ -70,7 +70,9 @@ def fuse_stack(
     if not 2 <= len(frames) <= MOST_FRAMES:
         raise ImageError(f"{len(frames)} photographs cannot be fused: give from 2 to {MOST_FRAMES:,}.")
     tell = progress or (lambda text: None)
-    order = focus_order(_sharpnesses(frames, names or [str(n + 1) for n in range(len(frames))], fuser, tell))
+    order = focus_order(
+        sharpnesses(frames, names or [str(n + 1) for n in range(len(frames))], fuser.bundle.minimum_size, tell)
+    )
     composite = frames[order[0]]
     frame = np.full(composite.shape[:2], order[0], np.uint16)
     for step, number in enumerate(order[1:], start=1):
@@ -103,16 +105,23 @@ def _near_boundary(decision: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(first, window) != cv2.erode(first, window))
 
 
-def _sharpnesses(
-    frames: Frames, names: Sequence[str], fuser: Fuser, tell: Callable[[str], None]
+def sharpnesses(
+    frames: Frames, names: Sequence[str], minimum_size: int, tell: Callable[[str], None]
 ) -> NDArray[np.float32]:
-    """Of every frame, one row each; the frames must go together."""
+    """The :func:`sharpness` of every frame, one row each.
+
+    Raises
+    ------
+    ImageError
+        If two frames do not go together, or they are smaller than ``minimum_size``; see
+        :func:`fusiongcn_edge.runtime.images.check_pair`.
+    """
     first = frames[0]
 
     def checked(name: str, frame: NDArray[Any]) -> NDArray[np.float32]:
         tell(f"looked at {name}")
         try:
-            check_pair(first, frame, fuser.bundle.minimum_size)
+            check_pair(first, frame, minimum_size)
         except ImageError as error:
             sentence = str(error)
             raise ImageError(f"Photographs {names[0]} and {name}: {sentence[0].lower()}{sentence[1:]}") from None

@@ -5,29 +5,31 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.commands import (
+    add_alignment_arguments,
     add_encoding_arguments,
     add_fuser_arguments,
+    aligned,
+    alignment_report,
     chosen_encoding,
     open_fuser,
     refuse_overwriting,
 )
-from fusiongcn_edge.runtime.images import Layout, check_layouts, check_writable, read_photograph, write_images
-from fusiongcn_edge.runtime.metadata import Metadata
+from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.stack import frame_colours
 
 STACK_EXAMPLE = """examples:
   fusiongcn stack 1.jpg 2.jpg 3.jpg -o fused.png
+  fusiongcn stack *.jpg -o fused.jpg --align similarity --match-exposure
   fusiongcn stack *.tif -o fused.tif --depth depth.png --depth-preview depth.jpg
 
-The photographs must be aligned and of the same size. Two of them are in memory at a time, however many there are. The
+The photographs must be of the same size. With --align they are turned onto the one in the middle of the focus; where
+they lie on each other already, that is not needed. Two of them are in memory at a time, however many there are. The
 fused photograph does not depend on their order; if they are given in the order of focus, the map of frames is a map of
 depth. EXIF and colour profile are those of the first.
 """
@@ -38,6 +40,11 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = STACK_EXAMPLE
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="photographs, each focused at another depth")
+    add_stack_options(parser)
+
+
+def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> None:
+    """What :func:`fuse_files` looks at; ``align``: the default of ``--align``."""
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
     parser.add_argument(
         "--depth", metavar="FILE", help="also write which photograph each pixel is from, 16 bits gray; 0 is the first"
@@ -45,50 +52,48 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth-preview", metavar="FILE", help="also write that in colours, from blue (the first) to red (the last)"
     )
+    add_alignment_arguments(parser, align, stack=True)
     add_fuser_arguments(parser)
     add_encoding_arguments(parser)
 
 
-class Files:
-    """The photographs of a stack, read when they are asked for; ``metadata`` is the first one's."""
-
-    def __init__(self, paths: Sequence[str]) -> None:
-        self.paths = paths
-        self.metadata = Metadata()
-        self._layouts: dict[str, Layout] = {}
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        with libraries_silenced():
-            photograph = read_photograph(self.paths[index])
-        self._layouts[self.paths[index]] = photograph.layout
-        check_layouts(self._layouts)
-        if index == 0:
-            self.metadata = photograph.metadata
-        return photograph.pixels
-
-
 def run_stack(arguments: argparse.Namespace) -> int:
     """Read one after the other, fuse, write: all of the files asked for, or none."""
+    return fuse_files(arguments, arguments.images)
+
+
+def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
+    """Fuse a stack of files as the arguments of :func:`add_stack_options` say; 0, the exit code."""
     start = perf_counter()
-    maps = [(arguments.depth, np.uint16), (arguments.depth_preview, np.uint8)]
-    wanted = [(path, kind) for path, kind in maps if path is not None]
-    refuse_overwriting(arguments.images, [arguments.output, *(path for path, _ in wanted)])
-    files = Files(arguments.images)
+    check_maps(arguments, paths)
+    files = PhotographFiles(paths)
     check_writable(arguments.output, files[0])
-    for path, kind in wanted:
-        check_writable(path, np.empty((1, 1), kind))
     with Progress() as progress:  # the fuser is not kept: the memory it holds is needed for writing
-        result = open_fuser(arguments).fuse_stack(files, names=files.paths, progress=progress)
+        turned = aligned(arguments, files, files.paths, progress)
+        numbers = range(len(files)) if turned is None else turned.numbers
+        names = [files.paths[number] for number in numbers]
+        result = open_fuser(arguments).fuse_stack(turned or files, names=names, progress=progress)
+    frame = result.frame if turned is None else np.array(numbers, np.uint16)[result.frame]
     pictures = {arguments.output: result.image}
     if arguments.depth is not None:
-        pictures[arguments.depth] = result.frame
+        pictures[arguments.depth] = frame
     if arguments.depth_preview is not None:
-        pictures[arguments.depth_preview] = frame_colours(result.frame, len(files))
+        pictures[arguments.depth_preview] = frame_colours(frame, len(files))
     with libraries_silenced():
         write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
-    height, width = result.frame.shape
-    print(f"{arguments.output}: {width}x{height} from {len(files)} photographs, {perf_counter() - start:.1f} s")
+    height, width = frame.shape
+    print(
+        *([] if turned is None else alignment_report(turned, files.paths)),
+        f"{arguments.output}: {width}x{height} from {len(names)} photographs, {perf_counter() - start:.1f} s",
+        sep="\n",
+    )
     return 0
+
+
+def check_maps(arguments: argparse.Namespace, paths: Sequence[str]) -> None:
+    """Refuse outputs that replace a photograph or another output, and maps that cannot be written."""
+    maps = [(arguments.depth, np.uint16), (arguments.depth_preview, np.uint8)]
+    wanted = [(path, kind) for path, kind in maps if path is not None]
+    refuse_overwriting(paths, [arguments.output, *(path for path, _ in wanted)])
+    for path, kind in wanted:
+        check_writable(path, np.empty((1, 1), kind))

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "fusiongcn_edge.benchmarks": ({"runtime"}, {"model", "export", "calibration"}),
 }
 OPTIONAL = {  # libraries that one module each may import
+    "fusiongcn_edge.runtime.camera": {"picamera2"},
     "fusiongcn_edge.runtime.formats": {"pillow_heif", "rawpy"},
     "fusiongcn_edge.runtime.engines.onnx_engine": {"onnxruntime"},
     "fusiongcn_edge.runtime.engines.litert_engine": {"ai_edge_litert", "tflite_runtime"},

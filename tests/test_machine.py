@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,25 @@ def test_resident_memory_grows_with_what_is_held() -> None:
     held = bytearray(os.urandom(30_000_000))
     assert resident_memory() - before > 25e6
     del held
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_memory_that_is_not_needed_goes_back_if_that_is_asked_for(asked: bool) -> None:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("only glibc keeps memory this way and can be told not to")
+    code = f"""
+import ctypes
+from fusiongcn_edge.runtime.machine import resident_memory, return_memory_at_once
+if {asked}:
+    return_memory_at_once()
+library = ctypes.CDLL(None)
+library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+library.free(library.malloc(30_000_000))  # glibc learns that blocks of this size come and go
+block, above = library.malloc(25_000_000), library.malloc(100_000)
+before = resident_memory()
+ctypes.memset(block, 1, 25_000_000)
+library.free(block)
+print(resident_memory() - before)
+"""
+    kept = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert (kept < 5_000_000) == asked

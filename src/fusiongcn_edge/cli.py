@@ -14,6 +14,8 @@ from fusiongcn_edge import __version__
 COMMANDS = {
     "fuse": ("fusiongcn_edge.runtime.commands", "fuse two photographs into one that is sharp everywhere", None),
     "stack": ("fusiongcn_edge.runtime.stack_commands", "fuse any number of photographs into one", None),
+    "batch": ("fusiongcn_edge.runtime.batch_commands", "fuse folders of stacks or pairs, resumably", None),
+    "capture": ("fusiongcn_edge.runtime.capture_commands", "photograph with a Raspberry Pi's camera, and fuse", None),
     "info": ("fusiongcn_edge.runtime.commands", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
     "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),

@@ -1,0 +1,124 @@
+"""The frames of a stack turned onto one of them: found out one frame at a time, and turned when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.align import MODELS, Alignment, Area, Scales, align, covered, moved_onto
+from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.stack import Frames, focus_order, sharpnesses
+
+
+class AlignedFrames:
+    """Frames by number, as :class:`fusiongcn_edge.runtime.stack.Frames`, that lie on each other; made by
+    :func:`align_frames`.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Which of the frames given these are, in their order; without those that were skipped.
+    alignments : tuple of Alignment
+        How each of these lay, in the same order.
+    reference : int
+        The frame given that the others were turned onto.
+    area : Area
+        What of the reference is shown.
+    """
+
+    def __init__(
+        self, frames: Frames, found: dict[int, Alignment], reference: int, area: Area, exposed: bool, filled: bool
+    ) -> None:
+        self.numbers, self.reference, self.area = tuple(sorted(found)), reference, area
+        self.alignments = tuple(found[number] for number in self.numbers)
+        self._frames, self._exposed, self._filled = frames, exposed, filled
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        alignment = self.alignments[index]
+        frame = self._frames[self.numbers[index]]
+        beyond = None
+        if self._filled and alignment.moves(*frame.shape[:2]):
+            beyond = self._frames[self.reference]
+        return moved_onto(frame, alignment, self.area, exposed=self._exposed, beyond=beyond)
+
+
+def align_frames(
+    frames: Frames,
+    model: str = "similarity",
+    *,
+    names: Sequence[str] | None = None,
+    reference: int | None = None,
+    match_exposure: bool = False,
+    whole: bool = False,
+    skip: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> AlignedFrames:
+    """Find how photographs of one scene, focused at different depths, lie against each other.
+
+    Parameters
+    ----------
+    frames : sequence of uint8 or uint16 arrays H x W, H x W x 3 or H x W x 4
+        As :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack` takes them, but for their alignment. No more than two
+        are kept.
+    model : one of :data:`fusiongcn_edge.runtime.align.MODELS`
+    names : sequence of str, optional
+        What errors call the frames; default: their numbers, from 1 on.
+    reference : int, optional
+        The frame to turn the others onto; default: the middle one in the order of focus, so that the order in which
+        the frames are given decides nothing.
+    match_exposure : bool
+        Make all as bright as the reference.
+    whole : bool
+        Show all of the reference, with its own pixels where a frame has none; default: what all frames show.
+    skip : bool
+        Leave out a frame that cannot be aligned, instead of refusing.
+    progress : callable, optional
+        Called with a few words about each step as it starts.
+
+    Raises
+    ------
+    ImageError
+        If the frames do not go together, one cannot be aligned, or there is nothing that all of them show.
+    FusionError
+        If there is no such model.
+    """
+    if model not in MODELS:
+        raise FusionError(f"There is no alignment {model!r}: choose one of {', '.join(MODELS)}.")
+    names = names or [str(number + 1) for number in range(len(frames))]
+    tell = progress or (lambda text: None)
+    if len(frames) < 2:
+        raise ImageError(f"{len(frames)} photographs cannot be aligned: give at least 2.")
+    order = focus_order(sharpnesses(frames, names, 1, tell))
+    middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
+    base = Scales(frames[order[middle]])
+    found = {order[middle]: Alignment.none()}
+    for direction in (order[middle + 1 :], order[:middle][::-1]):  # neighbours in focus lie alike
+        start = None
+        for number in direction:
+            tell(f"aligned {names[number]}")
+            frame = Scales(frames[number])
+            alignment = align(base, frame, model, start)
+            if alignment is None and start is not None:
+                alignment = align(base, frame, model)
+            if alignment is not None:
+                found[number], start = alignment, alignment.matrix
+            elif not skip:
+                raise ImageError(
+                    f"{names[number]} cannot be aligned to {names[order[middle]]}, for they hardly show the same: give "
+                    "photographs of one scene, or have such ones skipped."
+                )
+    if len(found) < 2:
+        raise ImageError(f"No photograph can be aligned to {names[order[middle]]}: give photographs of one scene.")
+    size = base.height, base.width
+    area = Area(0, size[0], 0, size[1])
+    if not whole:
+        area = reduce(Area.within, (covered(alignment, *size) for alignment in found.values()), area)
+        if area.top >= area.bottom or area.left >= area.right:
+            raise ImageError("There is nothing that all photographs show: leave some out, or keep the whole area.")
+    return AlignedFrames(frames, found, order[middle], area, match_exposure, whole)

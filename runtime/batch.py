@@ -1,0 +1,140 @@
+"""Folders of stacks and pairs: what there is to fuse, and what was fused already from the same and in the same way."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.formats import HEIC, RAW
+from fusiongcn_edge.runtime.images import WRITABLE
+
+READABLE = {*WRITABLE, *HEIC, *RAW}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One fused photograph to make.
+
+    Attributes
+    ----------
+    name : str
+        Its path below the folder for the results, without a suffix.
+    sources : tuple of Path
+        The photographs, in the order of their names.
+    pair : bool
+        Whether they are A and B, not a stack.
+    problem : str or None
+        In one sentence, why it cannot be made.
+    """
+
+    name: str
+    sources: tuple[Path, ...]
+    pair: bool
+    problem: str | None = None
+
+
+def find_items(root: Path, output: Path) -> list[Item]:
+    """What lies below ``root``, in the order of the names: ``[SET/]a/NAME.ext`` with ``[SET/]b/NAME.ext`` are a pair,
+    any other folder with photographs is a stack. What is below ``output`` is left out, and so is what is hidden.
+
+    Raises
+    ------
+    FusionError
+        If there is nothing, two have the same name, or photographs lie in ``root`` itself.
+    """
+    if not root.is_dir():
+        raise FusionError(f"There is no folder {root}: give one with a folder for each stack, or with a/ and b/.")
+    if output.resolve() == root.resolve():
+        raise FusionError(f"{root} is where the photographs are: give another folder for the results.")
+    items: list[Item] = []
+    for folder, below, files in os.walk(root):
+        here = Path(folder)
+        below[:] = sorted(
+            name for name in below if not name.startswith(".") and (here / name).resolve() != output.resolve()
+        )
+        photographs = [here / name for name in sorted(files) if _is_photograph(name)]
+        if photographs and here == root:
+            raise FusionError(
+                f"{photographs[0]} belongs to no stack: put each stack into a folder of its own in {root}."
+            )
+        if {"a", "b"} <= set(below):
+            items += _pairs(here, here.relative_to(root))
+            below[:] = [name for name in below if name not in ("a", "b")]
+        if photographs:
+            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False))
+    if not items:
+        raise FusionError(
+            f"There is nothing to fuse in {root}: give each stack its folder, or put pairs into a/ and b/."
+        )
+    items.sort(key=lambda item: item.name)
+    for former, later in itertools.pairwise(items):
+        if former.name == later.name:
+            raise FusionError(f"Two results would be called {later.name}: rename one of them in {root}.")
+    return items
+
+
+def _is_photograph(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in READABLE
+
+
+def _pairs(folder: Path, name: Path) -> list[Item]:
+    sides = [
+        {path.stem: path for path in sorted((folder / side).iterdir()) if _is_photograph(path.name)} for side in "ab"
+    ]
+    items = []
+    for stem in sorted(sides[0].keys() | sides[1].keys()):
+        sources = tuple(side[stem] for side in sides if stem in side)
+        missing = None if len(sources) == 2 else f"{sources[0]} has no partner: put one of that name beside it."
+        items.append(Item((name / stem).as_posix(), sources, pair=True, problem=missing))
+    return items
+
+
+def record_path(output: Path) -> Path:
+    """Where it is noted what a result was made from."""
+    return output.with_name(f".{output.name}.json")
+
+
+def fingerprint(item: Item, settings: Mapping[str, Any]) -> str:
+    """Of the photographs (names, sizes, times of change) and of the settings that decide the result.
+
+    Raises
+    ------
+    FusionError
+        If a photograph has vanished.
+    """
+    try:
+        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in item.sources]
+    except OSError as error:
+        raise FusionError(f"{error.filename} has vanished: start again.") from None
+    return hashlib.sha256(json.dumps([stats, item.pair, settings], sort_keys=True).encode()).hexdigest()
+
+
+def record(mark: str, result: bytes, report: list[str]) -> bytes:
+    """What is noted beside a result (the bytes of its file) with a fingerprint."""
+    noted = {"made_from": mark, "sha256": hashlib.sha256(result).hexdigest(), "alignment": report}
+    return json.dumps(noted, indent=1).encode()
+
+
+def is_made(output: Path, mark: str) -> bool:
+    """Whether a result is there as it was written, made from what has this fingerprint."""
+    try:
+        noted = json.loads(record_path(output).read_bytes())
+        return noted["made_from"] == mark and noted["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def remove_unfinished(output: Path) -> None:
+    """Remove what a process that was killed left of a result (see :mod:`fusiongcn_edge.runtime.files`)."""
+    for path in (output, record_path(output)):
+        for leftover in path.parent.glob(f".{path.name}.*.part"):
+            with suppress(OSError):
+                leftover.unlink()

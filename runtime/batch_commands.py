@@ -1,0 +1,212 @@
+"""``fusiongcn batch``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from fusiongcn_edge import __version__
+from fusiongcn_edge.runtime.batch import (
+    Item,
+    find_items,
+    fingerprint,
+    is_made,
+    record,
+    record_path,
+    remove_unfinished,
+)
+from fusiongcn_edge.runtime.bundle import MANIFEST, load_bundle
+from fusiongcn_edge.runtime.commands import (
+    add_alignment_arguments,
+    add_encoding_arguments,
+    add_fuser_arguments,
+    aligned,
+    alignment_report,
+    chosen_encoding,
+    open_fuser,
+    whole_number,
+)
+from fusiongcn_edge.runtime.engines.base import installed_engines
+from fusiongcn_edge.runtime.errors import OutputError
+from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
+from fusiongcn_edge.runtime.machine import default_threads
+from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.silence import libraries_silenced
+from fusiongcn_edge.runtime.workers import in_workers
+
+MOST_WORKERS = 64
+
+BATCH_EXAMPLE = """examples:
+  fusiongcn batch stacks -o fused --align similarity
+  fusiongcn batch pairs -o fused --format jpg --workers 2 --json-progress
+
+Below DIR, every folder with photographs is a stack, and a/NAME.jpg with b/NAME.jpg are a pair. The result is
+OUT/FOLDER.png or OUT/NAME.png. Started again, only what is missing is made, and what was made with other settings or
+from photographs that have changed since; a hidden file beside each result notes that. What fails does not stop the
+rest: the closing table says why, and the exit code is 1.
+"""
+
+
+def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``fusiongcn batch``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = BATCH_EXAMPLE
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder with stacks or pairs below")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", type=Path, help="folder for the results; made if need be"
+    )
+    parser.add_argument(
+        "--format", choices=["png", "jpg", "tif"], default="png", help="of the results (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number(1, MOST_WORKERS),
+        default=1,
+        metavar="N",
+        help="how many to fuse at a time; each takes the memory of one, and its share of the threads (default: 1)",
+    )
+    parser.add_argument(
+        "--json-progress",
+        action="store_true",
+        help="print a JSON object a line for each step, instead of the table",
+    )
+    add_alignment_arguments(parser, stack=True)
+    add_fuser_arguments(parser)
+    add_encoding_arguments(parser)
+
+
+def run_batch(arguments: argparse.Namespace) -> int:
+    """Fuse what is not fused yet; 1 if something failed."""
+    start = perf_counter()
+    items = find_items(arguments.folder, arguments.output)
+    settings = _settings(arguments)
+    if arguments.threads is None:
+        arguments.threads = max(1, default_threads() // arguments.workers)
+    outputs = {item.name: arguments.output / f"{item.name}.{arguments.format}" for item in items}
+    for output in outputs.values():
+        _make_folder(output.parent)
+        check_folder(output)
+        remove_unfinished(output)
+    marks = {item.name: fingerprint(item, settings) for item in items}
+    table = _Table(arguments.json_progress, [item.name for item in items])
+    left = []
+    for item in items:
+        if item.problem is not None:
+            table.add(item.name, "failed", error=item.problem)
+        elif is_made(outputs[item.name], marks[item.name]):
+            table.add(item.name, "kept")
+        else:
+            left.append(item)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with Progress() as progress:
+            jobs = [(item, outputs[item.name], marks[item.name]) for item in left]
+            progress(f"[1/{len(jobs)}] {left[0].name}" if left else "")
+            for done, outcome in enumerate(in_workers(partial(_begin, arguments), jobs, arguments.workers), start=1):
+                state = "done" if outcome.error is None else "failed"
+                remaining = (perf_counter() - start) / done * (len(jobs) - done)
+                name = left[outcome.job].name
+                table.add(name, state, error=outcome.error, seconds=outcome.seconds, remaining=remaining)
+                if done < len(jobs):
+                    progress(f"[{done + 1}/{len(jobs)}] about {_duration(remaining)} left")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for output in outputs.values():
+            remove_unfinished(output)
+    return table.close(perf_counter() - start)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What decides the results, but for the photographs."""
+    bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
+    decisive = ("align", "match_exposure", "keep_area", "skip_unaligned", "jpeg_quality", "png_compression")
+    return {
+        "version": __version__,
+        "model": hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
+        **{name: getattr(arguments, name) for name in (*decisive, "tiff_compression")},
+    }
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}): choose another one.") from None
+
+
+def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], None]:
+    """In a process of its own: what fuses one item after the other."""
+    fuser = open_fuser(arguments)
+
+    def fuse(job: tuple[Item, Path, str]) -> None:
+        item, output, mark = job
+        files = PhotographFiles([str(path) for path in item.sources])
+        check_writable(output, files[0])
+        turned = aligned(arguments, files, files.paths, _quiet, reference=0 if item.pair else None)
+        frames = files if turned is None else turned
+        if item.pair:
+            image = fuser.fuse(frames[0], frames[1]).image
+        else:
+            names = files.paths if turned is None else [files.paths[number] for number in turned.numbers]
+            image = fuser.fuse_stack(frames, names=names).image
+        with libraries_silenced():
+            ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: files.metadata}).items()
+        report = [] if turned is None else alignment_report(turned, files.paths)
+        write_files({output: data, record_path(output): record(mark, data, report)})
+
+    return fuse
+
+
+def _quiet(text: str) -> None:
+    """Several processes cannot share a line of the terminal."""
+
+
+class _Table:
+    """What became of each item: told at once as JSON, or at the end as a table."""
+
+    def __init__(self, as_json: bool, names: list[str]) -> None:
+        self._json, self._names, self._rows = as_json, names, dict[str, str]()
+        self._counts = {"done": 0, "kept": 0, "failed": 0}
+        self._tell({"event": "start", "items": len(names)})
+
+    def add(
+        self, name: str, state: str, *, error: str | None = None, seconds: float = 0.0, remaining: float | None = None
+    ) -> None:
+        """``state``: done, kept (it was made before) or failed."""
+        self._counts[state] += 1
+        self._rows[name] = error or (f"{seconds:.1f} s" if state == "done" else "")
+        self._rows[name] = f"{state:<8}{self._rows[name]}".rstrip()
+        event = {"event": "item", "name": name, "state": state, "error": error, "seconds": round(seconds, 3)}
+        finished = sum(self._counts.values())
+        left = None if remaining is None else round(remaining, 1)
+        self._tell({**event, "finished": finished, "items": len(self._names), "seconds_left": left})
+
+    def close(self, seconds: float) -> int:
+        """The exit code."""
+        self._tell({"event": "end", **self._counts, "seconds": round(seconds, 3)})
+        if not self._json:
+            width = max(map(len, self._names))
+            for name in self._names:
+                print(f"{name:<{width}}  {self._rows[name]}")
+            counts = self._counts
+            print(f"{counts['done']} fused, {counts['kept']} kept, {counts['failed']} failed, {_duration(seconds)}")
+        return 1 if self._counts["failed"] else 0
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self._json:
+            print(json.dumps(event), flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

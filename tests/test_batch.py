@@ -1,0 +1,233 @@
+"""Batches: folders of stacks and pairs, again and again, and whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fusiongcn_edge.cli import main
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.batch import find_items
+from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.workers import in_workers
+
+Picture = NDArray[Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photographs: tuple[Picture, Picture], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory with ``in``: a stack, a pair, a photograph without its partner, a damaged stack."""
+    monkeypatch.chdir(tmp_path)
+    first, second = photographs
+    for name, picture in (
+        ("day/stack/1.png", first),
+        ("day/stack/2.png", second),
+        ("day/stack/3.png", first[::-1].copy()),
+        ("a/x.png", first),
+        ("b/x.png", second),
+        ("b/lonely.png", second),
+        ("broken/1.png", first),
+    ):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, picture)
+    (tmp_path / "in" / "broken" / "2.png").write_bytes(b"broken")
+    (tmp_path / "in" / "day" / "notes.txt").write_text("no photograph")
+    return tmp_path
+
+
+def batch(*options: str) -> int:
+    return main(["batch", "in", "-o", "out", "--threads", "1", *options])
+
+
+def events(printed: str) -> dict[str, tuple[str, str | None]]:
+    """State and error of each item, of what --json-progress printed."""
+    found = [json.loads(line) for line in printed.splitlines()]
+    assert found[0] == {"event": "start", "items": 4}
+    assert found[-1]["event"] == "end"
+    assert [event["finished"] for event in found[1:-1]] == [1, 2, 3, 4]
+    return {event["name"]: (event["state"], event["error"]) for event in found[1:-1]}
+
+
+def states(printed: str) -> dict[str, str]:
+    return {name: state for name, (state, _) in events(printed).items()}
+
+
+def test_a_batch_fuses_what_it_can_and_tells_what_it_cannot(
+    folder: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert batch("--workers", "2") == 1
+    fuser = Fuser.open(threads=1)
+    np.testing.assert_array_equal(read_image("out/x.png"), fuser.fuse(*photographs).image)
+    stack = [read_image(f"in/day/stack/{number}.png") for number in (1, 2, 3)]
+    np.testing.assert_array_equal(read_image("out/day/stack.png"), fuser.fuse_stack(stack).image)
+    printed = capfd.readouterr()
+    broken, done, lonely, pair, closing = printed.out.splitlines()
+    assert "failed" in broken
+    assert "in/broken/2.png is no image" in broken
+    assert done.split()[:2] == ["day/stack", "done"]
+    assert "in/b/lonely.png has no partner" in lonely
+    assert pair.split()[:2] == ["x", "done"]
+    assert closing.startswith("2 fused, 0 kept, 2 failed, ")
+    assert printed.err == ""
+    found = sorted(path.name for path in (folder / "out").rglob("*"))
+    assert found == [".stack.png.json", ".x.png.json", "day", "stack.png", "x.png"]
+
+
+def test_started_again_it_makes_only_what_is_missing_or_would_be_different(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def again(*options: str) -> dict[str, str]:
+        capfd.readouterr()
+        batch("--json-progress", *options)
+        return {name: state for name, state in states(capfd.readouterr().out).items() if state != "failed"}
+
+    assert again() == {"day/stack": "done", "x": "done"}
+    assert again() == {"day/stack": "kept", "x": "kept"}
+    assert again("--workers", "2") == {"day/stack": "kept", "x": "kept"}  # decides no pixel
+    Path("out/x.png").unlink()
+    assert again() == {"day/stack": "kept", "x": "done"}
+    Path("out/day/stack.png").write_bytes(Path("out/day/stack.png").read_bytes()[:-9])
+    assert again() == {"day/stack": "done", "x": "kept"}
+    write_image("in/a/x.png", 255 - read_image("in/a/x.png"))
+    assert again() == {"day/stack": "kept", "x": "done"}
+    assert again("--match-exposure") == {"day/stack": "done", "x": "done"}
+    assert again() == {"day/stack": "done", "x": "done"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_it_goes_well_where_all_goes_well(capfd: pytest.CaptureFixture[str]) -> None:
+    for path in ("in/b/lonely.png", "in/broken/2.png", "in/broken/1.png"):
+        Path(path).unlink()
+    assert batch("--format", "jpg") == 0
+    assert read_image("out/x.jpg").shape == (96, 128, 3)
+    assert capfd.readouterr().out.splitlines()[-1].startswith("2 fused, 0 kept, 0 failed, ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_results_below_the_photographs_are_no_photographs(capfd: pytest.CaptureFixture[str]) -> None:
+    options = ["batch", "in", "-o", "in/out", "--threads", "1", "--json-progress"]
+    main(options)
+    capfd.readouterr()
+    main(options)
+    assert states(capfd.readouterr().out)["x"] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none", "-o", "out"], "no folder none"),
+        (["empty", "-o", "out"], "nothing to fuse in empty"),
+        (["in", "-o", "in"], "give another folder"),
+        (["in/day/stack", "-o", "out"], "belongs to no stack"),
+        (["same", "-o", "out"], "Two results would be called x"),
+        (["in", "-o", "out", "--model", "none"], "No model 'none'"),
+        (["in", "-o", "out", "--threads", "9999"], "9999 threads"),
+        (["in", "-o", "in/a/x.png"], "cannot be made"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(
+    arguments: list[str], message: str, folder: Path, photographs: tuple[Picture, Picture],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name in ("same/a/x.png", "same/b/x.png", "same/x/1.png"):
+        (folder / name).parent.mkdir(parents=True)
+        write_image(folder / name, photographs[0])
+    (folder / "empty").mkdir()
+    assert main(["batch", *arguments]) == 2
+    printed = capfd.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert not list(folder.rglob("*.json"))
+
+
+def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
+    (folder / "out").mkdir()
+    for name in (".x.png.abc.part", "..x.png.json.abc.part", ".y.png.abc.part"):
+        (folder / "out" / name).write_text("half")
+    batch()
+    assert [path.name for path in (folder / "out").glob("*.part")] == [".y.png.abc.part"]  # none of ours
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_killed_it_leaves_nothing_half_written_and_goes_on_later(
+    how: signal.Signals, folder: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        for side, picture in zip("ab", photographs, strict=True):
+            write_image(folder / "in" / side / f"{number:02}.png", picture)
+    command = [sys.executable, "-m", "fusiongcn_edge", "batch", "in", "-o", "out", "--json-progress", "--threads", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while '"state": "done"' not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(how)
+    told = process.communicate(timeout=60)[1]  # ends with its workers
+    assert "Traceback" not in told
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[how]
+    if how != signal.SIGKILL:
+        assert not list((folder / "out").rglob("*.part"))
+    made = [path for path in (folder / "out").rglob("*.png") if not path.name.startswith(".")]
+    for path in made:
+        assert read_image(path).shape == (96, 128, 3)
+    capfd.readouterr()
+    batch("--json-progress")
+    printed = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert sum(event.get("state") == "kept" for event in printed) >= 1
+    assert len(list((folder / "out").rglob("*.png"))) == 14
+    assert not list((folder / "out").rglob("*.part"))
+
+
+# workers
+
+
+def begin(kind: str) -> Any:
+    if kind == "refusing":
+        raise FusionError("It is not to be.")
+    return partial(work, kind)
+
+
+def work(kind: str, job: int) -> int:
+    if job == 1 and kind == "dying":
+        os._exit(1)
+    if job == 1 and kind == "raising":
+        raise FusionError("Job 1 is impossible.")
+    if job == 1 and kind == "faulty":
+        raise ValueError("a fault")
+    return job * 10
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("dying", "was killed"), ("raising", "Job 1 is impossible."), ("faulty", "fault of fusiongcn, please report")],
+)
+def test_a_job_that_fails_takes_no_other_with_it(kind: str, error: str, count: int) -> None:
+    outcomes = sorted(in_workers(partial(begin, kind), range(4), count), key=lambda outcome: outcome.job)
+    assert [outcome.result for outcome in outcomes] == [0, None, 20, 30]
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True, True]
+    assert error in str(outcomes[1].error)
+
+
+def test_what_no_worker_can_begin_with_is_refused() -> None:
+    with pytest.raises(FusionError, match=r"^It is not to be\.$"):
+        list(in_workers(partial(begin, "refusing"), range(4), 2))
+
+
+def test_items_are_found_in_order_and_what_is_hidden_is_not(folder: Path) -> None:
+    (folder / "in" / ".trash").mkdir()
+    (folder / "in" / ".trash" / "1.png").write_bytes(b"")
+    items = find_items(Path("in"), Path("out"))
+    assert [(item.name, item.pair, len(item.sources)) for item in items] == [
+        ("broken", False, 2), ("day/stack", False, 3), ("lonely", True, 1), ("x", True, 2),
+    ]  # fmt: skip
