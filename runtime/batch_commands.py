@@ -110,7 +110,8 @@ def run_batch(arguments: argparse.Namespace) -> int:
     try:
         with Progress() as progress:
             jobs = [(item, outputs[item.name], marks[item.name]) for item in left]
-            progress(f"[1/{len(jobs)}] {left[0].name}" if left else "")
+            if left:
+                progress(f"[1/{len(jobs)}] {left[0].name}")
             for done, outcome in enumerate(in_workers(partial(_begin, arguments), jobs, arguments.workers), start=1):
                 state = "done" if outcome.error is None else "failed"
                 remaining = (perf_counter() - start) / done * (len(jobs) - done)

@@ -11,7 +11,7 @@ from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -73,10 +73,9 @@ def in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], c
                 except OSError:  # it is dead, and its pipe will tell why
                     continue
             for pipe in connection.wait(list(busy)):
-                assert isinstance(pipe, Connection)
-                worker = busy.pop(pipe)
+                worker = busy.pop(cast(Connection, pipe))
                 try:
-                    kind, content = pipe.recv()
+                    kind, content = worker.pipe.recv()
                     idle.append(worker)
                 except (EOFError, OSError):
                     kind, content = FAILED, "Its process was killed, for want of memory perhaps: use fewer workers."

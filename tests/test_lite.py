@@ -190,6 +190,19 @@ def test_windows_give_what_the_whole_gives(
     assert len([size for size in sizes if len(size) == 4]) >= 9
 
 
+@pytest.mark.parametrize("side", [128, 192, 256, 320])
+def test_the_shipped_model_decides_in_windows_as_at_once(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = made_pair(360, 440, seed=4)
+    fuser = Fuser.open(engine="onnx", threads=1)
+    whole = fuser.fuse(*pair)
+    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_WINDOW", side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_WINDOW", side * side)
+    windowed = fuser.fuse(*pair)
+    assert 0.2 < whole.decision.mean() < 0.8
+    assert np.mean(windowed.decision != whole.decision) <= 0.0005
+    np.testing.assert_allclose(windowed.probability, whole.probability, atol=1e-5)  # nor is there a seam
+
+
 def test_windows_of_one_size_give_what_the_whole_gives(bundles: dict[str, Path]) -> None:
     pair = random_pair(240, 300)
     one, other = (Fuser.open(bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
