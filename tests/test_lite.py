@@ -195,8 +195,8 @@ def test_the_shipped_model_decides_in_windows_as_at_once(side: int, monkeypatch:
     pair = made_pair(360, 440, seed=4)
     fuser = Fuser.open(engine="onnx", threads=1)
     whole = fuser.fuse(*pair)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_WINDOW", side)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_WINDOW", side * side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_PIXELS", side * side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_PIXELS", side * side)
     windowed = fuser.fuse(*pair)
     assert 0.2 < whole.decision.mean() < 0.8
     assert np.mean(windowed.decision != whole.decision) <= 0.0005
