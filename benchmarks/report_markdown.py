@@ -29,6 +29,10 @@ def markdown(results: Results) -> str:
             parts.append(_table(report_tables.quality(group, evaluation)))
             parts.append(f"In brackets: images better : worse than the reference; {plain(evaluation.facts['test'])}.")
         parts += [f"Absent: {plain(why)}" for why in evaluation.facts["absent"].values()]
+    for estimate in results.estimates:
+        size = size_text((estimate.facts["size"][0], estimate.facts["size"][1]))
+        parts += [f"**Boards, estimated for a pair of {size}:**", _table(report_tables.estimates(estimate))]
+        parts.append(plain(estimate.facts["method"]))
     return "\n\n".join(parts) + "\n"
 
 

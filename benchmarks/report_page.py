@@ -44,6 +44,10 @@ def page(results: Results) -> str:
     for section in results.sections:
         body += _section(section, results)
     body += _quality(results)
+    for estimate in results.estimates:
+        size = size_text((estimate.facts["size"][0], estimate.facts["size"][1]))
+        body += [tag("h2", f"Boards, estimated for a pair of {size}"), _table(report_tables.estimates(estimate))]
+        body.append(tag("p", estimate.facts["method"]))
     if results.benchmarks:
         body.append(tag("h2", "Device" if len(results.benchmarks) == 1 else "Devices"))
         body += [_table(report_tables.device(benchmark), "facts") for benchmark in results.benchmarks]

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fusiongcn_edge.benchmarks.arm.estimate import as_text
 from fusiongcn_edge.benchmarks.results import Key, Results, Row, Section, metrics_of, size_text
-from fusiongcn_edge.benchmarks.saved import Benchmark, Evaluation
+from fusiongcn_edge.benchmarks.saved import Benchmark, Estimate, Evaluation
 
 Value = TypeVar("Value")
 NOTHING = "–"
@@ -146,6 +147,19 @@ def quality(group: dict[str, Any], evaluation: Evaluation) -> Table:
     rows.append(["median seconds", *(shown(own["median_seconds"], short) for own in methods.values())])
     rows.append(["fused", *(f"{own['fused']} of {len(group['pairs'])}" for own in methods.values())])
     return Table(head, rows)
+
+
+def estimates(estimate: Estimate) -> Table:
+    """What boards are estimated to take for a pair, s: a bound, and in brackets the band."""
+    facts = estimate.facts
+    rows = [
+        [
+            f"{own['model']}, {own['engine']}",
+            *(as_text(own["seconds"][name], facts["band"]) for name in facts["boards"]),
+        ]
+        for own in facts["models"]
+    ]
+    return Table(["estimated s", *facts["boards"]], rows)
 
 
 def _mean(method: dict[str, Any], metric: str) -> str:

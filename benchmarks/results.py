@@ -11,7 +11,7 @@ from typing import Any
 from fusiongcn_edge.benchmarks import efficiency
 from fusiongcn_edge.benchmarks.latency import Configuration, ratio_by_round, summary
 from fusiongcn_edge.benchmarks.metrics import METRICS, TRUTH_METRICS
-from fusiongcn_edge.benchmarks.saved import Benchmark, Evaluation
+from fusiongcn_edge.benchmarks.saved import Benchmark, Estimate, Evaluation, Saved
 from fusiongcn_edge.runtime.errors import FusionError
 
 PREFERRED = ("PSNR", "Q_G")  # what is plotted against cost, if nothing else is asked for
@@ -86,6 +86,7 @@ class Results:
 
     benchmarks: tuple[Benchmark, ...]
     evaluations: tuple[Evaluation, ...]
+    estimates: tuple[Estimate, ...]
     sections: tuple[Section, ...]
     metric: str | None
 
@@ -106,7 +107,7 @@ class Results:
         return name if names.count(name) == 1 else f"{name} ({benchmark.name})"
 
 
-def put_together(saved: Sequence[Benchmark | Evaluation], metric: str | None = None) -> Results:
+def put_together(saved: Sequence[Saved], metric: str | None = None) -> Results:
     """Results of one or more files; ``metric``: which quality to hold against cost.
 
     Quality belongs to a configuration by its model's name. All values of a metric come from the same photographs: the
@@ -119,6 +120,7 @@ def put_together(saved: Sequence[Benchmark | Evaluation], metric: str | None = N
     """
     benchmarks = tuple(each for each in saved if isinstance(each, Benchmark))
     evaluations = tuple(each for each in saved if isinstance(each, Evaluation))
+    estimates = tuple(each for each in saved if isinstance(each, Estimate))
     present = metrics_of([group for evaluation in evaluations for group in evaluation.facts["groups"]])
     if metric is not None and metric not in present:
         raise FusionError(f"No evaluation has {metric!r}: choose among {', '.join(present) or 'what one has'}.")
@@ -142,7 +144,7 @@ def put_together(saved: Sequence[Benchmark | Evaluation], metric: str | None = N
             )
             sections.append(Section(benchmark, size, rows))
             number += len(rows)
-    return Results(benchmarks, evaluations, tuple(sections), metric)
+    return Results(benchmarks, evaluations, estimates, tuple(sections), metric)
 
 
 def metrics_of(groups: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reading back what ``fusiongcn benchmark --json`` and ``fusiongcn evaluate --json`` wrote, and trusting none of it."""
+"""Reading back what ``benchmark``, ``evaluate`` and ``arm.estimate`` wrote, and trusting none of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.benchmarks import evaluation_commands, latency
+from fusiongcn_edge.benchmarks.arm import estimate
 from fusiongcn_edge.benchmarks.latency import PHASES, Configuration
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -34,8 +35,24 @@ class Evaluation:
     facts: dict[str, Any]
 
 
-def read_saved(path: Path) -> Benchmark | Evaluation:
-    """A file of either command.
+@dataclass(frozen=True)
+class Estimate:
+    """What ``python -m fusiongcn_edge.benchmarks.arm.estimate`` says of boards."""
+
+    name: str  # of the file
+    facts: dict[str, Any]
+
+
+Saved = Benchmark | Evaluation | Estimate
+SCHEMAS = {
+    latency.KIND: latency.SCHEMA,
+    evaluation_commands.KIND: evaluation_commands.SCHEMA,
+    estimate.KIND: estimate.SCHEMA,
+}
+
+
+def read_saved(path: Path) -> Saved:
+    """A file of any of these commands.
 
     Raises
     ------
@@ -51,15 +68,15 @@ def read_saved(path: Path) -> Benchmark | Evaluation:
     return checked(found, str(path))
 
 
-def checked(found: Any, name: str) -> Benchmark | Evaluation:
-    """What JSON holds, if it is of either command; ``name`` is that of the file. Raises as :func:`read_saved`."""
+def checked(found: Any, name: str) -> Saved:
+    """What JSON holds, if it is of one of them; ``name`` is that of the file. Raises as :func:`read_saved`."""
     kind = found.get("kind") if isinstance(found, dict) else None
-    if kind not in (latency.KIND, evaluation_commands.KIND):
+    if not isinstance(kind, str) or kind not in SCHEMAS:
         raise FusionError(
             f"{name} is of neither command that can be reported: give what 'fusiongcn benchmark --json' "
             "or 'fusiongcn evaluate --json' wrote."
         )
-    expected = latency.SCHEMA if kind == latency.KIND else evaluation_commands.SCHEMA
+    expected = SCHEMAS[kind]
     schema = found.get("schema")
     if isinstance(schema, int) and schema != expected:
         what = "upgrade fusiongcn-edge" if schema > expected else "measure again"
@@ -68,6 +85,11 @@ def checked(found: Any, name: str) -> Benchmark | Evaluation:
         if kind == latency.KIND:
             _fit(found, BENCHMARK)
             return Benchmark(Path(name).name, found, tuple(map(_configuration, found["configurations"])))
+        if kind == estimate.KIND:
+            _fit(found, ESTIMATE)
+            for model in found["models"]:
+                _fit(model["seconds"], dict.fromkeys(found["boards"], _amount), f"the times of {model['model']!r}")
+            return Estimate(Path(name).name, found)
         _fit(found, EVALUATION)
     except ValueError as error:
         raise FusionError(f"{name} is damaged ({error}): let '--json' write it again.") from None
@@ -99,6 +121,10 @@ def _count(value: Any) -> bool:
 
 def _size(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(_count(side) and side > 0 for side in value)
+
+
+def _band(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_amount, value))
 
 
 def _picture(value: Any) -> bool:
@@ -146,6 +172,10 @@ GROUP = {
 EVALUATION = {
     "schema": int, "version": str, "reference": str, "test": str, "lower_is_better": [str], "absent": {str: str},
     "groups": [GROUP],
+}  # fmt: skip
+ESTIMATE = {
+    "schema": int, "version": str, "size": _size, "boards": [str], "band": _band, "method": str,
+    "models": [{"model": str, "engine": str, "seconds": {str: _amount}}],
 }  # fmt: skip
 
 

@@ -544,3 +544,42 @@ def test_an_evaluation_as_it_is_written_can_be_reported(
     page = Page(report(json.loads(file.read_text())))
     assert "Q_G against time of fusing these pairs, s" in page.text
     assert page.row("fused")["guided"] == "1 of 1"
+
+
+ESTIMATES: dict[str, Any] = {
+    "kind": "fusiongcn estimate", "schema": 1, "version": "0.1.0", "size": [520, 520], "boards": ["Zero", "Pi <4>"],
+    "band": [1.5, 3.0], "method": "Not measured: <counted>.",
+    "models": [{"model": "lite", "engine": "onnx", "seconds": {"Zero": 0.2, "Pi <4>": 0.1}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["html", "md"])
+def test_estimates_for_boards_say_that_they_are(ending: str, tmp_path: Path) -> None:
+    (tmp_path / "boards.json").write_text(json.dumps(ESTIMATES))
+    assert main(["report", str(tmp_path / "boards.json"), "-o", str(tmp_path / f"report.{ending}")]) == 0
+    text = (tmp_path / f"report.{ending}").read_text()
+    for told in ("Boards, estimated for a pair of 520x520", "estimated s", "Zero", "0.15 to 0.3", "0.3 to 0.6"):
+        assert told in text
+    assert "<4>" not in text
+    assert "<counted>" not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("boards", ["Zero", "another"]),
+        ("band", [1.5]),
+        ("band", "wide"),
+        ("method", None),
+        ("size", [520]),
+        ("models", [{"model": "lite", "engine": "onnx", "seconds": {"Zero": "short", "Pi <4>": 1}}]),
+        ("schema", 2),
+    ],
+)
+def test_damaged_estimates_are_refused(
+    key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "boards.json").write_text(json.dumps({**ESTIMATES, key: value}))
+    assert main(["report", str(tmp_path / "boards.json"), "-o", str(tmp_path / "report.md")]) == 2
+    assert "boards.json" in capsys.readouterr().err
+    assert not (tmp_path / "report.md").exists()
