@@ -20,14 +20,23 @@ def filled_in(
 ) -> dict[str, Shape]:
     """A shape for each input: free dimensions by their names, ``rows + 8`` also, or in images by their place.
 
+    Where one input has ``8*rows`` and another ``2*rows``, the size is that of the largest.
+
     ``patterns`` (of a model's first stage) are taken for 16 times the superpixels.
 
     Raises
     ------
     FusionError
-        If a dimension's meaning cannot be told.
+        If a dimension's meaning cannot be told, or the size is no multiple of what it has to be.
     """
     by_name = dict.fromkeys(BATCHES, 1) | dict.fromkeys(HEIGHTS, size[0]) | dict.fromkeys(WIDTHS, size[1])
+    for text in (length for shape in inputs.values() for length in shape if isinstance(length, str)):
+        factor, name = _factor(text)
+        sides = {**dict.fromkeys(HEIGHTS, size[0]), **dict.fromkeys(WIDTHS, size[1])}
+        if factor > 1 and name in sides:
+            if sides[name] % factor:
+                raise FusionError(f"{file} takes sides that are multiples of {factor}: give such a --size.")
+            by_name[name] = min(by_name[name], sides[name] // factor)
     if superpixels is not None:
         by_name |= dict.fromkeys(SUPERPIXELS, superpixels) | {"patterns": 16 * superpixels}
     found = {}
@@ -52,8 +61,17 @@ def filled_in(
     return found
 
 
+def _factor(text: str) -> tuple[int, str]:
+    """``8*rows`` to 8 and ``rows``; 1 and the text if it is not of that kind."""
+    parts = re.fullmatch(r"(\d+)\s*\*\s*(\w+)", text)
+    return (int(parts[1]), parts[2].lower()) if parts else (1, text.lower())
+
+
 def _named(text: str, by_name: Mapping[str, int]) -> int | None:
-    """``rows``, ``rows + 8``; None if it is neither."""
+    """``rows``, ``rows + 8``, ``8*rows``; None if it is none of them."""
+    factor, name = _factor(text)
+    if factor > 1 and name in by_name:
+        return factor * by_name[name]
     parts = re.fullmatch(r"(\w+)(?:\s*([+-])\s*(\d+))?", text)
     if parts is None or parts[1].lower() not in by_name:
         return None

@@ -111,7 +111,7 @@ def align_frames(
             elif not skip:
                 raise ImageError(
                     f"{names[number]} cannot be aligned to {names[order[middle]]}, for they hardly show the same: give "
-                    "photographs of one scene, or have such ones skipped."
+                    "photographs of one scene (of a stack, --skip-unaligned leaves others out)."
                 )
     if len(found) < 2:
         raise ImageError(f"No photograph can be aligned to {names[order[middle]]}: give photographs of one scene.")

@@ -43,7 +43,8 @@ class Item:
 
 def find_items(root: Path, output: Path) -> list[Item]:
     """What lies below ``root``, in the order of the names: ``[SET/]a/NAME.ext`` with ``[SET/]b/NAME.ext`` are a pair,
-    any other folder with photographs is a stack. What is below ``output`` is left out, and so is what is hidden.
+    any other folder with photographs is a stack, but for ``truth`` beside a and b. What is below ``output`` is left
+    out, and so is what is hidden.
 
     Raises
     ------
@@ -63,11 +64,12 @@ def find_items(root: Path, output: Path) -> list[Item]:
         photographs = [here / name for name in sorted(files) if _is_photograph(name)]
         if photographs and here == root:
             raise FusionError(
-                f"{photographs[0]} belongs to no stack: put each stack into a folder of its own in {root}."
+                f"{photographs[0]} belongs to no stack: put each stack into a folder of its own, or fuse one with "
+                "'fusiongcn stack'."
             )
         if {"a", "b"} <= set(below):
             items += _pairs(here, here.relative_to(root))
-            below[:] = [name for name in below if name not in ("a", "b")]
+            below[:] = [name for name in below if name not in ("a", "b", "truth")]
         if photographs:
             items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False))
     if not items:

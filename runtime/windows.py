@@ -109,7 +109,7 @@ class WindowedCnn:
         if self._limit is not None and (not fitting or memory < afterwards):
             needed = held + max(afterwards, WINDOW_BYTES * min(math.prod(size) for size in sizes))
             raise FusionError(
-                f"Photographs of {width}x{height} need about {needed / 1e6:.0f} MB: "
+                f"Photographs of {width}x{height} need about {1.05 * needed / 1e6:.0f} MB: "
                 "allow more memory, or use smaller ones."
             )
 

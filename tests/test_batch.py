@@ -231,3 +231,11 @@ def test_items_are_found_in_order_and_what_is_hidden_is_not(folder: Path) -> Non
     assert [(item.name, item.pair, len(item.sources)) for item in items] == [
         ("broken", False, 2), ("day/stack", False, 3), ("lonely", True, 1), ("x", True, 2),
     ]  # fmt: skip
+
+
+def test_the_truth_beside_pairs_is_no_stack(photographs: tuple[Picture, Picture], tmp_path: Path) -> None:
+    for part, image in zip(("a", "b", "truth"), (*photographs, photographs[0]), strict=True):
+        (tmp_path / "in" / part).mkdir(parents=True)
+        for name in "xy":
+            write_image(tmp_path / "in" / part / f"{name}.png", image)
+    assert [item.name for item in find_items(tmp_path / "in", tmp_path / "out")] == ["x", "y"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusiongcn_edge.benchmarks.cost import cost_of_bundle
+from fusiongcn_edge.benchmarks.cost import cost_of_bundle, cost_of_file
 from fusiongcn_edge.export.bundler import ExportError, export_bundle
 from fusiongcn_edge.export.lite import MARGIN, REACH
 from fusiongcn_edge.model import training
@@ -397,3 +397,11 @@ def test_the_shipped_model_keeps_its_promises(model: str, engine: str) -> None:
 def test_the_shipped_int8_model_is_small(engine: str) -> None:
     path = load_bundle("fusiongcn-lite-int8", [engine]).path
     assert sum(file.stat().st_size for file in path.iterdir()) <= 60_000
+
+
+def test_a_graph_file_of_lite_is_counted_by_itself(bundles: dict[str, Path]) -> None:
+    whole = cost_of_bundle(load_bundle(bundles["onnx"]), 72, 104)
+    alone = cost_of_file(bundles["onnx"] / "cnn.onnx", (72, 104))
+    assert alone.macs == sum(layer.macs for layer in whole.layers if layer.graph == "cnn")
+    with pytest.raises(FusionError, match="multiples of 8"):
+        cost_of_file(bundles["onnx"] / "cnn.onnx", (70, 104))
