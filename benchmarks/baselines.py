@@ -21,6 +21,10 @@ Fuse = Callable[[Image, Image], Image]
 
 COARSEST = 8  # pixels on the shorter side of a pyramid's last level, at least
 PATIENCE = 600  # seconds that another program may take for a pair
+PROGRAMS = {  # of others, and their options
+    "enfuse": ["--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1", "--hard-mask"],
+    "focus-stack": ["--nocrop"],
+}
 
 
 def laplacian_fusion(a: Image, b: Image) -> Image:
@@ -113,16 +117,15 @@ def enfuse_fusion(a: Image, b: Image) -> Image:
     FusionError
         If it is not installed, fails, or gives no image of the size of the photographs.
     """
-    weights = ["--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1", "--hard-mask"]
-    return _run_peer("enfuse", [*weights, "--output=fused.tif", "a.tif", "b.tif"], a, b)
+    return _run_peer("enfuse", a, b)
 
 
 def focus_stack_fusion(a: Image, b: Image) -> Image:
     """``focus-stack`` as it comes, but for the border that it would cut off; errors: see :func:`enfuse_fusion`."""
-    return _run_peer("focus-stack", ["--nocrop", "--output=fused.tif", "a.tif", "b.tif"], a, b)
+    return _run_peer("focus-stack", a, b)
 
 
-def _run_peer(program: str, arguments: list[str], a: Image, b: Image) -> Image:
+def _run_peer(program: str, a: Image, b: Image) -> Image:
     check_pair(a, b, 1)
     path = shutil.which(program)
     if path is None:
@@ -133,8 +136,9 @@ def _run_peer(program: str, arguments: list[str], a: Image, b: Image) -> Image:
         write_image(folder / "b.tif", b)
         try:
             done = subprocess.run(
-                [path, *arguments], cwd=folder, capture_output=True, text=True, errors="replace", timeout=PATIENCE
-            )
+                [path, *PROGRAMS[program], "--output=fused.tif", "a.tif", "b.tif"],
+                cwd=folder, capture_output=True, text=True, errors="replace", timeout=PATIENCE,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise FusionError(f"{program} took longer than {PATIENCE} seconds.") from None
         except OSError as error:
@@ -165,9 +169,8 @@ METHODS: dict[str, Fuse] = {
     "enfuse": enfuse_fusion,
     "focus-stack": focus_stack_fusion,
 }
-PEERS = ("enfuse", "focus-stack")
 
 
 def absent_peers() -> list[str]:
     """Programs among ``METHODS`` that are not on PATH."""
-    return [program for program in PEERS if shutil.which(program) is None]
+    return [program for program in PROGRAMS if shutil.which(program) is None]

@@ -217,9 +217,10 @@ def _throttling(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 def left_out(section: Section) -> Table | None:
     """What the published way to count MACs leaves out, for the published network; None for any other."""
-    told = next((own for row in section.rows if (own := row.configuration.facts.get("published_convention"))), None)
-    if not told:
+    published = next((row for row in section.rows if row.configuration.facts.get("published_convention")), None)
+    if published is None:
         return None
+    told = published.configuration.facts["published_convention"]
     names: Sequence[tuple[str, str]] = [
         ("operations", "operations, counted the authors' way"),
         ("of_these_normalisation", "of these: four for each normalised number"),
@@ -228,7 +229,7 @@ def left_out(section: Section) -> Table | None:
         ("left_out_one_hot_macs", "left out: spreading them to pixels by a one-hot matrix (a gather here)"),
     ]
     rows = [[text, short(told[key] / 1e9)] for key, text in names if key in told]
-    macs = next((row.costs["macs"] for row in section.rows if row.costs["macs"] is not None), None)
-    return Table([f"at {size_text(section.size)}", "G"],
+    macs = published.costs["macs"]
+    return Table([f"{published.key[0]} at {size_text(section.size)}", "G"],
                  [*rows, ["MACs here: convolutions and matrix products of the network, graph layers included",
                           shown(macs, lambda count: short(count / 1e9))]])  # fmt: skip
