@@ -19,7 +19,7 @@ needs_llvm = pytest.mark.skipif(shutil.which("llvm-mca-19") is None, reason="llv
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pair_takes_as_many_times_a_part_as_it_has_pixels_or_macs(engine: str) -> None:
     found = estimate.scales(load_bundle("fusiongcn", [engine]), 80, 104)
-    assert found["superpixels"] == found["decision"] == 32.5
+    assert found["decision"] == 32.5
     assert found["cnn"] == pytest.approx(32.5, rel=0.25)  # tiles and margins differ
     assert (found["gcn"] == 1) == (engine == "litert"), "there it is filled up to a fixed number of superpixels"
 

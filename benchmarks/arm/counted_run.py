@@ -1,6 +1,9 @@
 """Fuse the example pair's part once, telling the emulator's plugin where each stage begins; started by ``arm.counts``.
 
-python -m fusiongcn_edge.benchmarks.arm.counted_run MODEL ENGINE PHOTOGRAPHS
+python -m fusiongcn_edge.benchmarks.arm.counted_run MODEL ENGINE PHOTOGRAPHS [SIDE END]
+
+With SIDE the pair is the whole one, as a square of so many pixels a side; it is fused twice, the second time is what
+counts, and both end before the stage END (``-``: at the end).
 """
 
 from __future__ import annotations
@@ -8,13 +11,18 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from fusiongcn_edge.benchmarks.arm.observed import pair
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks.arm.observed import pair, whole_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.fuser import STAGES
 
+Image = NDArray[Any]
 FIRST = 0x7F000000  # the plugin listens for the numbers from here on: no process has one
 
 
@@ -26,15 +34,33 @@ def begin(stage: int) -> None:
 
 def main() -> int:
     """Open, fuse, tell."""
-    model, engine, photographs = sys.argv[1:]
+    model, engine, photographs, *whole = sys.argv[1:]
     if model.endswith(".tflite"):
         return _run_file(model)
     fuser = Fuser.open(model, engine=engine, threads=1)
-    first, second = pair(model, Path(photographs))
     gc.disable()
-    fuser.fuse(first, second, progress=lambda name: begin(STAGES.index(name)))
+    if whole:
+        first, second = whole_pair(int(whole[0]), Path(photographs))
+        _fuse_until(whole[1], fuser, first, second, lambda name: None)
+        _fuse_until(whole[1], fuser, first, second, lambda name: begin(STAGES.index(name)))
+    else:
+        fuser.fuse(*pair(model, Path(photographs)), progress=lambda name: begin(STAGES.index(name)))
     begin(len(STAGES))
     return 0
+
+
+class _End(Exception):
+    pass
+
+
+def _fuse_until(end: str, fuser: Fuser, first: Image, second: Image, progress: Callable[[str], None]) -> None:
+    def told(stage: str) -> None:
+        if stage == end:
+            raise _End
+        progress(stage)
+
+    with suppress(_End):
+        fuser.fuse(first, second, progress=told)
 
 
 def _run_file(file: str) -> int:

@@ -58,16 +58,20 @@ def plugin() -> Iterator[Path]:
         yield library
 
 
-def executed_blocks(library: Path, model: str, engine: str, cpu: str = CPU) -> list[Block]:
-    """What a fusion executes, from superpixels to decision; or a run of a TFLite file, all of it as the stage cnn."""
+def executed_blocks(
+    library: Path, model: str, engine: str, cpu: str = CPU, whole: tuple[int, str] | None = None
+) -> list[Block]:
+    """What a fusion executes, from superpixels to decision; or a run of a TFLite file, all of it as the stage cnn.
+
+    ``whole``: side and last stage but one, as ``counted_run`` takes them, for a pair as a whole instead of a part.
+    """
     output = library.with_name(f"{Path(model).stem}-{engine}-{cpu}.txt")
     options = ["-plugin", f"{library},output={output}", "-E", "PYTHONHASHSEED=0"]
     command = python_command(KIND, cpu, emulator_arguments=options)
-    module = f"{__package__}.counted_run"
+    arguments = [f"{__package__}.counted_run", model, engine, str(PHOTOGRAPHS), *map(str, whole or ())]
     done = subprocess.run(
-        ["setarch", "--addr-no-randomize", *command, "-m", module, model, engine, str(PHOTOGRAPHS)],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        ["setarch", "--addr-no-randomize", *command, "-m", *arguments], capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise FusionError(f"{model} on {engine} could not be counted; read why, and try again:\n{done.stderr[-2000:]}")
     found = []

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +35,11 @@ def pair(model: str, photographs: Path = PHOTOGRAPHS) -> list[NDArray[np.uint8]]
     """The part of both photographs that a model is tried on."""
     part = PARTS[model.removesuffix("-int8")]
     return [np.ascontiguousarray(read_image(photographs / f"{name}.jpg")[part]) for name in ("near", "far")]
+
+
+def whole_pair(side: int, photographs: Path = PHOTOGRAPHS) -> list[NDArray[Any]]:
+    """Both photographs whole, as squares of ``side`` pixels a side."""
+    return [cv2.resize(read_image(photographs / f"{name}.jpg"), (side, side)) for name in ("near", "far")]
 
 
 def preprocessing(model: str, photographs: Path = PHOTOGRAPHS) -> Arrays:
