@@ -31,7 +31,7 @@ from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import made_photograph
 
-BLUR = 3.0  # standard deviation in pixels, where a frame is not in focus
+LENS, BLUR = 1.0, 4.0  # standard deviations in pixels, where a frame is in focus and where not
 FUSED = "fused.jpg"
 # starts a program from a small process: a large one would pass its own peak memory on
 LAUNCHER = """
@@ -44,8 +44,8 @@ print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 
 def made_frames(size: tuple[int, int], count: int) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
     """A made photograph (uint8 H x W x 3) and ``count`` frames of it, each sharp in one of as many upright stripes."""
-    sharp = np.clip(made_photograph(*size), 0, 255).astype(np.uint8)
-    blurred = cv2.GaussianBlur(sharp, (0, 0), BLUR)
+    scene = made_photograph(*size)
+    sharp, blurred = (np.clip(cv2.GaussianBlur(scene, (0, 0), own), 0, 255).astype(np.uint8) for own in (LENS, BLUR))
     stripe = np.arange(size[1]) * count // size[1]
     return sharp, [np.where((stripe == own)[None, :, None], sharp, blurred) for own in range(count)]
 
