@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
+from string import ascii_lowercase
 
 from fusiongcn_edge.benchmarks import charts, report_tables
 from fusiongcn_edge.benchmarks.efficiency import REFERENCE, REFERENCE_WITH_ENERGY
@@ -183,15 +185,25 @@ def _quality(results: Results) -> list[Markup]:
                     "p", "Means. In brackets: images better : worse than the reference; ", evaluation.facts["test"], "."
                 ),
             ]
+            lettered = dict(zip(_letters(), group["methods"], strict=False))
             timed = [
-                (name, own["median_seconds"], own["means"][results.metric]) for name, own in group["methods"].items()
+                (letter, own["median_seconds"], own["means"][results.metric])
+                for letter, own in zip(lettered, group["methods"].values(), strict=True)
                 if own["median_seconds"] is not None and own["means"].get(results.metric) is not None
-            ]  # fmt: skip
+            ]
             if len(timed) > 1:
                 title = f"{results.metric} against time of fusing these pairs, s"
                 parts.append(tag("div", _plot(title, timed, "s", results), class_="plots"))
+                parts.append(tag("p", ", ".join(f"{letter}: {name}" for letter, name in lettered.items())))
         parts += [tag("p", f"Absent: {why}") for why in evaluation.facts["absent"].values()]
     return [tag("h2", "Quality"), *parts] if parts else []
+
+
+def _letters() -> Iterator[str]:
+    """a to z, then aa to zz."""
+    for length in (1, 2):
+        for letters in product(ascii_lowercase, repeat=length):
+            yield "".join(letters)
 
 
 def _table(table: Table, kind: str = "figures") -> Markup:
