@@ -4,9 +4,10 @@
         [--seed 0,1] [--variant NAME,NAME,…]
 
 lite: as shipped. no-graph: without the graph network and what it tells; a third block at an eighth of the resolution
-instead, as many multiply-accumulates. grid: superpixels that are squares and follow no edge. Every variant is trained by the
-recipe of 'fusiongcn train lite' with the same scenes, on one thread, in DIR/VARIANT-SEED; started again, it goes on.
-Scores are of the softly fused image, PSNR in dB: on pairs with their truth, and on scenes of the held-out photographs.
+instead, as many multiply-accumulates. grid: superpixels that are squares and follow no edge. Every variant is trained
+by the recipe of 'fusiongcn train lite' with the same scenes, on one thread, in DIR/VARIANT-SEED; started again, it goes
+on. Scores are of the softly fused image, PSNR in dB: on pairs with their truth, and on scenes of the held-out
+photographs.
 """
 
 from __future__ import annotations
