@@ -258,8 +258,12 @@ def test_a_speckle_that_was_removed_does_not_return_by_mixing() -> None:
     probability[4, 4] = 0.9
     decision = decision_map(probability, 0.5, 0.02)
     fused = blend(first, second, probability, decision, 0.5)
-    assert fused[4, 4] == 100  # both count the same; by its probability it would be 180
+    assert fused[4, 4] == 40  # by its probability it would be 180
     assert fused[0, 0] == 50
+    probability[4, 4] = 0.51
+    assert blend(first, second, probability, decision, 0.5)[4, 4] == 92, "little against it is little for the other"
+    probability[4, 4] = 0.5
+    assert blend(first, second, probability, decision, 0.5)[4, 4] == 100
 
 
 @pytest.mark.parametrize("pair", ["mffw/01", "mffw/02", "grayscale/06", "mfi-whu/03", "mfi-whu/08", "lytro/05"])
