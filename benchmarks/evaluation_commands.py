@@ -49,7 +49,7 @@ def add_metrics_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", metavar="B", help="second photograph")
     parser.add_argument("fused", metavar="FUSED", help="what was made of them")
     parser.add_argument("--truth", metavar="T", help="the all-in-focus image: PSNR, SSIM and PSNR_boundary, too")
-    parser.add_argument("--json", metavar="FILE|-", help="write the values as JSON; - prints it in place of the table")
+    parser.add_argument("--json", metavar="FILE|-", help="write the values as JSON, over an older file; - prints it")
 
 
 def run_metrics(arguments: argparse.Namespace) -> int:
@@ -86,7 +86,11 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", type=_methods, default=[], metavar="NAME,…", help=f"baselines and peers: {', '.join(METHODS)}"
     )
-    parser.add_argument("--json", metavar="FILE|-", help="write every single value; - prints it in place of the tables")
+    parser.add_argument(
+        "--json",
+        metavar="FILE|-",
+        help="write every single value, over an older file; - prints it",
+    )
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw fused, decision and error map of every pair")
 
 
