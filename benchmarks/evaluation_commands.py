@@ -107,14 +107,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.pairs is None and arguments.truth is None:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
     _check_json(arguments.json, [])
+    if arguments.pictures is not None:
+        _make_folder(arguments.pictures)
     named = bool(arguments.model or arguments.method)
     groups = find_groups(arguments.pairs, arguments.truth)
     methods, absent = open_methods(
         list(dict.fromkeys(arguments.model)) if named else [DEFAULT_MODEL], arguments.method if named else list(METHODS)
     )
     names = [method.name for method in methods]
-    if arguments.pictures is not None:
-        _make_folder(arguments.pictures)
     with Progress() as progress:
         for group in groups:
             evaluate(group, methods, progress, arguments.pictures)
@@ -225,6 +225,7 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} cannot be made ({error.strerror}): name another folder for the pictures.") from None
+    check_folder(path / "picture.jpg")
 
 
 def _check_json(target: str | None, sources: Sequence[str]) -> None:
