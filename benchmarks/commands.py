@@ -49,7 +49,9 @@ def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
     parser.add_argument("--layers", action="store_true", help="also show each operator")
-    parser.add_argument("--json", metavar="FILE|-", help="write all of it as JSON; - prints that instead")
+    parser.add_argument(
+        "--json", metavar="FILE|-", help="write all of it as JSON, over an older file; - prints it instead"
+    )
 
 
 def run_cost(arguments: argparse.Namespace) -> int:
@@ -164,7 +166,10 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         "--sustained", type=_minutes, default=0, metavar="MIN", help="then run each configuration so long on end"
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="write everything that was measured, with small pictures of the first pair"
+        "--json",
+        metavar="FILE",
+        help="write everything that was measured, with small pictures of the first pair; this and the "
+        "report replace an older file",
     )
     parser.add_argument("--report", metavar="FILE", help="write a page (.html) or tables for a README (.md)")
 
@@ -193,7 +198,7 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         _check_json(arguments.json, arguments.model or [])
     if arguments.report is not None:
         check_report(arguments.report, [arguments.json] if arguments.json else [])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         if arguments.photos is not None:
             inputs = latency.photo_inputs(arguments.photos)
         else:

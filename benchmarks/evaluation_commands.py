@@ -49,7 +49,7 @@ def add_metrics_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", metavar="B", help="second photograph")
     parser.add_argument("fused", metavar="FUSED", help="what was made of them")
     parser.add_argument("--truth", metavar="T", help="the all-in-focus image: PSNR, SSIM and PSNR_boundary, too")
-    parser.add_argument("--json", metavar="FILE|-", help="write the values as JSON; - prints it in place of the table")
+    parser.add_argument("--json", metavar="FILE|-", help="write the values as JSON, over an older file; - prints it")
 
 
 def run_metrics(arguments: argparse.Namespace) -> int:
@@ -86,7 +86,11 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", type=_methods, default=[], metavar="NAME,…", help=f"baselines and peers: {', '.join(METHODS)}"
     )
-    parser.add_argument("--json", metavar="FILE|-", help="write every single value; - prints it in place of the tables")
+    parser.add_argument(
+        "--json",
+        metavar="FILE|-",
+        help="write every single value, over an older file; - prints it",
+    )
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw fused, decision and error map of every pair")
 
 
@@ -103,14 +107,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.pairs is None and arguments.truth is None:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
     _check_json(arguments.json, [])
+    if arguments.pictures is not None:
+        _make_folder(arguments.pictures)
     named = bool(arguments.model or arguments.method)
     groups = find_groups(arguments.pairs, arguments.truth)
     methods, absent = open_methods(
         list(dict.fromkeys(arguments.model)) if named else [DEFAULT_MODEL], arguments.method if named else list(METHODS)
     )
     names = [method.name for method in methods]
-    if arguments.pictures is not None:
-        _make_folder(arguments.pictures)
     with Progress() as progress:
         for group in groups:
             evaluate(group, methods, progress, arguments.pictures)
@@ -221,6 +225,7 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} cannot be made ({error.strerror}): name another folder for the pictures.") from None
+    check_folder(path / "picture.jpg")
 
 
 def _check_json(target: str | None, sources: Sequence[str]) -> None:

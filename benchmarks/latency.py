@@ -148,7 +148,7 @@ def measure(
         "idle_watts": None,
     }
     cores = report["device"]["cores"]
-    with PowerLog(sensor) as power, tempfile.TemporaryDirectory() as folder:
+    with PowerLog(sensor) as power, tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         try:
             if sensor is not None:
                 progress("idle power")

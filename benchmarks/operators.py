@@ -82,7 +82,7 @@ def profile(graph: Graph, inputs: dict[str, NDArray[Any]], each: bool) -> dict[s
     """Microseconds by operator, on one thread, median over runs."""
     import onnxruntime
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4

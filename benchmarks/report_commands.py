@@ -38,7 +38,11 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         "files", nargs="+", metavar="FILE.json", help="what 'benchmark --json' or 'evaluate --json' wrote"
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="a page (.html) or tables for a README (.md)"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a page (.html) or tables for a README (.md), over an older one",
     )
     parser.add_argument(
         "--metric", metavar="NAME", help="to hold against costs (default: PSNR if there is a truth, or else Q_G)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLE + "\n".join(f"  {name:22} {recipe.about}" for name, recipe in RECIPES.items())
     parser.add_argument("bundle", metavar="BUNDLE", help="the float32 model: name of a shipped one, or a folder")
-    parser.add_argument("-o", "--output", required=True, metavar="BUNDLE", help="folder to make")
+    parser.add_argument("-o", "--output", required=True, metavar="BUNDLE", help="folder to make; none is written over")
     parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
     parser.add_argument("--recipe", choices=list(RECIPES), default=AUTO, help="see below (default: %(default)s)")
     parser.add_argument(
@@ -99,8 +98,6 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     bundle = load_bundle(arguments.bundle, [arguments.engine] if arguments.engine else installed_engines())
     if arguments.engine not in (None, bundle.engine):
         raise CalibrationError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
-    if os.path.realpath(arguments.output) == os.path.realpath(bundle.path):
-        raise CalibrationError(f"{arguments.output} is the float32 model itself: give the new one another name.")
     if bundle.precision != FP32:
         raise CalibrationError(
             f"{bundle.path} is in {bundle.precision} already: give the bundle in fp32 that it was made from."

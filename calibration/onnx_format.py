@@ -166,7 +166,11 @@ def _static(model: onnx.ModelProto, tensors: set[str], precision: str, samples: 
         node.name = node.name or f"node_{index}"
     chosen = [n.name for n in model.graph.node if n.op_type == "Conv" and tensors & set(n.input)]
     wide = precision == STATIC16
-    with tempfile.TemporaryDirectory() as folder, libraries_silenced(), redirect_stdout(io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder,
+        libraries_silenced(),
+        redirect_stdout(io.StringIO()),
+    ):
         target = Path(folder) / "graph.onnx"
         quantize_static(
             model,

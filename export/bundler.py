@@ -88,7 +88,7 @@ def export_bundle(
         assert isinstance(network, FusionGCN)
         graphs, chain = _published(network, form, facts, whole_cnn, sizes, superpixels)
         facts_of_model |= {"stages": chain, "keep": KEEP if chain else []}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
         bundle = load_bundle(Path(folder) / "bundle")
         if precision == FP16:

@@ -70,7 +70,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="BUNDLE",
-        help="folder to make; for several forms BUNDLE-onnx and BUNDLE-tflite",
+        help="folder to make, nothing is written over; for several forms BUNDLE-onnx and BUNDLE-tflite",
     )
 
 

@@ -17,7 +17,7 @@ from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingErro
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet, make_scene
 from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.files import check_folder, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
 from fusiongcn_edge.runtime.progress import Progress
 
@@ -112,9 +112,12 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 def _make_run_folder(folder: Path) -> bool:
     """Make the folder of a run unless it is there; True if it was made. Refuses one that holds other things."""
+    own = {training.STATE, training.WEIGHTS, training.LOG}
     if os.path.isdir(folder):
         check_folder(folder / training.STATE)
-        strangers = set(os.listdir(folder)) - {training.STATE, training.WEIGHTS, training.LOG}
+        for name in own:
+            remove_unfinished(folder / name)
+        strangers = set(os.listdir(folder)) - own
         if strangers and not (folder / training.STATE).exists():
             raise TrainingError(f"{folder} holds other files ({min(strangers)}): give a folder of its own.")
         return False

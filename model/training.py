@@ -309,14 +309,14 @@ def run(
             if now - saved > save_every:
                 training.save()
                 saved = now
-            if stop.requested or now - begin > minutes * 60:
+            if stop.requested is not None or now - begin > minutes * 60:
                 break
     training.save()
-    if stop.requested:
+    if stop.requested is not None:
         print(
             f"\nsaved step {training.step} in {training.folder}; the same command goes on from there", file=sys.stderr
         )
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(stop.requested)
     scores = training.validate()
     log.write(training, losses, scores)
     return scores
@@ -328,14 +328,14 @@ class _StopRequest:
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested: int | None = None  # the signal's number
 
     def __enter__(self) -> _StopRequest:
         self._before = [signal.signal(number, self._request) for number in self.SIGNALS]
         return self
 
     def _request(self, number: int, _: object) -> None:
-        self.requested = True
+        self.requested = number
         signal.signal(number, signal.default_int_handler)
 
     def __exit__(self, *_: object) -> None:
@@ -359,14 +359,19 @@ class _Log:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        rows = []
+        self.rows: list[dict[str, Any]] = []
         if path.exists():
-            with open(path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-        with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, LOG_FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+            with open(path, newline="", encoding="utf-8", errors="replace") as file:
+                found = [row for row in csv.DictReader(file) if list(row) == list(LOG_FIELDS)]
+            self.rows = [row for row in found if str(row["step"]).isdecimal() and int(row["step"]) <= step]
+        self._save()
+
+    def _save(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, LOG_FIELDS)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_files({self.path: text.getvalue().encode()})
 
     def write(self, training: Run, losses: list[float], scores: dict[str, float]) -> None:
         rate = training.recipe.learning_rate * learning_rate_factor(training.step, training.recipe)
@@ -377,8 +382,8 @@ class _Log:
             "loss": f"{np.mean(losses):.5f}" if losses else "",
             **{name: f"{value:.4f}" for name, value in scores.items()},
         }
-        with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, LOG_FIELDS).writerow(row)
+        self.rows.append(row)
+        self._save()
         shown = "  ".join(f"{name.replace('held_out_', '')} {value:.3f}" for name, value in scores.items())
         start = "\r\033[K" if sys.stderr.isatty() else ""
         print(f"{start}step {training.step}, held-out scenes: {shown}", file=sys.stderr, flush=True)

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,17 +104,12 @@ def record_path(output: Path) -> Path:
 
 
 def fingerprint(item: Item, settings: Mapping[str, Any]) -> str:
-    """Of the photographs (names, sizes, times of change) and of the settings that decide the result.
-
-    Raises
-    ------
-    FusionError
-        If a photograph has vanished.
-    """
+    """Of the photographs (names, sizes, times of change) and of the settings that decide the result; "" if one of them
+    has vanished."""
     try:
         stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in item.sources]
-    except OSError as error:
-        raise FusionError(f"{error.filename} has vanished: start again.") from None
+    except OSError:
+        return ""
     return hashlib.sha256(json.dumps([stats, item.pair, settings], sort_keys=True).encode()).hexdigest()
 
 
@@ -129,14 +123,10 @@ def is_made(output: Path, mark: str) -> bool:
     """Whether a result is there as it was written, made from what has this fingerprint."""
     try:
         noted = json.loads(record_path(output).read_bytes())
-        return noted["made_from"] == mark and noted["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+        return (
+            mark != ""
+            and noted["made_from"] == mark
+            and noted["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def remove_unfinished(output: Path) -> None:
-    """Remove what a process that was killed left of a result (see :mod:`fusiongcn_edge.runtime.files`)."""
-    for path in (output, record_path(output)):
-        for leftover in path.parent.glob(f".{path.name}.*.part"):
-            with suppress(OSError):
-                leftover.unlink()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import signal
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,7 +19,6 @@ from fusiongcn_edge.runtime.batch import (
     is_made,
     record,
     record_path,
-    remove_unfinished,
 )
 from fusiongcn_edge.runtime.bundle import MANIFEST, load_bundle
 from fusiongcn_edge.runtime.commands import (
@@ -36,7 +33,7 @@ from fusiongcn_edge.runtime.commands import (
 )
 from fusiongcn_edge.runtime.engines.base import installed_engines
 from fusiongcn_edge.runtime.errors import OutputError
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.files import check_folder, remove_unfinished, write_files
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.progress import Progress
@@ -106,7 +103,6 @@ def run_batch(arguments: argparse.Namespace) -> int:
             table.add(item.name, "kept")
         else:
             left.append(item)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with Progress() as progress:
             jobs = [(item, outputs[item.name], marks[item.name]) for item in left]
@@ -120,7 +116,6 @@ def run_batch(arguments: argparse.Namespace) -> int:
                 if done < len(jobs):
                     progress(f"[{done + 1}/{len(jobs)}] about {_duration(remaining)} left")
     finally:
-        signal.signal(signal.SIGTERM, before)
         for output in outputs.values():
             remove_unfinished(output)
     return table.close(perf_counter() - start)

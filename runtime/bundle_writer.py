@@ -7,52 +7,42 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.runtime.bundle import FORMAT, MANIFEST, Graph, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError
-from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.files import check_folder, lock, remove_unfinished
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
-    """Refuse a place where no bundle can be written: something else is there, or its folder cannot be written to.
+    """Refuse a place where no bundle can be written: something is there already, or its folder cannot be written to.
 
     Raises
     ------
     BundleError, OutputError
     """
-    path = Path(os.path.realpath(path))
-    check_folder(path.parent / MANIFEST)
-    if not os.path.exists(path):
-        return
-    if not os.path.isfile(path / MANIFEST):
-        raise BundleError(f"{path} exists and is no bundle: choose another name, or remove it first.")
-    others = sorted(set(os.listdir(path)) - {MANIFEST, *_graph_files(path)})
-    if others:
-        raise BundleError(f"{path} also holds {others[0]}, which would be lost: choose another name, or move it away.")
-
-
-def _graph_files(path: Path) -> set[str]:
-    """Names of the graph files of a bundle that may be damaged."""
-    try:
-        return {str(graph["file"]) for graph in json.loads((path / MANIFEST).read_text("utf-8"))["graphs"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return set()
+    path = Path(os.path.abspath(path))
+    if os.path.lexists(path):
+        raise BundleError(f"{path} exists, and no model is written over: choose another name, or remove it first.")
+    check_folder(path)
 
 
 def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs: dict[str, Graph]) -> None:
-    """Write a bundle; whole or not at all. An earlier bundle at the same path is replaced.
+    """Write a bundle where there is nothing yet; whole or not at all.
 
     ``manifest`` is everything but ``format``, ``graphs`` and ``checksum``, which are filled in here.
 
     Raises
     ------
     BundleError, OutputError
-        If the path holds something that is no bundle, or cannot be written.
+        If something is there already, or it cannot be written.
     """
     check_target(path)
-    path = Path(os.path.realpath(path))  # a link to a bundle goes on pointing to it
+    path = Path(os.path.abspath(path))
+    remove_unfinished(path)
     manifest = {"format": FORMAT, **manifest, "graphs": {}}
     for name, graph in graphs.items():
         manifest["graphs"][name] = {
@@ -63,26 +53,21 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
             "outputs": graph.outputs,
             **({} if graph.entry is None else {"entry": graph.entry}),
         }
+    manifest["checksum"] = manifest_checksum(manifest)
+    lines = [f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in manifest.items()]
+    files = {graph.file: graph.data for graph in graphs.values()}
+    files[MANIFEST] = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
     temporary = None
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent))
-        temporary.chmod(0o755)
-        for file, data in {graph.file: graph.data for graph in graphs.values()}.items():
-            (temporary / file).write_bytes(data)
-        manifest["checksum"] = manifest_checksum(manifest)
-        lines = [f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in manifest.items()]
-        (temporary / MANIFEST).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
-        if path.exists():
-            old = temporary.with_suffix(".old")
-            path.rename(old)
-            try:
-                temporary.rename(path)
-            except BaseException:
-                old.rename(path)
-                raise
-            shutil.rmtree(old)
-        else:
-            temporary.rename(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        with _locked(temporary):
+            temporary.chmod(0o755)
+            for file, data in files.items():
+                with open(temporary / file, "wb") as opened:
+                    opened.write(data)
+                    opened.flush()
+                    os.fsync(opened.fileno())
+            temporary.rename(path)  # fails if something has come there meanwhile
     except OSError as error:
         raise BundleError(
             f"{path} cannot be written ({error.strerror}): check the folder and the free space."
@@ -90,3 +75,17 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody takes the folder for what a killed process left."""
+    descriptor = None
+    with suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        lock(descriptor)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

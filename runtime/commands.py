@@ -50,7 +50,9 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = FUSE_EXAMPLE
     parser.add_argument("a", metavar="A", help="first photograph")
     parser.add_argument("b", metavar="B", help="second photograph, focused at another depth")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="fused photograph, written over an older one"
+    )
     parser.add_argument("--decision-map", metavar="FILE", help="also write which photograph is the sharper one where")
     parser.add_argument("--probability", metavar="FILE", help="also write the focus probability, 8 bits gray")
     parser.add_argument(

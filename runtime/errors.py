@@ -19,3 +19,15 @@ class BundleError(FusionError):
 
 class EngineError(FusionError):
     """An inference engine that is not installed or cannot run a graph."""
+
+
+def mendable(error: BaseException) -> str | None:
+    """The sentence for what went wrong, if it is something that the user can mend; None if it is a fault of ours."""
+    if isinstance(error, FusionError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "Memory ran out: use smaller photographs or close other programs."
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}: check the files, the folders and the free space."
+    return None

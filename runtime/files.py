@@ -1,30 +1,50 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and what is left of those whose writing was cut off."""
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from fusiongcn_edge.runtime.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+DEVICES = Path("/dev")
+
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Refuse, with an OutputError, a path that is a folder or whose own folder is missing or cannot be written to."""
+    """Refuse, with an OutputError, a path to which no file can be written. To be sure, an empty file is made beside it,
+    and removed: permissions alone do not tell.
+    """
     folder = Path(path).absolute().parent
     if os.path.isdir(path):
         raise OutputError(f"{path} is a folder: name a file to write.")
     if not os.path.isdir(folder):
         raise OutputError(f"The folder {folder} does not exist: create it first.")
+    if folder == DEVICES or (os.path.exists(path) and not os.path.isfile(path)):
+        raise OutputError(f"{path} is a device or a pipe, which would be replaced: name a file to write.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"The folder {folder} cannot be written to: choose another one or change its permissions.")
+    try:
+        descriptor, name = _make_temporary(Path(path))
+        os.close(descriptor)
+        os.unlink(name)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from None
 
 
 def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
     """Write every file under a temporary name beside its own, then rename them: never half of one, and none on failure
-    (but for those that had already replaced an older file).
+    (but for those that had already replaced an older file). What a process that was killed left of the same files is
+    removed.
 
     Raises
     ------
@@ -37,25 +57,58 @@ def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
     staged: dict[Path, Path] = {}
     unwanted: list[Path] = []  # what is to be removed if a later step fails
     try:
-        for path, data in ((Path(name), data) for name, data in files.items()):
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
-            staged[path] = Path(name)
-            unwanted.append(staged[path])
-            with os.fdopen(descriptor, "wb") as file:
+        with ExitStack() as opened:  # and locked until the end
+            for path, data in ((Path(name), data) for name, data in files.items()):
+                remove_unfinished(path)
+                descriptor, name = _make_temporary(path)
+                staged[path] = Path(name)
+                unwanted.append(staged[path])
+                file = opened.enter_context(os.fdopen(descriptor, "wb"))
+                lock(descriptor)
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
-            os.chmod(staged[path], 0o666 & ~umask)
-        for path, temporary in staged.items():
-            replaces = os.path.exists(path)
-            os.replace(temporary, path)
-            unwanted += [] if replaces else [path]
-        unwanted.clear()
+                os.fsync(descriptor)
+                os.chmod(staged[path], 0o666 & ~umask)
+            for path, temporary in staged.items():
+                replaces = os.path.exists(path)
+                os.replace(temporary, path)
+                unwanted += [] if replaces else [path]
+            unwanted.clear()
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}): check the folder and the free space."
-        ) from None
+        raise _cannot_be_written(path, error) from None
     finally:
         for leftover in unwanted:
             with suppress(FileNotFoundError):
                 leftover.unlink()
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what processes that were killed left of a file or folder: what is called ``.NAME.….part`` beside it, and
+    is not being written."""
+    for leftover in path.absolute().parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY)
+            try:
+                if lock(descriptor):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def lock(descriptor: int) -> bool:
+    """Mark an open file or folder as being written, until it is closed; False if it is, or nobody can tell."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # there are file systems without locks
+        return False
+    return True
+
+
+def _make_temporary(path: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
+
+
+def _cannot_be_written(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written ({error.strerror}): check the folder and the free space.")

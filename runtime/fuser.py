@@ -175,6 +175,8 @@ class Fuser:
         except (MemoryError, RuntimeError, cv2.error) as error:  # RuntimeError where no thread can be started
             if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem and "bad_alloc" not in str(error):
                 raise
+            if isinstance(error, RuntimeError) and "thread" not in str(error):
+                raise FusionError(f"Fusing failed ({error}): try again, or with another engine.") from None
             raise FusionError(
                 f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no more could be had'}): "
                 "use smaller photographs or close other programs."

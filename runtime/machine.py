@@ -15,6 +15,7 @@ except ImportError:  # Windows
 CPUS = Path("/sys/devices/system/cpu")
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
 SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
@@ -47,10 +48,7 @@ def free_memory() -> int:
 
     Known on Linux only; elsewhere as good as endless.
     """
-    free = 2**62
-    allowed, used = _read(CGROUP_MEMORY / "memory.max"), _read(CGROUP_MEMORY / "memory.current")
-    if allowed.isdigit() and used.isdigit():
-        free = int(allowed) - int(used)
+    free = _left_by_control_groups()
     for line in _read(MEMORY).splitlines():
         if line.startswith("MemAvailable:"):
             free = min(free, int(line.split()[1]) * 1024)
@@ -59,6 +57,28 @@ def free_memory() -> int:
         if limit != resource.RLIM_INFINITY:
             free = min(free, limit - _own_pages(0))
     return int(max(free, 0) * FREE_SHARE)
+
+
+def _left_by_control_groups() -> int:
+    """Bytes that a container, or a service's own limit, leaves this process; its group counts, and all above it."""
+    free = 2**62
+    for line in _read(OWN_CGROUPS).splitlines() or ["0::/"]:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0":
+            root, most, now, cached = CGROUP_MEMORY, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):  # the first version of control groups
+            root, most = CGROUP_MEMORY / "memory", "memory.limit_in_bytes"
+            now, cached = "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        own = Path(path.lstrip("/"))
+        for folder in (root / own, *(root / above for above in own.parents)):
+            allowed, used = _read(folder / most), _read(folder / now)
+            if allowed.isdigit() and used.isdigit():
+                stat = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
+                free = min(free, int(allowed) - int(used) + int(stat.get(cached, 0)))
+    return free
 
 
 def return_memory_at_once() -> None:

@@ -45,7 +45,9 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> None:
     """What :func:`fuse_files` looks at; ``align``: the default of ``--align``."""
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for the fused photograph")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="fused photograph, written over an older one"
+    )
     parser.add_argument(
         "--depth", metavar="FILE", help="also write which photograph each pixel is from, 16 bits gray; 0 is the first"
     )

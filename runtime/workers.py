@@ -5,15 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from time import perf_counter
 from typing import Any, cast
 
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import FusionError, mendable
 
 PATIENCE = 20  # seconds that a process has for cleaning up
 REFUSED, DONE, FAILED = "refused", "done", "failed"
@@ -62,7 +62,8 @@ def in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], c
                 if not idle:
                     ours, theirs = context.Pipe()
                     process = context.Process(target=_serve, args=(theirs, begin), daemon=True)
-                    process.start()
+                    with _interrupts_held_back():
+                        process.start()
                     theirs.close()
                     idle.append(_Worker(process, ours))
                 worker = idle.pop()
@@ -89,6 +90,20 @@ def in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], c
             _end(worker)
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C waits, here and in a process started meanwhile, until that one leaves it to this one (see _serve)."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it would let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end(worker: _Worker) -> None:
     worker.pipe.close()
     worker.process.terminate()
@@ -99,6 +114,8 @@ def _end(worker: _Worker) -> None:
 
 def _serve(pipe: Connection, begin: Callable[[], Callable[[Any], Any]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half written is removed
     with suppress(EOFError, BrokenPipeError):  # that process is gone
         try:
@@ -110,8 +127,6 @@ def _serve(pipe: Connection, begin: Callable[[], Callable[[Any], Any]]) -> None:
             job = pipe.recv()
             try:
                 message = DONE, work(job)
-            except FusionError as error:
-                message = FAILED, str(error)
-            except Exception as error:  # a fault of ours, which the other jobs need not suffer for
-                message = FAILED, f"This is a fault of fusiongcn, please report it: {error!r}."
+            except Exception as error:  # if it is a fault of ours, the other jobs need not suffer for it
+                message = FAILED, mendable(error) or f"This is a fault of fusiongcn, please report it: {error!r}."
             pipe.send(message)

@@ -405,10 +405,10 @@ def test_mistakes_on_the_command_line_are_told(
     assert "--judge is given without --pairs" in told(random_bundle, "--judge", pairs, *output)
     assert "end it with .png" in told(random_bundle, *output, "--picture", tmp_path / "x.jpg")
     assert "No model 'missing'" in told("missing", *output)
-    assert "is no bundle" in told(random_bundle, "-o", pairs)
+    assert "pairs exists" in told(random_bundle, "-o", pairs)
     assert "share photographs" in told(random_bundle, "--pairs", pairs, "--judge", pairs, *output)
     assert "leave --engine out" in told(random_bundle, "--engine", "litert", *output)
-    assert "is the float32 model itself" in told(random_bundle, "-o", random_bundle)
+    assert "no model is written over" in told(random_bundle, "-o", random_bundle)
     assert list(tmp_path.iterdir()) == [pairs]
 
 

@@ -488,7 +488,7 @@ def test_a_checkpoint_of_another_network(fails: Fails) -> None:
 
 
 @pytest.mark.usefixtures("no_second_export")
-@pytest.mark.parametrize(("output", "message"), [("a.png", "is no bundle"), ("no/such/bundle", "does not exist")])
+@pytest.mark.parametrize(("output", "message"), [("a.png", "a.png exists"), ("no/such/bundle", "does not exist")])
 def test_a_bundle_that_cannot_be_written(output: str, message: str, fails: Fails, random_checkpoint: Path) -> None:
     assert message in fails("export", "--checkpoint", random_checkpoint, "-o", output)
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from fusiongcn_edge import __version__
 
@@ -30,22 +34,53 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when done, 2 for a mistake of the user's (told in one sentence on standard error)."""
+    """Run a command; 0 when done, 2 for a mistake of the user's (told in one sentence on standard error), 128 and the
+    number of the signal if one asked it to stop."""
+    stopped: list[int] = []
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
+        with _stoppable(stopped):
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            sys.stdout.flush()
+        return 128 + stopped[0] if stopped and code == 128 + signal.SIGINT else code
+    except KeyboardInterrupt as error:
         print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
-        return 130
+        return 128 + (error.args[0] if error.args else signal.SIGINT)
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_nothing_more()
         return 0
     except Exception as error:
-        if not _is_user_mistake(error):
+        sentence = _mendable(error)
+        if sentence is None:
             raise
-        print(f"fusiongcn: {error}", file=sys.stderr)
+        print(f"fusiongcn: {sentence}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what could not be printed would be tried again at the end
+            _say_nothing_more()
         return 2
+
+
+@contextmanager
+def _stoppable(stopped: list[int]) -> Iterator[None]:
+    """Whatever politely asks the process to stop is a KeyboardInterrupt with the signal's number, so that what is half
+    written is removed; the number is noted in ``stopped``, too."""
+
+    def stop(number: int, _: Any) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt(number)
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]  # Windows has no SIGHUP
+    before = {number: signal.signal(number, stop) for number in numbers if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say_nothing_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
@@ -78,7 +113,7 @@ def _run(arguments: list[str]) -> int:
     return int(parsed.run(parsed))
 
 
-def _is_user_mistake(error: Exception) -> bool:
-    from fusiongcn_edge.runtime.errors import FusionError
+def _mendable(error: Exception) -> str | None:
+    from fusiongcn_edge.runtime.errors import mendable
 
-    return isinstance(error, FusionError)
+    return mendable(error)
