@@ -34,6 +34,7 @@ from fusiongcn_edge.runtime.networks import open_network
 from fusiongcn_edge.runtime.regions import DETAILS, STEP, filled_up
 from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
 from fusiongcn_edge.runtime.windows import RESULT
+from fusiongcn_edge.runtime.words import installing
 
 SCHEMA = 1
 PLENTY = 2**60  # bytes
@@ -363,11 +364,19 @@ def _zeros(shape: Shape) -> NDArray[np.float32]:
     return np.broadcast_to(np.float32(0), shape)
 
 
+def _needs(kind: str, error: ModuleNotFoundError) -> FusionError:
+    return FusionError(
+        f"Counting {kind} graphs needs {error.name}, which is not installed: {installing('calibration')}."
+    )
+
+
 def _onnx_graph(data: bytes, name: str) -> Any:
     try:
         from fusiongcn_edge.benchmarks.onnx_cost import OnnxGraph
     except ModuleNotFoundError as error:
-        raise FusionError(f"Counting ONNX graphs needs {error.name}: pip install onnx.") from None
+        raise FusionError(
+            f"Counting ONNX graphs needs {error.name}, which is not installed: {installing('calibration')}."
+        ) from None
     return OnnxGraph(data, name)
 
 
@@ -375,5 +384,7 @@ def _litert_file(data: bytes, name: str) -> Any:
     try:
         from fusiongcn_edge.benchmarks.litert_cost import LiteRtFile
     except ModuleNotFoundError as error:
-        raise FusionError(f"Counting TFLite graphs needs {error.name}: pip install ai-edge-litert.") from None
+        raise FusionError(
+            f"Counting TFLite graphs needs {error.name}, which is not installed: {installing('calibration')}."
+        ) from None
     return LiteRtFile(data, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,8 +19,10 @@ from fusiongcn_edge.runtime.errors import FusionError, OutputError
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.pairs import unpaired
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.silence import libraries_silenced
+from fusiongcn_edge.runtime.words import counted
 
 KIND, SCHEMA = "fusiongcn evaluation", 1
 STDOUT = "-"
@@ -37,7 +40,8 @@ EVALUATE_EXAMPLE = f"""example:
 my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each, or folders of such folders. What is named
 is compared, or everything if nothing is: the shipped model, {", ".join(METHODS)}. The others are
 tested against the first, image by image: {TEST}.
-Seconds are those of fusing alone; of programs, with their start and the files handed to and fro.
+Seconds are those of fusing alone; of programs, with their start and the files handed to and fro. If a pair fails with
+any method, the rest is evaluated all the same, and the exit code is 1.
 """
 
 
@@ -103,7 +107,7 @@ def _methods(text: str) -> list[str]:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    """Print a table per folder, and write what is asked for."""
+    """Print a table per folder, and write what is asked for; 1 if something failed."""
     if arguments.pairs is None and arguments.truth is None:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
     _check_json(arguments.json, [])
@@ -115,6 +119,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         list(dict.fromkeys(arguments.model)) if named else [DEFAULT_MODEL], arguments.method if named else list(METHODS)
     )
     names = [method.name for method in methods]
+    for path in sorted({path for group in groups for path in unpaired(group.folder)}):
+        print(f"left out: {path} has no partner of that name on the other side", file=sys.stderr)
     with Progress() as progress:
         for group in groups:
             evaluate(group, methods, progress, arguments.pictures)
@@ -126,13 +132,13 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         for why in absent.values():
             print(f"Absent: {why}")
     _write_json(arguments.json, _facts(groups, names, absent))
-    return 0
+    return 1 if any(score.error for group in groups for score in group.scores) else 0
 
 
 def _table(group: Group, names: Sequence[str]) -> str:
     """Means, then tests against the first method, then what failed."""
     width = max(16, *(len(name) + 2 for name in names))
-    lines = [f"{group.title}: {len(group.cases)} pairs of {group.folder}, means over those fused"]
+    lines = [f"{group.title}: {counted(len(group.cases), 'pair')} of {group.folder}, means over those fused"]
     lines.append(f"{'':<16}" + "".join(f"{name:>{width}}" for name in names))
     for metric in group.metrics():
         means = [_number(group.mean(name, metric)) for name in names]

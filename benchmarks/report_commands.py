@@ -63,7 +63,7 @@ def check_report(output: str, sources: Sequence[str] = ()) -> None:
     if Path(output).suffix.lower() not in WRITERS:
         raise FusionError(f"{output} is neither a page nor Markdown: name it .html or .md.")
     check_folder(output)
-    refuse_overwriting(sources, [output])
+    refuse_overwriting(sources, [output], "the files to report on")
 
 
 def write_benchmark_report(output: str, report: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ READING = (
     f"geometric mean of MACs / {REFERENCE['macs'] / 1e9:g} G, parameters / {REFERENCE['params'] / 1e3:g} thousand, "
     f"median time / {REFERENCE['seconds']:g} s and peak memory / {REFERENCE['peak_bytes'] / 1e9:g} GB. Ten times less "
     f"of everything is worth 10 dB. 'With energy' also takes joules / {REFERENCE_WITH_ENERGY['joules']:g}. Where one "
-    "of its quantities was not measured, there is no index. Compare indices of one size only.",
+    "of its quantities was not measured, or a row is invalid, there is no index. Compare indices of one size only.",
 )
 
 

@@ -64,6 +64,7 @@ def configurations(section: Section, results: Results) -> Table:
 def _configuration(row: Row, benchmark: Benchmark, metric: str | None) -> list[str]:
     found, facts, (model, precision, engine, threads, _) = row.found, row.configuration.facts, row.key
     time = ratio = NOTHING
+    trusted = verdict(row) == NOTHING  # an index of what was measured under load would be compared all the same
     if row.seconds:
         tenth, median, ninetieth = map(short, map(float, np.percentile(row.seconds, [10, 50, 90])))
         time = f"{median} ({tenth} to {ninetieth})"
@@ -80,8 +81,7 @@ def _configuration(row: Row, benchmark: Benchmark, metric: str | None) -> list[s
         _energy(found, benchmark),
         shown(row.psnr, "{:.2f}".format),
         shown(None if metric == "PSNR" else row.quality, "{:.4f}".format),
-        shown(row.index(), "{:.1f}".format),
-        shown(row.index(energy=True), "{:.1f}".format),
+        *(shown(row.index(energy) if trusted else None, "{:.1f}".format) for energy in (False, True)),
         precision or NOTHING,
         shown(facts.get("params"), "{:,}".format),
         shown(facts.get("macs"), lambda count: short(count / 1e9)),

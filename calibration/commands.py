@@ -27,14 +27,16 @@ from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.words import counted, installing
 
 EXAMPLE = """example:
   fusiongcn quantize fusiongcn --pairs my-pairs -o my-int8
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-int8
 
 my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each. Half of them choose the precisions, the
-others judge the result, unless --judge names a folder of its own. What is lost is measured against the same model in
-float32: flipped decisions (pixels taken from the other photograph) and PSNR of the fused photograph.
+others judge the result, unless --judge names a folder of its own: at least 2 pairs of each, and rather 8. What is lost
+is measured against the same model in float32: flipped decisions (pixels taken from the other photograph) and PSNR of
+the fused photograph.
 
 recipes:
 """
@@ -51,10 +53,16 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
     parser.add_argument("--recipe", choices=list(RECIPES), default=AUTO, help="see below (default: %(default)s)")
     parser.add_argument(
-        "--pairs", type=Path, metavar="DIR", help="photographs to calibrate with (default: made ones, far from real)"
+        "--pairs",
+        type=Path,
+        metavar="DIR",
+        help="photographs to calibrate with, at least 4 pairs (default: made ones, far from real)",
     )
     parser.add_argument(
-        "--judge", type=Path, metavar="DIR", help="photographs to judge with (default: half of --pairs)"
+        "--judge",
+        type=Path,
+        metavar="DIR",
+        help="photographs to judge with, at least 2 pairs (default: half of --pairs)",
     )
     parser.add_argument(
         "--max-flips", type=_percent, default=0.002, metavar="X%", help="of all decisions, at most (default: 0.2%%)"
@@ -157,9 +165,10 @@ def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
     else:
         calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.most, arguments.seed).split()
     if min(len(calibrating.pairs), len(judging.pairs)) < FEWEST_PAIRS:
+        given = f"{counted(len(calibrating.pairs), 'pair')} to calibrate and {len(judging.pairs)} to judge with"
         raise CalibrationError(
-            f"{len(calibrating.pairs)} pairs to calibrate and {len(judging.pairs)} to judge with are too few: give at "
-            f"least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without --judge), and --most no smaller."
+            f"{given} are too few: give at least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without "
+            "--judge), and --most no smaller."
         )
     return calibrating, judging
 
@@ -199,4 +208,4 @@ def _check_picture(path: str) -> None:
     if not path.endswith(".png"):
         raise CalibrationError(f"{path} is not the name of a PNG file: end it with .png.")
     if importlib.util.find_spec("matplotlib") is None:
-        raise CalibrationError("A --picture needs matplotlib: pip install matplotlib.")
+        raise CalibrationError(f"A --picture needs matplotlib, which is not installed: {installing('calibration')}.")

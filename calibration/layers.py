@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.words import installing
 
 FP32, FP16 = "fp32", "fp16"
 WEIGHT_ONLY = "weight_only_wi8_afp32"
@@ -89,8 +90,7 @@ def format_of(bundle: Bundle) -> Format:
         return litert_format
     except ModuleNotFoundError as error:
         raise CalibrationError(
-            f"Quantizing this bundle needs {error.name}, which is not installed: "
-            "pip install 'fusiongcn-edge[calibration]', or '.[calibration]' in a checkout."
+            f"Quantizing this bundle needs {error.name}, which is not installed: {installing('calibration')}."
         ) from None
 
 

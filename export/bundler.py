@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.calibration.layers import FP16, FP32, with_precisions
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.export.cost import macs_terms
+from fusiongcn_edge.export.forms import FORMS, MINIMUM_SIZE, TOLERANCES, ExportError, check_options
 from fusiongcn_edge.export.lite import MARGIN
 from fusiongcn_edge.export.stages import KEEP
 from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, lite_to_onnx, stages_to_onnx
@@ -27,20 +27,10 @@ from fusiongcn_edge.runtime.bundle import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bun
 from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.networks import open_cnn, open_network
 from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.regions import GRID, luminance
-
-FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
-MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
-LARGEST_SIZE = 2_000_000  # pixels that a TFLite graph is made for: the exporter computes it once, in torch
-MOST_SUPERPIXELS = 8192  # likewise
-TOLERANCES = {FP32: 1e-3, FP16: 2e-2}  # of the probability, between torch and the exported graphs, by precision
-
-
-class ExportError(FusionError):
-    """An export whose graphs do not compute what the network computes."""
+from fusiongcn_edge.runtime.words import installing
 
 
 def export_bundle(
@@ -109,30 +99,6 @@ def in_half(bundle: Bundle) -> Bundle:
     return with_precisions(bundle, RECIPES[FP16].first_choice(bundle), {})
 
 
-def check_options(
-    forms: Sequence[str], whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
-) -> None:
-    """An ExportError if these forms cannot be exported so, or not here."""
-    tflite = "tflite" in forms
-    if not tflite and (sizes or superpixels):
-        raise ExportError("ONNX graphs take photographs of any size: leave --size and --superpixels to TFLite.")
-    if tflite and any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer")):
-        raise ExportError(
-            "Exporting to TFLite needs litert-torch and ai-edge-quantizer, which are not installed: "
-            "pip install 'fusiongcn-edge[export-tflite]', or '.[export-tflite]' in a checkout."
-        )
-    if tflite and whole_cnn and not sizes:
-        raise ExportError("A CNN in one TFLite graph has a fixed size: give it with --size, 520x520 for example.")
-    for height, width in sizes:
-        if min(height, width) < MINIMUM_SIZE or height * width > LARGEST_SIZE:
-            raise ExportError(
-                f"Graphs for {height}x{width} cannot be made: give a --size of at least 16x16 and "
-                f"{LARGEST_SIZE / 1e6:g} megapixels at most."
-            )
-    if any(not 1 <= nodes <= MOST_SUPERPIXELS for nodes in superpixels):
-        raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels: give --superpixels such a number.")
-
-
 def _lite(
     network: FusionGCNLite, form: str, whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
 ) -> dict[str, Graph]:
@@ -174,8 +140,8 @@ def _litert_exporter() -> Any:
         from fusiongcn_edge.export import to_litert
     except ImportError as error:
         raise ExportError(
-            f"The TFLite exporter cannot be loaded ({error}): its libraries only go together in certain versions, "
-            "which pip install 'fusiongcn-edge[export-tflite]' brings into an environment of its own."
+            f"The TFLite exporter cannot be loaded ({error}), for its libraries only go together in certain versions: "
+            f"make an environment of its own, and there {installing('export-tflite')}."
         ) from None
     return to_litert
 

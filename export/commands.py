@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from fusiongcn_edge.export.bundler import FORMS, TOLERANCES, check_options, export_bundle
+from fusiongcn_edge.export.forms import FORMS, TOLERANCES, check_options
 from fusiongcn_edge.runtime.bundle_writer import check_target
 from fusiongcn_edge.runtime.commands import parse_size
 from fusiongcn_edge.runtime.errors import BundleError
@@ -33,7 +33,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         type=_forms,
         default=["onnx"],
         metavar="FORM[,FORM]",
-        help="what to export to: onnx, tflite, or onnx,tflite for a bundle of each (default: onnx)",
+        help="what to export to: onnx, tflite (for the engine litert), or onnx,tflite for a bundle of each (default: "
+        "onnx)",
     )
     parser.add_argument(
         "--precision",
@@ -83,6 +84,8 @@ def _forms(text: str) -> list[str]:
 
 
 def run_export(arguments: argparse.Namespace) -> int:
+    from fusiongcn_edge.export.bundler import export_bundle  # with torch, which --help does without
+
     forms = arguments.format
     check_options(forms, arguments.whole_cnn, arguments.size, arguments.superpixels)
     outputs = {

@@ -15,13 +15,13 @@ from torch import nn
 
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
 from fusiongcn_edge.runtime.bundle import BLENDS
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.regions import RegionSettings
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
-PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
 NETWORKS: dict[str, type[nn.Module]] = {"fusiongcn": FusionGCN, "lite": FusionGCNLite}
 SUPERPIXEL_NUMBERS = {
     "fusiongcn": set(PUBLISHED_SUPERPIXELS),

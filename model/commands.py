@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.model import training
-from fusiongcn_edge.model.checkpoint import NETWORKS
 from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import Photographs, contact_sheet, make_scene
 from fusiongcn_edge.runtime.commands import refuse_overwriting
@@ -20,9 +18,10 @@ from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.words import counted
 
 TRAIN_EXAMPLE = """example:
-  fusiongcn train --photos photos/train --held-out photos/val -o run --minutes 90
+  fusiongcn train lite --photos photos/train --held-out photos/val -o run --minutes 90
   fusiongcn export --checkpoint run/weights.pt -o my-model
 
 Interrupt it whenever you like (Ctrl-C): the same command goes on where it was. run/log.csv holds the curve.
@@ -30,11 +29,10 @@ Interrupt it whenever you like (Ctrl-C): the same command goes on where it was. 
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    recipe = Recipe()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
     parser.add_argument(
-        "network", nargs="?", choices=list(NETWORKS), default=recipe.network, help="default: %(default)s"
+        "network", nargs="?", choices=list(RECIPES), default=Recipe().network, help="default: %(default)s"
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
     parser.add_argument("--photos-name", default="", metavar="TEXT", help="what the model says it was trained on")
@@ -50,35 +48,38 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         choices=["ours", "published"],
         default="ours",
-        help="published: L1, StepLR, float32 (default: %(default)s)",
+        help="published: L1, StepLR, float32, the steps and scenes of the paper (default: %(default)s)",
     )
-    parser.add_argument(
-        "--steps", type=int, metavar="N", help=f"whole schedule; may change on resuming (default: {recipe.steps})"
-    )
-    parser.add_argument("--batch", type=int, metavar="N", help=f"scenes per step (default: {recipe.batch})")
-    parser.add_argument("--crop", type=int, metavar="PIXELS", help=f"size of the scenes (default: {recipe.crop})")
-    parser.add_argument(
-        "--learning-rate", type=float, metavar="X", help=f"at its highest (default: {recipe.learning_rate})"
-    )
-    parser.add_argument(
-        "--fused-weight",
-        type=float,
-        metavar="X",
-        help=f"of the fused image's error beside the matte's (default: {recipe.fused_weight})",
-    )
-    parser.add_argument("--noise", type=float, metavar="X", help="share of scenes with noise in both photographs")
-    parser.add_argument("--blank", type=float, metavar="X", help="share of scenes in which nothing is sharp")
-    parser.add_argument("--seed", type=int, metavar="N", help=f"default: {recipe.seed}")
+    numbers = [
+        ("--steps", int, "N", "whole schedule; may change on resuming"),
+        ("--batch", int, "N", "scenes per step"),
+        ("--crop", int, "PIXELS", "size of the scenes"),
+        ("--learning-rate", float, "X", "at its highest"),
+        ("--fused-weight", float, "X", "of the fused image's error beside the matte's"),
+        ("--noise", float, "X", "share of scenes with noise in both photographs"),
+        ("--blank", float, "X", "share of scenes in which nothing is sharp"),
+        ("--seed", int, "N", "of the weights and scenes"),
+        ("--compactness", float, "X", "of the superpixels"),
+    ]
+    for option, kind, metavar, meaning in numbers:
+        name = option.removeprefix("--").replace("-", "_")
+        parser.add_argument(option, type=kind, metavar=metavar, help=f"{meaning} ({_defaults(name)})")
     parser.add_argument("--weights", metavar="FILE", help="begin with these weights (weights.pt of an earlier run)")
-    parser.add_argument(
-        "--compactness", type=float, metavar="X", help=f"of the superpixels (default: {recipe.compactness})"
-    )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that make scenes (default: %(default)s)"
     )
 
 
+def _defaults(name: str) -> str:
+    """A number of the recipes, in words: of all networks if it is the same for them."""
+    values = {network: f"{getattr(recipe, name):g}" for network, recipe in RECIPES.items()}
+    told = next(iter(values.values())) if len(set(values.values())) == 1 else ""
+    return "default: " + (told or ", ".join(f"{value} for {network}" for network, value in values.items()))
+
+
 def run_train(arguments: argparse.Namespace) -> int:
+    from fusiongcn_edge.model import training  # with torch, which --help does without
+
     training.keep_freed_memory()
     recipe = PUBLISHED if arguments.recipe == "published" else RECIPES[arguments.network]
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
@@ -87,7 +88,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise TrainingError("minutes must be above 0 and workers not negative.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
-    made = _make_run_folder(folder)
+    made = _make_run_folder(folder, training.STATE, {training.WEIGHTS, training.LOG})
     try:
         run = training.Run(
             recipe,
@@ -110,15 +111,16 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _make_run_folder(folder: Path) -> bool:
-    """Make the folder of a run unless it is there; True if it was made. Refuses one that holds other things."""
-    own = {training.STATE, training.WEIGHTS, training.LOG}
+def _make_run_folder(folder: Path, state: str, others: set[str]) -> bool:
+    """Make the folder of a run (its ``state`` and ``others`` are files in it) unless it is there; True if it was made.
+    Refuses one that holds other things."""
+    own = {state, *others}
     if os.path.isdir(folder):
-        check_folder(folder / training.STATE)
+        check_folder(folder / state)
         for name in own:
             remove_unfinished(folder / name)
         strangers = set(os.listdir(folder)) - own
-        if strangers and not (folder / training.STATE).exists():
+        if strangers and not (folder / state).exists():
             raise TrainingError(f"{folder} holds other files ({min(strangers)}): give a folder of its own.")
         return False
     check_folder(folder)
@@ -133,7 +135,8 @@ def _photographs(folder: str | os.PathLike[str]) -> Photographs:
     for reason in photographs.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     if photographs.skipped:
-        print(f"{len(photographs.skipped)} files skipped, {len(photographs)} photographs used", file=sys.stderr)
+        skipped, used = counted(len(photographs.skipped), "file"), counted(len(photographs), "photograph")
+        print(f"{skipped} skipped, {used} used", file=sys.stderr)
     return photographs
 
 
@@ -162,7 +165,8 @@ def run_scenes(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output, np.empty((1, 1), np.uint8))
     sheet = contact_sheet(photographs, arguments.size, arguments.seed, arguments.count)
     write_image(arguments.output, sheet)
-    print(f"{arguments.output}: {arguments.count} scenes from {len(photographs)} photographs")
+    scenes, sources = counted(arguments.count, "scene"), counted(len(photographs), "photograph")
+    print(f"{arguments.output}: {scenes} from {sources}")
     return 0
 
 
@@ -182,4 +186,5 @@ def _write_pairs(arguments: argparse.Namespace, photographs: Photographs) -> Non
             progress(f"scene {index + 1} of {arguments.count}")
             scene = make_scene(photographs, arguments.size, arguments.seed, index)
             write_images({folder / part / f"{index:04d}.png": getattr(scene, part) for part in parts})
-    print(f"{folder}: {arguments.count} pairs with their truth, from {len(photographs)} photographs")
+    pairs, sources = counted(arguments.count, "pair"), counted(len(photographs), "photograph")
+    print(f"{folder}: {pairs} with the truth, from {sources}")

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE
 from fusiongcn_edge.runtime.errors import FusionError
+
+PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
 
 
 class TrainingError(FusionError):

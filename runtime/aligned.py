@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.align import MODELS, Alignment, Area, Scales, align, covered, moved_onto
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.stack import Frames, focus_order, sharpnesses
+from fusiongcn_edge.runtime.words import counted
 
 
 class AlignedFrames:
@@ -93,7 +94,7 @@ def align_frames(
     names = names or [str(number + 1) for number in range(len(frames))]
     tell = progress or (lambda text: None)
     if len(frames) < 2:
-        raise ImageError(f"{len(frames)} photographs cannot be aligned: give at least 2.")
+        raise ImageError(f"{counted(len(frames), 'photograph')} cannot be aligned: give at least 2.")
     order = focus_order(sharpnesses(frames, names, 1, tell))
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
     base = Scales(frames[order[middle]])

@@ -43,7 +43,7 @@ class Item:
 def find_items(root: Path, output: Path) -> list[Item]:
     """What lies below ``root``, in the order of the names: ``[SET/]a/NAME.ext`` with ``[SET/]b/NAME.ext`` are a pair,
     any other folder with photographs is a stack, but for ``truth`` beside a and b. What is below ``output`` is left
-    out, and so is what is hidden.
+    out, and so are results of an earlier batch, wherever they were written, and what is hidden.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def find_items(root: Path, output: Path) -> list[Item]:
         below[:] = sorted(
             name for name in below if not name.startswith(".") and (here / name).resolve() != output.resolve()
         )
-        photographs = [here / name for name in sorted(files) if _is_photograph(name)]
+        photographs = [here / name for name in sorted(files) if _is_photograph(here / name)]
         if photographs and here == root:
             raise FusionError(
                 f"{photographs[0]} belongs to no stack: put each stack into a folder of its own, or fuse one with "
@@ -82,14 +82,14 @@ def find_items(root: Path, output: Path) -> list[Item]:
     return items
 
 
-def _is_photograph(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in READABLE
+def _is_photograph(path: Path) -> bool:
+    """What can be read, and is no result of an earlier batch."""
+    known = path.suffix.lower() in READABLE and not path.name.startswith(".")
+    return known and not record_path(path).exists()
 
 
 def _pairs(folder: Path, name: Path) -> list[Item]:
-    sides = [
-        {path.stem: path for path in sorted((folder / side).iterdir()) if _is_photograph(path.name)} for side in "ab"
-    ]
+    sides = [{path.stem: path for path in sorted((folder / side).iterdir()) if _is_photograph(path)} for side in "ab"]
     items = []
     for stem in sorted(sides[0].keys() | sides[1].keys()):
         sources = tuple(side[stem] for side in sides if stem in side)

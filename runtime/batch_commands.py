@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +30,8 @@ from fusiongcn_edge.runtime.commands import (
     alignment_report,
     chosen_encoding,
     open_fuser,
+    tell,
+    unused_encoding,
     whole_number,
 )
 from fusiongcn_edge.runtime.engines.base import installed_engines
@@ -37,6 +40,7 @@ from fusiongcn_edge.runtime.files import check_folder, remove_unfinished, write_
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.remarks import LookedAt, remarks
 from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.workers import in_workers
 
@@ -112,23 +116,26 @@ def run_batch(arguments: argparse.Namespace) -> int:
                 state = "done" if outcome.error is None else "failed"
                 remaining = (perf_counter() - start) / done * (len(jobs) - done)
                 name = left[outcome.job].name
-                table.add(name, state, error=outcome.error, seconds=outcome.seconds, remaining=remaining)
+                odd, seconds = outcome.result or [], outcome.seconds
+                table.add(name, state, error=outcome.error, seconds=seconds, remaining=remaining, remarks=odd)
                 if done < len(jobs):
                     progress(f"[{done + 1}/{len(jobs)}] about {_duration(remaining)} left")
     finally:
         for output in outputs.values():
             remove_unfinished(output)
+    tell(unused_encoding(arguments, map(str, outputs.values())))
     return table.close(perf_counter() - start)
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What decides the results, but for the photographs."""
     bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
-    decisive = ("align", "match_exposure", "keep_area", "skip_unaligned", "jpeg_quality", "png_compression")
+    decisive = ("align", "match_exposure", "keep_area", "skip_unaligned")
     return {
         "version": __version__,
         "model": hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
-        **{name: getattr(arguments, name) for name in (*decisive, "tiff_compression")},
+        **{name: getattr(arguments, name) for name in decisive},
+        **asdict(chosen_encoding(arguments)),
     }
 
 
@@ -139,25 +146,30 @@ def _make_folder(folder: Path) -> None:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}): choose another one.") from None
 
 
-def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], None]:
-    """In a process of its own: what fuses one item after the other."""
+def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], list[str]]:
+    """In a process of its own: what fuses one item after the other, and gives what is odd about it."""
     fuser = open_fuser(arguments)
 
-    def fuse(job: tuple[Item, Path, str]) -> None:
+    def fuse(job: tuple[Item, Path, str]) -> list[str]:
         item, output, mark = job
         files = PhotographFiles([str(path) for path in item.sources])
-        check_writable(output, files[0])
-        turned = aligned(arguments, files, files.paths, _quiet, reference=0 if item.pair else None)
-        frames = files if turned is None else turned
+        looked_at = LookedAt(files)
+        check_writable(output, looked_at[0])
+        turned = aligned(arguments, looked_at, files.paths, _quiet, reference=0 if item.pair else None)
+        frames = looked_at if turned is None else turned
+        numbers = range(len(files)) if turned is None else turned.numbers
         if item.pair:
-            image = fuser.fuse(frames[0], frames[1]).image
+            image, order = fuser.fuse(frames[0], frames[1]).image, tuple(range(2))
         else:
-            names = files.paths if turned is None else [files.paths[number] for number in turned.numbers]
-            image = fuser.fuse_stack(frames, names=names).image
+            stack = fuser.fuse_stack(frames, names=[files.paths[number] for number in numbers])
+            image, order = stack.image, stack.order
+            del stack
         with libraries_silenced():
             ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: files.metadata}).items()
         report = [] if turned is None else alignment_report(turned, files.paths)
         write_files({output: data, record_path(output): record(mark, data, report)})
+        seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]
+        return remarks([name for name, _ in seen], [look for _, look in seen], aligned=arguments.align != "none")
 
     return fuse
 
@@ -175,13 +187,28 @@ class _Table:
         self._tell({"event": "start", "items": len(names)})
 
     def add(
-        self, name: str, state: str, *, error: str | None = None, seconds: float = 0.0, remaining: float | None = None
+        self,
+        name: str,
+        state: str,
+        *,
+        error: str | None = None,
+        seconds: float = 0.0,
+        remaining: float | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         """``state``: done, kept (it was made before) or failed."""
         self._counts[state] += 1
         self._rows[name] = error or (f"{seconds:.1f} s" if state == "done" else "")
+        self._rows[name] = "  note: ".join([self._rows[name], *remarks])
         self._rows[name] = f"{state:<8}{self._rows[name]}".rstrip()
-        event = {"event": "item", "name": name, "state": state, "error": error, "seconds": round(seconds, 3)}
+        event: dict[str, Any] = {
+            "event": "item",
+            "name": name,
+            "state": state,
+            "error": error,
+            "seconds": round(seconds, 3),
+        }
+        event |= {"remarks": list(remarks)} if remarks else {}
         finished = sum(self._counts.values())
         left = None if remaining is None else round(remaining, 1)
         self._tell({**event, "finished": finished, "items": len(self._names), "seconds_left": left})

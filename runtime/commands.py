@@ -1,23 +1,20 @@
-"""``fusiongcn fuse`` and ``fusiongcn info``."""
+"""``fusiongcn fuse``, and what the commands that fuse share."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from fusiongcn_edge import __version__
 from fusiongcn_edge.runtime.align import MODELS
 from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
-from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, get_engine, installed_engines
-from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
+from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.images import (
     TIFF_COMPRESSIONS,
@@ -28,11 +25,18 @@ from fusiongcn_edge.runtime.images import (
 )
 from fusiongcn_edge.runtime.machine import return_memory_at_once
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.remarks import look_at, remarks
 from fusiongcn_edge.runtime.sheet import row
 from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.stack import Frames
 
 PREVIEW_HEIGHT = 400  # pixels
+# option (also a field of Encoding) -> formats that it is about
+ENCODING_OPTIONS = {
+    "jpeg_quality": (".jpg", ".jpeg"),
+    "png_compression": (".png",),
+    "tiff_compression": (".tif", ".tiff"),
+}
 
 FUSE_EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --decision-map map.png
@@ -48,6 +52,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``fusiongcn fuse``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = FUSE_EXAMPLE
+    parser.set_defaults(too_many="more than two photographs are a stack, for 'fusiongcn stack'")
     parser.add_argument("a", metavar="A", help="first photograph")
     parser.add_argument("b", metavar="B", help="second photograph, focused at another depth")
     parser.add_argument(
@@ -71,7 +76,8 @@ def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=[*ENGINES, *ACCELERATED],
-        help="inference engine (default: the bundle's; of a shipped model, onnx or litert, whichever there is)",
+        help="what computes: onnx is ONNX Runtime, litert runs TFLite (default: the bundle's; of a shipped model, onnx "
+        "or litert, whichever there is)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: the fast physical cores)")
     parser.add_argument(
@@ -159,22 +165,19 @@ def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jpeg-quality",
         type=whole_number(1, 100),
-        default=usual.jpeg_quality,
         metavar="1...100",
-        help="of a .jpg file (default: %(default)s)",
+        help=f"of a .jpg file (default: {usual.jpeg_quality})",
     )
     parser.add_argument(
         "--png-compression",
         type=whole_number(0, 9),
-        default=usual.png_compression,
         metavar="0...9",
-        help="of a .png file, 9 is the smallest and slowest (default: %(default)s)",
+        help=f"of a .png file, 9 is the smallest and slowest (default: {usual.png_compression})",
     )
     parser.add_argument(
         "--tiff-compression",
         choices=list(TIFF_COMPRESSIONS),
-        default=usual.tiff_compression,
-        help="of a .tif file, without loss (default: %(default)s)",
+        help=f"of a .tif file, without loss (default: {usual.tiff_compression})",
     )
 
 
@@ -191,7 +194,24 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 def chosen_encoding(arguments: argparse.Namespace) -> Encoding:
     """What the arguments of :func:`add_encoding_arguments` say."""
-    return Encoding(arguments.jpeg_quality, arguments.png_compression, arguments.tiff_compression)
+    given = {option: getattr(arguments, option) for option in ENCODING_OPTIONS}
+    return Encoding(**{option: value for option, value in given.items() if value is not None})
+
+
+def unused_encoding(arguments: argparse.Namespace, outputs: Iterable[str]) -> list[str]:
+    """A sentence on each of these options that was given for files of a format that is not written."""
+    suffixes = {Path(output).suffix.lower() for output in outputs}
+    return [
+        f"--{option.replace('_', '-')} changes nothing, for no {formats[0]} file is written."
+        for option, formats in ENCODING_OPTIONS.items()
+        if getattr(arguments, option) is not None and suffixes.isdisjoint(formats)
+    ]
+
+
+def tell(remarks: Iterable[str]) -> None:
+    """Beside the result: what is odd, though it could be done."""
+    for remark in remarks:
+        print(f"fusiongcn: note: {remark}", file=sys.stderr)
 
 
 def run_fuse(arguments: argparse.Namespace) -> int:
@@ -206,6 +226,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     for output in outputs[1:]:
         check_writable(output, np.empty((1, 1), np.uint8))
     fuser = open_fuser(arguments)
+    looks = [look_at(photograph) for photograph in pair]
     with Progress() as progress:
         turned = aligned(arguments, pair, files.paths, progress, reference=0)
         lines = [] if turned is None else alignment_report(turned, files.paths)
@@ -224,6 +245,8 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     with libraries_silenced():
         write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
+    odd = remarks(files.paths, looks, aligned=arguments.align != "none")
+    tell([*odd, *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape
     print(
         *lines,
@@ -234,27 +257,18 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def refuse_overwriting(sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str]) -> None:
-    """The photographs are never written to, and no output replaces another."""
-    taken = {os.path.realpath(source) for source in sources}
+def refuse_overwriting(
+    sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str], what: str = "the photographs"
+) -> None:
+    """What is read is never written to (``what`` it is called), and no output replaces another."""
+    read, written = {os.path.realpath(source) for source in sources}, set[str]()
     for output in outputs:
         real = os.path.realpath(output)
-        if real in taken:
-            raise ImageError(f"{output} is named twice or is one of the photographs: give each output its own name.")
-        taken.add(real)
-
-
-def add_info_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``fusiongcn info``."""
-    parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model or a bundle to describe")
-    parser.add_argument(
-        "--size",
-        type=parse_size,
-        metavar="HxW",
-        help="image size that 'macs' is for (default: 520x520)",
-    )
-    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+        if real in read:
+            raise ImageError(f"{output} is one of {what}: give the output another name.")
+        if real in written:
+            raise ImageError(f"{output} is named twice as an output: give each its own name.")
+        written.add(real)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -266,66 +280,3 @@ def parse_size(text: str) -> tuple[int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width, 520x520 for example") from None
     return height, width
-
-
-def run_info(arguments: argparse.Namespace) -> int:
-    """Print the facts about engines and a model, as text or JSON."""
-    facts: dict[str, Any] = {
-        "version": __version__,
-        "engines": {name: _engine_facts(name) for name in ENGINES},
-        "shipped_models": shipped_bundles(),
-    }
-    if arguments.model is not None:
-        bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
-        facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
-    elif arguments.size is not None or arguments.engine is not None:
-        raise FusionError("--size and --engine are about a model: name one with --model.")
-    if arguments.json:
-        print(json.dumps(facts, indent=1))
-    else:
-        print("\n".join(_lines(facts)))
-    return 0
-
-
-def _engine_facts(name: str) -> dict[str, Any]:
-    if name not in installed_engines():
-        return {"installed": False, "install": ENGINES[name][2]}
-    try:
-        engine = get_engine(name)
-    except FusionError as error:
-        return {"installed": False, "install": str(error)}
-    return {"installed": True, "version": engine.version, "provider": engine.provider, "available": engine.providers}
-
-
-def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
-    return {
-        "name": bundle.name,
-        "precision": bundle.precision,
-        "engine": bundle.engine,
-        "blend": bundle.blend,
-        "params": bundle.params,
-        "size": f"{height}x{width}",
-        "macs": bundle.macs(height, width),
-        "file_bytes": {graph.file: len(graph.data) for graph in bundle.graphs.values()},
-        "minimum_size": bundle.minimum_size,
-        "origin": bundle.origin,
-        **({"quantization": bundle.quantization} if bundle.quantization else {}),
-        "path": str(Path(bundle.path).resolve()),
-    }
-
-
-def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
-    lines = []
-    for key, value in facts.items():
-        label = f"{indent}{key.replace('_', ' ')}:"
-        if isinstance(value, dict):
-            lines += [label, *_lines(value, indent + "  ")]
-        elif isinstance(value, list):
-            lines.append(f"{label} {', '.join(map(str, value)) or 'none'}")
-        elif isinstance(value, bool):
-            lines.append(f"{label} {'yes' if value else 'no'}")
-        elif isinstance(value, int):
-            lines.append(f"{label} {value:,}")
-        else:
-            lines.append(f"{label} {value}")
-    return lines

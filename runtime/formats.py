@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.exif import ORIENTATION, Exif, read_exif
 from fusiongcn_edge.runtime.metadata import EXIF_HEADER, Metadata, read_metadata
+from fusiongcn_edge.runtime.words import installing
 
 HEIC = (".heic", ".heif", ".hif")
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw")
@@ -38,10 +39,7 @@ def decoder(suffix: str) -> Decoder | None:
     try:
         __import__(library.replace("-", "_"))
     except ImportError:
-        raise ImageError(
-            f"{kind} ({suffix}) needs {library}, which is not installed: pip install 'fusiongcn-edge[{extra}]', or "
-            f"'.[{extra}]' in a checkout."
-        ) from None
+        raise ImageError(f"{kind} ({suffix}) needs {library}, which is not installed: {installing(extra)}.") from None
     return read
 
 

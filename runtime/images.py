@@ -259,6 +259,11 @@ def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> 
     """
     for which, image in (("first", first), ("second", second)):
         if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
+            if image is None:
+                raise ImageError(
+                    f"The {which} photograph is None, which is what cv2.imread gives for a file that it cannot read: "
+                    "check its path."
+                )
             found = getattr(image, "dtype", type(image).__name__)
             raise ImageError(f"The {which} photograph is {found}: give a numpy array of uint8 or uint16.")
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):

@@ -45,6 +45,18 @@ def find_pairs(root: Path) -> Iterator[Pair]:
         raise FusionError(f"No pairs below {root}: put the photographs into a/ and b/ with equal names.")
 
 
+def unpaired(root: Path) -> list[Path]:
+    """What lies in folders ``a`` or ``b`` below ``root`` beside each other and has no partner in the other one."""
+    found = []
+    for first in sorted(path for path in root.glob("**/a") if path.is_dir() and (path.parent / "b").is_dir()):
+        sides = [[path for path in folder.glob("[!.]*") if path.is_file()] for folder in (first, first.parent / "b")]
+        stems = [{path.stem for path in side} for side in sides]
+        found += [
+            path for side, other in zip(sides, stems[::-1], strict=True) for path in side if path.stem not in other
+        ]
+    return sorted(found)
+
+
 def made_pair(height: int, width: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A pair to measure with, the same one for a size and seed: detail of all sizes, sharp on either side of a wave."""
     scene = made_photograph(height, width, seed)

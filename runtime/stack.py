@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.decision import blend
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.images import check_pair
+from fusiongcn_edge.runtime.words import counted
 
 if TYPE_CHECKING:
     from fusiongcn_edge.runtime.fuser import Fuser
@@ -68,7 +69,7 @@ def fuse_stack(
 ) -> StackResult:
     """Fuse a stack; for the arguments see :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack`."""
     if not 2 <= len(frames) <= MOST_FRAMES:
-        raise ImageError(f"{len(frames)} photographs cannot be fused: give from 2 to {MOST_FRAMES:,}.")
+        raise ImageError(f"{counted(len(frames), 'photograph')} cannot be fused: give from 2 to {MOST_FRAMES:,}.")
     tell = progress or (lambda text: None)
     order = focus_order(
         sharpnesses(frames, names or [str(n + 1) for n in range(len(frames))], fuser.bundle.minimum_size, tell)
@@ -164,6 +165,6 @@ def _nearest_path(distances: NDArray[np.float64], start: int) -> tuple[float, li
 
 
 def frame_colours(frame: NDArray[np.uint16], count: int) -> NDArray[np.uint8]:
-    """A map of frames 0 ... ``count`` - 1 in colours from blue (the first) to red (the last); uint8 H x W x 3, BGR."""
+    """A map of frames 0 ... ``count`` - 1 in colours, from violet (the first) to dark red; uint8 H x W x 3, BGR."""
     shades = np.rint(np.arange(count) * (255 / max(count - 1, 1))).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(shades[frame], cv2.COLORMAP_TURBO), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -17,9 +18,13 @@ from fusiongcn_edge.runtime.commands import (
     chosen_encoding,
     open_fuser,
     refuse_overwriting,
+    tell,
+    unused_encoding,
 )
+from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.remarks import LookedAt, remarks
 from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.stack import frame_colours
 
@@ -52,7 +57,9 @@ def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> N
         "--depth", metavar="FILE", help="also write which photograph each pixel is from, 16 bits gray; 0 is the first"
     )
     parser.add_argument(
-        "--depth-preview", metavar="FILE", help="also write that in colours, from blue (the first) to red (the last)"
+        "--depth-preview",
+        metavar="FILE",
+        help="also write that in colours, from violet (the first) over green to dark red (the last)",
     )
     add_alignment_arguments(parser, align, stack=True)
     add_fuser_arguments(parser)
@@ -61,6 +68,12 @@ def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> N
 
 def run_stack(arguments: argparse.Namespace) -> int:
     """Read one after the other, fuse, write: all of the files asked for, or none."""
+    folder = next((image for image in arguments.images if os.path.isdir(image)), None)
+    if folder is not None:
+        raise ImageError(
+            f"{folder} is a folder: name its photographs, {os.path.join(folder, '*')}, or fuse each of the folders in "
+            f"it with 'fusiongcn batch {folder} -o ...'."
+        )
     return fuse_files(arguments, arguments.images)
 
 
@@ -69,12 +82,13 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
     start = perf_counter()
     check_maps(arguments, paths)
     files = PhotographFiles(paths)
-    check_writable(arguments.output, files[0])
+    frames = LookedAt(files)
+    check_writable(arguments.output, frames[0])
     with Progress() as progress:  # the fuser is not kept: the memory it holds is needed for writing
-        turned = aligned(arguments, files, files.paths, progress)
+        turned = aligned(arguments, frames, files.paths, progress)
         numbers = range(len(files)) if turned is None else turned.numbers
         names = [files.paths[number] for number in numbers]
-        result = open_fuser(arguments).fuse_stack(turned or files, names=names, progress=progress)
+        result = open_fuser(arguments).fuse_stack(turned or frames, names=names, progress=progress)
     frame = result.frame if turned is None else np.array(numbers, np.uint16)[result.frame]
     pictures = {arguments.output: result.image}
     if arguments.depth is not None:
@@ -83,6 +97,9 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         pictures[arguments.depth_preview] = frame_colours(frame, len(files))
     with libraries_silenced():
         write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
+    order = [numbers[place] for place in result.order]  # of the focus: neighbours are most alike
+    odd = remarks([files.paths[n] for n in order], [frames.looks[n] for n in order], aligned=arguments.align != "none")
+    tell([*odd, *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
         *([] if turned is None else alignment_report(turned, files.paths)),

@@ -253,7 +253,7 @@ def test_a_frame_that_cannot_be_aligned_is_named_or_skipped(breathing: list[Pict
 def test_what_cannot_be_aligned_at_all_is_refused(breathing: list[Picture]) -> None:
     with pytest.raises(FusionError, match="no alignment 'rubber'"):
         align_frames(breathing, "rubber")
-    with pytest.raises(ImageError, match="1 photographs cannot be aligned"):
+    with pytest.raises(ImageError, match="1 photograph cannot be aligned"):
         align_frames(breathing[:1])
     with pytest.raises(ImageError, match="Photographs 1 and 2: the photographs differ in size"):
         align_frames([breathing[0], breathing[1][1:]])

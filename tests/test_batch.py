@@ -21,6 +21,8 @@ from fusiongcn_edge.runtime.batch import find_items
 from fusiongcn_edge.runtime.images import read_image, write_image
 from fusiongcn_edge.runtime.workers import in_workers
 
+EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
+
 Picture = NDArray[Any]
 
 
@@ -121,6 +123,24 @@ def test_results_below_the_photographs_are_no_photographs(capfd: pytest.CaptureF
     capfd.readouterr()
     main(options)
     assert states(capfd.readouterr().out)["x"] == "kept"
+
+
+@pytest.mark.usefixtures("folder")
+def test_results_of_an_earlier_batch_are_no_photographs_wherever_they_are(capfd: pytest.CaptureFixture[str]) -> None:
+    for output in ("in/out", "in/other", "out"):
+        main(["batch", "in", "-o", output, "--threads", "1", "--json-progress"])
+        assert sorted(states(capfd.readouterr().out)) == ["broken", "day/stack", "lonely", "x"]
+
+
+def test_what_is_odd_about_photographs_is_told_beside_them(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    scene = read_image(EXAMPLE / "near.jpg")[:150, :200]
+    for name, picture in (("a", scene), ("b", np.roll(scene, 9, axis=1))):
+        (folder / "moved" / "one").mkdir(parents=True, exist_ok=True)
+        write_image(folder / "moved" / "one" / f"{name}.png", picture)
+    assert main(["batch", "moved", "-o", "out", "--threads", "1", "--jpeg-quality", "9"]) == 0
+    printed = capfd.readouterr()
+    assert "seem to be shifted against each other" in printed.out.splitlines()[0]
+    assert printed.err == "fusiongcn: note: --jpeg-quality changes nothing, for no .jpg file is written.\n"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.cli import COMMANDS, main
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime import EngineError, Fuser, info_commands
 from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.images import read_image, write_image
 
@@ -328,7 +328,7 @@ def test_a_name_that_is_too_long(option: str, fails: Fails, random_bundle: Path)
         ("folder.png", "is a folder"),
         ("a.png", "is one of the photographs"),
         ("./b.png", "is one of the photographs"),
-        ("twice.png", "is named twice"),
+        ("twice.png", "is named twice as an output"),
     ],
 )
 def test_an_output_that_cannot_be(
@@ -458,6 +458,30 @@ def test_info_refuses_what_is_no_size(size: str, capfd: pytest.CaptureFixture[st
     assert "is no size: give height x width" in capfd.readouterr().err
 
 
+def test_info_takes_a_model_by_its_place_too(random_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(random_bundle), "--json"]) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert facts["model"]["params"] == 137_174
+    assert facts["default_model"] == "fusiongcn-lite"
+
+
+def test_info_refuses_two_models_and_an_engine_that_the_bundle_is_not_for(fails: Fails, random_bundle: Path) -> None:
+    assert "Two models are named" in fails("info", random_bundle, "--model", "fusiongcn")
+    assert "is made for onnx: leave --engine out" in fails("info", random_bundle, "--engine", "litert")
+
+
+def test_info_tells_why_an_installed_engine_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(name: str) -> None:
+        raise EngineError(f"{name} was built for numpy 1.")
+
+    monkeypatch.setattr(info_commands, "get_engine", broken)
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)["engines"]["onnx"]
+    assert found == {"installed": True, "usable": False, "problem": "onnx was built for numpy 1."}
+
+
 # export
 
 
@@ -505,14 +529,99 @@ def test_export_without_its_libraries_names_the_extra(library: str, random_check
     done = python(code, "export", "--checkpoint", random_checkpoint, "-o", tmp_path / "bundle")
     assert done.returncode == 2
     assert done.stderr == (
-        f"fusiongcn: 'fusiongcn export' needs {library}, which is not installed: "
-        "pip install 'fusiongcn-edge[export]', or '.[export]' in a checkout; "
-        "for TFLite, export-tflite in place of export.\n"
+        f"fusiongcn: 'fusiongcn export' needs {library}, which is not installed: pip install '.[export]' in the "
+        "checkout (to export to TFLite: pip install '.[export-tflite]' in the checkout).\n"
     )
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["export", "train", "scenes"])
+def test_a_command_explains_itself_without_its_libraries(command: str) -> None:
+    missing = "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'litert_torch']))"
+    done = python(f"{missing}; from fusiongcn_edge.cli import main; sys.exit(main())", command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"usage: fusiongcn {command}" in done.stdout
+
+
+def test_train_tells_the_defaults_of_both_networks(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = " ".join(capfd.readouterr().out.split())
+    assert "(default: 6000 for fusiongcn, 20000 for lite)" in told
+    assert "of the superpixels (default: 0.1)" in told
+
+
+# what is done, with a remark
+
+
+@pytest.fixture
+def remarked(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """Runs a command that succeeds, and gives the lines on standard error."""
+
+    def run(*arguments: str | Path) -> list[str]:
+        capfd.readouterr()
+        assert main([str(argument) for argument in arguments]) == 0
+        return capfd.readouterr().err.splitlines()
+
+    return run
+
+
+def test_the_same_photograph_twice_is_told(remarked: Callable[..., list[str]], random_bundle: Path) -> None:
+    for command in ("fuse", "stack"):
+        (told,) = remarked(command, "a.png", "a.png", "-o", "out.png", "--model", random_bundle)
+        assert told.startswith("fusiongcn: note: a.png and a.png are the same photograph")
+
+
+@pytest.mark.parametrize("option", [["--png-compression", "9"], ["--jpeg-quality", "90"]])
+def test_an_option_of_a_format_that_is_not_written_is_told(
+    option: list[str], remarked: Callable[..., list[str]], random_bundle: Path
+) -> None:
+    arguments = ["fuse", "a.png", "b.png", "-o", "out.tif", *option, "--model", random_bundle]
+    assert f"{option[0]} changes nothing" in remarked(*arguments)[0]
+    used = ["--decision-map", "map.png" if "png" in option[0] else "map.jpg"]
+    assert remarked(*arguments, *used) == []
+
+
 # the command itself
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fuse", "a.png"], "the following arguments are required: B, -o/--output; see 'fusiongcn fuse --help'."),
+        (
+            ["fuse", "a.png", "b.png", "c.png", "-o", "out.png"],
+            "c.png is not understood: more than two photographs are a stack, for 'fusiongcn stack'; "
+            "see 'fusiongcn fuse --help'.",
+        ),
+        (["fuse", "a.png", "b.png", "-o", "o.png", "--fast"], "--fast is not understood; see 'fusiongcn fuse --help'."),
+        (["fues", "a.png"], "there is no command 'fues', did you mean 'fuse'?; see 'fusiongcn --help'."),
+        (["info", "--size", "520"], "argument --size: '520' is no size: give height x width, 520x520 for example; see "
+         "'fusiongcn info --help'."),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_arguments_is_one_sentence(
+    arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", f"fusiongcn: {said}\n")
+
+
+def test_without_a_command_it_explains_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 0
+    assert "COMMAND --help" in capfd.readouterr().out
+
+
+def test_a_folder_is_no_stack(fails: Fails, folder: Path) -> None:
+    (folder / "many").mkdir()
+    sentence = fails("stack", "many", "-o", "out.png")
+    assert "many is a folder: name its photographs, many/*, or fuse each" in sentence
+    assert "'fusiongcn batch many -o ...'" in sentence
 
 
 def test_the_version_is_printed_by_the_module_too() -> None:

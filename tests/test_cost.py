@@ -24,7 +24,7 @@ from fusiongcn_edge.benchmarks.onnx_cost import OnnxGraph
 from fusiongcn_edge.calibration import litert_format, onnx_format
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, STATIC8, STATIC16, WEIGHT_ONLY
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.model.checkpoint import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 
@@ -411,4 +411,7 @@ def test_a_missing_library_is_told_in_one_sentence(
     monkeypatch.delitem(sys.modules, "fusiongcn_edge.benchmarks.onnx_cost")
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["cost", str(foreign)]) == 2
-    assert capsys.readouterr().err == "fusiongcn: Counting ONNX graphs needs onnx: pip install onnx.\n"
+    assert capsys.readouterr().err == (
+        "fusiongcn: Counting ONNX graphs needs onnx, which is not installed: "
+        "pip install '.[calibration]' in the checkout.\n"
+    )

@@ -53,11 +53,11 @@ def folder(
 
 @pytest.fixture
 def evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs ``fusiongcn evaluate``, which must succeed, and gives what it prints."""
+    """Runs ``fusiongcn evaluate``, which must end with this code, and gives what it prints."""
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, code: int = 0) -> str:
         capfd.readouterr()
-        assert main(["evaluate", *arguments]) == 0
+        assert main(["evaluate", *arguments]) == code
         return capfd.readouterr().out
 
     return run
@@ -243,7 +243,7 @@ def test_pairs_and_truth_are_two_tables_unless_they_are_the_same(evaluated: Run)
         (Path("plain") / name).mkdir(parents=True)
         write_image(f"plain/{name}/x.png", read_image(f"other/first/{name}/1.png"))
     printed = evaluated("--pairs", "plain", "--truth", "other", "--method", "laplacian")
-    assert "pairs: 1 pairs of plain" in printed
+    assert "pairs: 1 pair of plain" in printed
     assert "truth: 3 pairs of other" in printed
     assert evaluated("--pairs", "other", "--truth", "other", "--method", "laplacian").count("pairs of") == 1
 
@@ -276,7 +276,9 @@ def test_failures_are_in_the_table_and_stop_nothing(evaluated: Run, folder: Path
     Path("data/set/b/2.png").write_text("no photograph")
     write_image("data/set/b/3.png", np.zeros((48, 127, 3), np.uint8))
     install(folder, "enfuse", "sys.exit('enfuse: out of luck')")
-    printed = evaluated("--pairs", "data", "--method", "enfuse,laplacian", "--model", "none-such", "--json", "all.json")
+    printed = evaluated(
+        "--pairs", "data", "--method", "enfuse,laplacian", "--model", "none-such", "--json", "all.json", code=1
+    )
     assert "Failed: enfuse on set-1. enfuse ended with code 1 and no image: enfuse: out of luck" in printed
     assert "Failed: all methods on set-2. data/set/b/2.png is no image" in printed
     assert "Failed: all methods on set-3. The first photograph has 128x48 pixels" in printed
@@ -287,9 +289,16 @@ def test_failures_are_in_the_table_and_stop_nothing(evaluated: Run, folder: Path
     assert [score["error"] is None for score in scores] == [False, True, False, False, False, False]
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_photograph_without_its_partner_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("data/set/b/3.png").unlink()
+    assert main(["evaluate", "--pairs", "data", "--method", "laplacian"]) == 0
+    assert capfd.readouterr().err == "left out: data/set/a/3.png has no partner of that name on the other side\n"
+
+
 def test_a_pair_without_its_truth_fails_alone(evaluated: Run) -> None:
     Path("data/set/truth/1.png").unlink()
-    printed = evaluated("--truth", "data", "--method", "laplacian")
+    printed = evaluated("--truth", "data", "--method", "laplacian", code=1)
     assert "Failed: all methods on set-1. There is no file data/set/truth/1.png" in printed
     assert "2 of 3" in printed
 

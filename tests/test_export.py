@@ -15,7 +15,8 @@ from conftest import RANDOM_SUPERPIXELS, Stage
 from torch.nn import functional as F
 
 from fusiongcn_edge.export import bundler
-from fusiongcn_edge.export.bundler import ExportError, export_bundle
+from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph, OneExponentialMish
 from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.checkpoint import save_checkpoint

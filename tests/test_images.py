@@ -228,6 +228,7 @@ gray, colour, alpha = (np.zeros(shape, np.uint8) for shape in SHAPES.values())
         (gray.astype(np.float32), gray, "first photograph is float32"),
         (gray, gray.astype(np.int8), "second photograph is int8"),
         (gray, gray.tolist(), "second photograph is list"),
+        (None, gray, "first photograph is None, which is what cv2.imread gives for a file that it cannot read"),
         (gray[0], gray[0], "shape (34,)"),
         (colour[:, :, :2], colour[:, :, :2], "shape (21, 34, 2)"),
         (colour[None], colour[None], "shape (1, 21, 34, 3)"),

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from fusiongcn_edge.benchmarks.cost import cost_of_bundle, cost_of_file
-from fusiongcn_edge.export.bundler import ExportError, export_bundle
+from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.lite import MARGIN, REACH
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import commands
-from fusiongcn_edge.export.bundler import ExportError, export_bundle
+from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.litert_stages import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.export.to_onnx import example_inputs
@@ -365,7 +366,7 @@ def test_an_export_says_what_it_cannot_do(random_checkpoint: Path, tmp_path: Pat
 
 def test_a_missing_exporter_is_told(random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ExportError, match=r"needs litert-torch .* pip install 'fusiongcn-edge\[export-tflite\]'"):
+    with pytest.raises(ExportError, match=r"needs litert-torch .* pip install '.\[export-tflite\]'"):
         export_bundle(random_checkpoint, tmp_path / "bundle", form="tflite")
 
 

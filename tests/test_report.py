@@ -264,7 +264,7 @@ def test_an_invalid_run_and_a_failed_configuration_are_shown(report: Callable[..
     busy = configuration("small", 0.5, reasons=["too hot"])
     failed = configuration("gone", 1, facts={}, samples=[], starts=[], peak_bytes=[], pictures={}, error="No model.")
     contents = benchmark(failed, busy, valid=False, reasons=["too hot"], interrupted=True)
-    page = Page(report(contents))
+    page = Page(report(contents, evaluation({"small": 40.0})))
     assert page.named("div", "verdict bad")
     assert "INVALID: do not rely on these times.too hot" in page.text
     assert "interrupted" in page.text
@@ -272,6 +272,7 @@ def test_an_invalid_run_and_a_failed_configuration_are_shown(report: Callable[..
     assert page.row("2 small")["result"] == "INVALID"
     assert page.row("2 small")["time, first = 1"].startswith("1.00")  # the first that was measured
     assert "1: No model." in page.text
+    assert "index, dB" not in page.row("2 small")  # it would be compared with others all the same
     text = report(contents, output="table.md")
     assert "**INVALID:** too hot." in text
     assert "1: No model." in text

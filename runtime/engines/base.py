@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Graph
 from fusiongcn_edge.runtime.errors import EngineError
+from fusiongcn_edge.runtime.words import installing
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -21,7 +22,7 @@ ENGINES = {
     "litert": (
         "fusiongcn_edge.runtime.engines.litert_engine",
         ("ai_edge_litert", "tflite_runtime"),
-        "pip install 'fusiongcn-edge[tflite]'",
+        installing("tflite"),
     ),
 }
 # the same engines computing elsewhere than on the CPU, on request only -> (engine, provider as the library names it)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from fusiongcn_edge import __version__
 
@@ -20,7 +21,7 @@ COMMANDS = {
     "stack": ("fusiongcn_edge.runtime.stack_commands", "fuse any number of photographs into one", None),
     "batch": ("fusiongcn_edge.runtime.batch_commands", "fuse folders of stacks or pairs, resumably", None),
     "capture": ("fusiongcn_edge.runtime.capture_commands", "photograph with a Raspberry Pi's camera, and fuse", None),
-    "info": ("fusiongcn_edge.runtime.commands", "show engines, shipped models and the facts of a model", None),
+    "info": ("fusiongcn_edge.runtime.info_commands", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
     "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),
     "metrics": ("fusiongcn_edge.benchmarks.evaluation_commands", "measure how good one fused photograph is", None),
@@ -29,8 +30,16 @@ COMMANDS = {
     "benchmark": ("fusiongcn_edge.benchmarks.commands", "measure time, memory and energy on this device", None),
     "report": ("fusiongcn_edge.benchmarks.report_commands", "make a page or tables of what was measured", None),
     "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
-    "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", "export"),
+    "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", None),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one sentence, instead of after all the options that there are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it, and exit with code 2."""
+        self.exit(2, f"fusiongcn: {message.rstrip('.')}; see '{self.prog} --help'.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +93,7 @@ def _say_nothing_more() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fusiongcn",
         description="Fuse photographs focused at different depths into one that is sharp everywhere.",
         epilog="'fusiongcn COMMAND --help' tells about a command.",
@@ -92,25 +101,36 @@ def _run(arguments: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"fusiongcn-edge {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     called = next((a for a in arguments if not a.startswith("-")), None)
-    for name, (module_name, summary, extra) in COMMANDS.items():
+    if called is not None and called not in COMMANDS:
+        near = difflib.get_close_matches(called, COMMANDS, n=1)
+        parser.error(f"there is no command {called!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    explains: Parser = parser
+    for name, (module_name, summary, _) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == called:
-            try:
-                module = importlib.import_module(module_name)
-            except ModuleNotFoundError as error:
-                if extra is None or (error.name or "").startswith("fusiongcn_edge"):
-                    raise
-                print(
-                    f"fusiongcn: 'fusiongcn {name}' needs {error.name}, which is not installed: "
-                    f"pip install 'fusiongcn-edge[{extra}]', or '.[{extra}]' in a checkout"
-                    f"{'; for TFLite, export-tflite in place of export' if name == 'export' else ''}.",
-                    file=sys.stderr,
-                )
-                return 2
+            module = importlib.import_module(module_name)
             getattr(module, f"add_{name}_arguments")(command)
             command.set_defaults(run=getattr(module, f"run_{name}"))
-    parsed = parser.parse_args(arguments)
-    return int(parsed.run(parsed))
+            explains = command
+    parsed, left_over = parser.parse_known_args(arguments or ["--help"])
+    if left_over:
+        too_many = "" if left_over[0].startswith("-") else getattr(parsed, "too_many", "")
+        explains.error(f"{' '.join(left_over)} is not understood" + (f": {too_many}" if too_many else ""))
+    try:
+        return int(parsed.run(parsed))
+    except ModuleNotFoundError as error:
+        extra = COMMANDS[parsed.command][2]
+        if extra is None or (error.name or "").startswith("fusiongcn_edge"):
+            raise
+        from fusiongcn_edge.runtime.words import installing
+
+        tflite = f" (to export to TFLite: {installing('export-tflite')})" if parsed.command == "export" else ""
+        print(
+            f"fusiongcn: 'fusiongcn {parsed.command}' needs {error.name}, which is not installed: "
+            f"{installing(extra)}{tflite}.",
+            file=sys.stderr,
+        )
+        return 2
 
 
 def _mendable(error: Exception) -> str | None:

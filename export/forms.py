@@ -1,0 +1,44 @@
+"""What can be exported, and how: known without torch, so that the command can explain itself without it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+
+from fusiongcn_edge.calibration.layers import FP16, FP32
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.words import installing
+
+FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
+MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
+LARGEST_SIZE = 2_000_000  # pixels that a TFLite graph is made for: the exporter computes it once, in torch
+MOST_SUPERPIXELS = 8192  # likewise
+TOLERANCES = {FP32: 1e-3, FP16: 2e-2}  # of the probability, between torch and the exported graphs, by precision
+
+
+class ExportError(FusionError):
+    """An export whose graphs do not compute what the network computes."""
+
+
+def check_options(
+    forms: Sequence[str], whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+) -> None:
+    """An ExportError if these forms cannot be exported so, or not here."""
+    tflite = "tflite" in forms
+    if not tflite and (sizes or superpixels):
+        raise ExportError("ONNX graphs take photographs of any size: leave --size and --superpixels to TFLite.")
+    if tflite and any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer")):
+        raise ExportError(
+            "Exporting to TFLite needs litert-torch and ai-edge-quantizer, which are not installed: "
+            f"{installing('export-tflite')}."
+        )
+    if tflite and whole_cnn and not sizes:
+        raise ExportError("A CNN in one TFLite graph has a fixed size: give it with --size, 520x520 for example.")
+    for height, width in sizes:
+        if min(height, width) < MINIMUM_SIZE or height * width > LARGEST_SIZE:
+            raise ExportError(
+                f"Graphs for {height}x{width} cannot be made: give a --size of at least 16x16 and "
+                f"{LARGEST_SIZE / 1e6:g} megapixels at most."
+            )
+    if any(not 1 <= nodes <= MOST_SUPERPIXELS for nodes in superpixels):
+        raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels: give --superpixels such a number.")

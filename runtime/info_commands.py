@@ -1,0 +1,98 @@
+"""``fusiongcn info``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from fusiongcn_edge import __version__
+from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
+from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
+
+
+def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``fusiongcn info``."""
+    parser.add_argument("bundle", metavar="MODEL", nargs="?", help="a shipped model or a bundle to describe")
+    parser.add_argument("--model", metavar="NAME|PATH", help="the same, named as for 'fusiongcn fuse'")
+    parser.add_argument(
+        "--size",
+        type=parse_size,
+        metavar="HxW",
+        help="image size that 'macs' is for (default: 520x520)",
+    )
+    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    """Print the facts about engines and a model, as text or JSON."""
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "engines": {name: _engine_facts(name) for name in ENGINES},
+        "shipped_models": shipped_bundles(),
+        "default_model": DEFAULT_MODEL,
+    }
+    if arguments.bundle is not None and arguments.model is not None:
+        raise FusionError(f"Two models are named, {arguments.bundle} and {arguments.model}: name one.")
+    model = arguments.bundle if arguments.model is None else arguments.model
+    if model is not None:
+        bundle = load_bundle(model, [arguments.engine] if arguments.engine else installed_engines())
+        if arguments.engine not in (None, bundle.engine):
+            raise FusionError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
+        facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
+    elif arguments.size is not None or arguments.engine is not None:
+        raise FusionError("--size and --engine are about a model: name one as well, 'fusiongcn info fusiongcn-lite'.")
+    if arguments.json:
+        print(json.dumps(facts, indent=1))
+    else:
+        print("\n".join(_lines(facts)))
+    return 0
+
+
+def _engine_facts(name: str) -> dict[str, Any]:
+    if name not in installed_engines():
+        return {"installed": False, "install": ENGINES[name][2]}
+    try:
+        engine = get_engine(name)
+    except FusionError as error:
+        return {"installed": True, "usable": False, "problem": str(error)}
+    return {"installed": True, "version": engine.version, "provider": engine.provider, "available": engine.providers}
+
+
+def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
+    return {
+        "name": bundle.name,
+        "precision": bundle.precision,
+        "engine": bundle.engine,
+        "blend": bundle.blend,
+        "params": bundle.params,
+        "size": f"{height}x{width}",
+        "macs": bundle.macs(height, width),
+        "file_bytes": {graph.file: len(graph.data) for graph in bundle.graphs.values()},
+        "minimum_size": bundle.minimum_size,
+        "origin": bundle.origin,
+        **({"quantization": bundle.quantization} if bundle.quantization else {}),
+        "path": str(Path(bundle.path).resolve()),
+    }
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        label = f"{indent}{key.replace('_', ' ')}:"
+        if isinstance(value, dict):
+            lines += [label, *_lines(value, indent + "  ")]
+        elif isinstance(value, list):
+            lines.append(f"{label} {', '.join(map(str, value)) or 'none'}")
+        elif isinstance(value, bool):
+            lines.append(f"{label} {'yes' if value else 'no'}")
+        elif isinstance(value, int):
+            lines.append(f"{label} {value:,}")
+        else:
+            lines.append(f"{label} {value}")
+    return lines
