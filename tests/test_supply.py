@@ -49,7 +49,7 @@ def test_every_requirement_is_bounded_on_both_sides() -> None:
             known = (
                 requirement.name in {OWN, *UNBOUND} or "==" in operators or "armv7l" in str(requirement.marker or "")
             )
-            assert {">=", "<"} <= operators or (known and requirement.name != "onnxruntime"), str(requirement)
+            assert {">=", "<"} <= operators or known, str(requirement)
 
 
 def test_the_lowest_versions_that_are_tried_are_those_that_are_allowed() -> None:
