@@ -12,7 +12,7 @@ from typing import Any
 
 from fusiongcn_edge.runtime.bundle import FORMAT, MANIFEST, Graph, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError
-from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.files import check_folder, read_file
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -36,7 +36,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
 def _graph_files(path: Path) -> set[str]:
     """Names of the graph files of a bundle that may be damaged."""
     try:
-        return {str(graph["file"]) for graph in json.loads((path / MANIFEST).read_text("utf-8"))["graphs"].values()}
+        return {str(graph["file"]) for graph in json.loads(read_file(path / MANIFEST))["graphs"].values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
 

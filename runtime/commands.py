@@ -17,8 +17,9 @@ from fusiongcn_edge.runtime.align import MODELS
 from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, get_engine, installed_engines
-from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.errors import FusionError, ImageError, printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
+from fusiongcn_edge.runtime.headers import MOST_PIXELS
 from fusiongcn_edge.runtime.images import (
     TIFF_COMPRESSIONS,
     Encoding,
@@ -138,7 +139,7 @@ def alignment_report(frames: AlignedFrames, names: Sequence[str]) -> list[str]:
     found = dict(zip(frames.numbers, frames.alignments, strict=True))
     lines = {frames.reference: "the others are aligned to it"}
     left_out = "left out, because it cannot be aligned"
-    return [f"{name}: {lines.get(number, found.get(number, left_out))}" for number, name in enumerate(names)]
+    return [f"{printable(name)}: {lines.get(number, found.get(number, left_out))}" for number, name in enumerate(names)]
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
@@ -225,8 +226,10 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     height, width = result.decision.shape
     print(
         *lines,
-        f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
-        f"{perf_counter() - start:.1f} s",
+        printable(
+            f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
+            f"{perf_counter() - start:.1f} s"
+        ),
         sep="\n",
     )
     return 0
@@ -259,10 +262,12 @@ def parse_size(text: str) -> tuple[int, int]:
     """``520x640`` to (height, width)."""
     try:
         height, width = (int(part) for part in text.lower().split("x"))
-        if min(height, width) < 1:
+        if min(height, width) < 1 or height * width > MOST_PIXELS:
             raise ValueError
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width, 520x520 for example") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size that a photograph has: give height x width, 520x520 for example"
+        ) from None
     return height, width
 
 
@@ -315,15 +320,15 @@ def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        label = f"{indent}{key.replace('_', ' ')}:"
+        label = f"{indent}{printable(key.replace('_', ' '))}:"
         if isinstance(value, dict):
             lines += [label, *_lines(value, indent + "  ")]
         elif isinstance(value, list):
-            lines.append(f"{label} {', '.join(map(str, value)) or 'none'}")
+            lines.append(f"{label} {printable(', '.join(map(str, value))) or 'none'}")
         elif isinstance(value, bool):
             lines.append(f"{label} {'yes' if value else 'no'}")
         elif isinstance(value, int):
             lines.append(f"{label} {value:,}")
         else:
-            lines.append(f"{label} {value}")
+            lines.append(f"{label} {printable(str(value))}")
     return lines
