@@ -30,6 +30,7 @@ from fusiongcn_edge.benchmarks.cost_rule import Count, Countable, Node, Shape, W
 from fusiongcn_edge.runtime.bundle import LITE, Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import read_file
 from fusiongcn_edge.runtime.networks import open_network
 from fusiongcn_edge.runtime.regions import DETAILS, STEP, filled_up
 from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
@@ -187,7 +188,7 @@ def cost_of_file(path: Path, size: tuple[int, int] | None = None, superpixels: i
     (``height``, ``rows + 8``, ``N`` …) or, in images, by their place; a batch is 1.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise FusionError(f"{path} cannot be read ({error.strerror}): give an ONNX or TFLite file.") from None
     if path.suffix == ".tflite":

@@ -95,7 +95,9 @@ def peak_bytes(
     """
 
     def origin(name: str) -> str:
-        while name in views:
+        met = set()
+        while name in views and name not in met:  # a damaged graph may go round in circles
+            met.add(name)
             name = views[name]
         return name
 

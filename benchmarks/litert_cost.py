@@ -34,6 +34,7 @@ MOVES = VIEWS | {
 }  # fmt: skip
 TABLES = {"GATHER", "GATHER_ND", "EMBEDDING_LOOKUP"}  # moves whose constants are weights all the same
 COUNTED = {"CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"}
+RANKS = {"CONV_2D": 4, "CONV_3D": 5, "DEPTHWISE_CONV_2D": 4, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}  # at least
 UNKNOWN = {"CUSTOM", "WHILE", "IF", "LSTM", "RNN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "STABLEHLO_COMPOSITE"}
 
 
@@ -51,7 +52,7 @@ class LiteRtFile:
             raise FusionError(f"{name} is no TFLite file: give another file.")
         try:
             model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-            keys = {s.subgraphIndex: s.signatureKey.decode() for s in model.signatureDefs or ()}
+            keys = {s.subgraphIndex: s.signatureKey.decode("utf-8", "replace") for s in model.signatureDefs or ()}
             self.graphs = {
                 keys.get(index, "main" if index == 0 else f"subgraph {index}"): _Graph(model, index)
                 for index in range(len(model.subgraphs))
@@ -65,7 +66,24 @@ class _Graph:
 
     def __init__(self, model: Any, index: int) -> None:
         self._model, self._graph = model, model.subgraphs[index]
+        self._check()
         self._constants = self._folded()
+
+    def _check(self) -> None:
+        """A ValueError unless all that operators refer to is there."""
+        graph, model = self._graph, self._model
+        references = [(tensor.buffer, model.buffers, 0) for tensor in graph.tensors]
+        references += [(index, graph.tensors, 0) for index in (*graph.inputs, *graph.outputs)]
+        for operator in graph.operators:
+            references.append((operator.opcodeIndex, model.operatorCodes, 0))
+            references += [(index, graph.tensors, -1) for index in operator.inputs]  # -1: left out
+            references += [(index, graph.tensors, 0) for index in operator.outputs]
+            if not len(operator.outputs):
+                raise ValueError("an operator gives nothing")
+        if not all(least <= index < len(those) for index, those, least in references):
+            raise ValueError("an operator or tensor is missing")
+        if any(min(self._shape(index), default=0) < 0 for index in range(len(graph.tensors))):
+            raise ValueError("a tensor has negative lengths")
 
     def _folded(self) -> dict[int, Weights]:
         found = {}
@@ -95,7 +113,8 @@ class _Graph:
             if all(i in self._constants for i in operator.outputs):
                 continue
             code = self._model.operatorCodes[operator.opcodeIndex]
-            kind = NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            kind = NAMES.get(number, f"OPERATOR_{number}")
             read = [int(i) for i in operator.inputs if i >= 0 and i not in self._constants]
             steps.append(([str(i) for i in read], [str(i) for i in operator.outputs]))
             if kind in VIEWS and read:
@@ -114,7 +133,7 @@ class _Graph:
 
     def _name(self, index: int) -> str:
         name = self._graph.tensors[index].name
-        return name.decode() if name else str(index)
+        return name.decode("utf-8", "replace") if name else str(index)
 
     def _node(self, operator: Any, kind: str, index: int, read: list[int]) -> Node:
         out = self._shape(operator.outputs[0])
@@ -136,7 +155,10 @@ class _Graph:
         )
 
     def _macs(self, operator: Any, kind: str, out: Shape) -> int:
-        first, second = self._shape(operator.inputs[0]), self._shape(operator.inputs[1])
+        read = [self._shape(index) if index >= 0 else () for index in operator.inputs]
+        if len(read) <= (kind == "TRANSPOSE_CONV") + 1 or min(len(read[0]), len(read[1])) < RANKS.get(kind, 2):
+            raise FusionError(f"The file is damaged, a {kind} of it reads too little: export it again.")
+        first, second = read[:2]
         if kind == "CONV_2D":  # weights: outputs, rows, columns, inputs per group
             return elements(out) * elements(second[1:])
         if kind == "DEPTHWISE_CONV_2D":  # 1, rows, columns, outputs
@@ -144,11 +166,11 @@ class _Graph:
         if kind == "CONV_3D":  # depth, rows, columns, inputs, outputs
             return elements(out) * elements(second[:4])
         if kind == "TRANSPOSE_CONV":  # the image comes third; weights: outputs, rows, columns, inputs
-            return elements(self._shape(operator.inputs[2])) * elements(second[:3])
+            return elements(read[2]) * elements(second[:3])
         if kind == "FULLY_CONNECTED":  # outputs, inputs
             return elements(out) * second[-1]
         options = operator.builtinOptions
-        return elements(out) * (first[-2] if options is not None and options.adjX else first[-1])
+        return elements(out) * (first[-2] if getattr(options, "adjX", False) else first[-1])
 
     def _weights(self, operator: Any, kind: str) -> tuple[Weights, ...]:
         if kind in MOVES - TABLES:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from fusiongcn_edge.benchmarks.cost_rule import Count, Node, Shape, Weights, elements, peak_bytes, weights_of
@@ -65,11 +66,11 @@ class OnnxGraph:
         real = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
         found: dict[str, tuple[Weights, bool]] = {}
         for tensor in self._model.graph.initializer:
-            found[tensor.name] = weights_of(numpy_helper.to_array(tensor)), tensor.data_type in real
+            found[tensor.name] = weights_of(self._array(tensor)), tensor.data_type in real
         for node in self._model.graph.node:
             if node.op_type == "Constant":
                 value = next((a.t for a in node.attribute if a.name == "value"), None)
-                array = np.zeros(1, np.int64) if value is None else numpy_helper.to_array(value)
+                array = np.zeros(1, np.int64) if value is None else self._array(value)
                 found[node.output[0]] = weights_of(array), value is not None and value.data_type in real
                 continue
             read = [name for name in node.input if name]
@@ -83,6 +84,14 @@ class OnnxGraph:
                 stands_for = Weights(largest.key, largest.params, stored), is_real
                 found |= {name: stands_for for name in node.output if name}
         return found
+
+    def _array(self, tensor: TensorProto) -> NDArray[Any]:
+        try:
+            return np.asarray(numpy_helper.to_array(tensor))
+        except Exception as error:  # whatever the library makes of lengths and types that do not go together
+            raise FusionError(
+                f"{self._name} has a damaged constant {tensor.name!r} ({type(error).__name__}): give another file."
+            ) from None
 
     def count(self, inputs: Mapping[str, Shape]) -> Count:
         """See :class:`fusiongcn_edge.benchmarks.cost_rule.Countable`."""
@@ -118,7 +127,9 @@ class OnnxGraph:
             model = shape_inference.infer_shapes(model, data_prop=True, strict_mode=True)
         except Exception as error:
             reason = str(error).strip().splitlines()[-1][:200]
-            raise FusionError(f"The shapes in {self._name} do not fit together at this size: {reason}") from None
+            raise FusionError(
+                f"The shapes in {self._name} do not fit together at this size ({reason}): give another size or file."
+            ) from None
         shapes, sizes = {}, {}
         for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
             lengths = _dimensions(value)
@@ -126,6 +137,8 @@ class OnnxGraph:
                 if not value.type.tensor_type.HasField("shape"):
                     continue
                 shapes[value.name] = tuple(int(length) for length in lengths)
+                if min(shapes[value.name], default=0) < 0:
+                    raise FusionError(f"{self._name} says that {value.name!r} has negative lengths: give another file.")
                 kind = value.type.tensor_type.elem_type
                 width = helper.tensor_dtype_to_np_dtype(kind).itemsize if kind != TensorProto.STRING else 0
                 sizes[value.name] = elements(shapes[value.name]) * width
@@ -192,4 +205,9 @@ class OnnxGraph:
 def _dimensions(value: Any) -> tuple[int | str, ...]:
     """Lengths, free ones by name."""
     dimensions = value.type.tensor_type.shape.dim
-    return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dimensions)
+    return tuple(d.dim_value if d.HasField("dim_value") else _text(d.dim_param) or "?" for d in dimensions)
+
+
+def _text(name: str | bytes) -> str:
+    """A name of a file; the library gives bytes where it is no UTF-8."""
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name

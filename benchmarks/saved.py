@@ -13,6 +13,7 @@ from fusiongcn_edge.benchmarks import evaluation_commands, latency
 from fusiongcn_edge.benchmarks.arm import estimate
 from fusiongcn_edge.benchmarks.latency import PHASES, Configuration
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import read_file
 
 PICTURE = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 MOST = 1e18  # no count, number of bytes or of seconds is larger
@@ -60,7 +61,7 @@ def read_saved(path: Path) -> Saved:
         If the file cannot be read, is damaged, is something else, or was written by a version of another schema.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(read_file(path).decode("utf-8"))
     except OSError as error:
         raise FusionError(f"{path} cannot be read ({error.strerror}): give a file that '--json' wrote.") from None
     except (ValueError, RecursionError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from typing import Any
 
@@ -31,6 +31,7 @@ from fusiongcn_edge.calibration.layers import (
     STATIC8,
     STATIC16,
     WEIGHT_ONLY,
+    CalibrationError,
     Layer,
     Precisions,
     Samples,
@@ -79,7 +80,7 @@ def layers_of(bundle: Bundle) -> list[Layer]:
 def float_only(bundle: Bundle) -> list[str]:
     """See :class:`fusiongcn_edge.calibration.layers.Format`."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    found = {names[code.builtinCode] for data in _files(bundle) for code in _parsed(data).operatorCodes}
+    found = {names.get(code.builtinCode, "") for data in _files(bundle) for code in _parsed(data).operatorCodes}
     return sorted(found & FLOAT_ONLY)
 
 
@@ -125,7 +126,14 @@ def _without_names(data: bytes) -> bytes:
 
 
 def _parsed(data: bytes) -> Any:
-    return flatbuffer_utils.read_model_from_bytearray(data)
+    try:
+        return flatbuffer_utils.read_model_from_bytearray(data)
+    except Exception as error:  # it believes every number of a damaged file
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> CalibrationError:
+    return CalibrationError(f"A TFLite file of the model is damaged ({type(error).__name__}): export it again.")
 
 
 class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
@@ -167,8 +175,14 @@ def _files(bundle: Bundle) -> dict[bytes, str]:
 
 
 def _uses(model: Any, file: str) -> list[_Use]:
+    try:
+        return list(_each_use(model, file))
+    except (AttributeError, IndexError, TypeError, ValueError) as error:  # it refers to what is not there
+        raise _damaged(error) from None
+
+
+def _each_use(model: Any, file: str) -> Iterator[_Use]:
     names = {signature.subgraphIndex: signature.signatureKey.decode() for signature in model.signatureDefs}
-    uses = []
     for number, subgraph in enumerate(model.subgraphs):
         for index, operator in enumerate(subgraph.operators):
             name = OPERATORS.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
@@ -180,8 +194,7 @@ def _uses(model: Any, file: str) -> list[_Use]:
                 continue
             weights = np.frombuffer(bytes(content), np.float32).reshape(tensor.shape)
             scope = subgraph.tensors[operator.outputs[0]].name.decode()
-            uses.append(_Use(names.get(number, str(number)), KINDS[name], file, scope, weights, number, index))
-    return uses
+            yield _Use(names.get(number, str(number)), KINDS[name], file, scope, weights, number, index)
 
 
 def _quantized(

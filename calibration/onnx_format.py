@@ -31,6 +31,7 @@ from fusiongcn_edge.calibration.layers import (
     STATIC8,
     STATIC16,
     WEIGHT_ONLY,
+    CalibrationError,
     Layer,
     Precisions,
     Samples,
@@ -54,20 +55,38 @@ def layers_of(bundle: Bundle) -> list[Layer]:
     """See :class:`fusiongcn_edge.calibration.layers.Format`."""
     found = []
     for key, graph in bundle.graphs.items():
-        model = onnx.load_from_string(graph.data)
+        model = _loaded(graph)
         kinds = _kinds(model)
         for tensor in model.graph.initializer:
-            weights = numpy_helper.to_array(tensor)
+            weights = _array(tensor, graph)
             if weights.dtype == np.float32 and weights.size >= FEWEST_WEIGHTS and np.ptp(weights) > 0:
                 found.append((key, kinds.get(tensor.name, PRODUCT), graph.file, tensor.name, weights))
     return gather(found)
+
+
+def _loaded(graph: Graph) -> onnx.ModelProto:
+    try:
+        return onnx.load_from_string(graph.data)
+    except Exception as error:  # the library raises several unrelated types
+        raise _damaged(graph, error) from None
+
+
+def _array(tensor: TensorProto, graph: Graph) -> NDArray[Any]:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # likewise
+        raise _damaged(graph, error) from None
+
+
+def _damaged(graph: Graph, error: Exception) -> CalibrationError:
+    return CalibrationError(f"{graph.file} is damaged ({type(error).__name__}): export the model again.")
 
 
 def _kinds(model: onnx.ModelProto) -> dict[str, str]:
     """What the weights of convolutions are for, by their name."""
     kinds = {}
     for node in model.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and len(node.input) > 1:
             groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
             kinds[node.input[1]] = DENSE if groups in ([], [1]) else DEPTHWISE
     return kinds
@@ -75,7 +94,7 @@ def _kinds(model: onnx.ModelProto) -> dict[str, str]:
 
 def float_only(bundle: Bundle) -> list[str]:
     """See :class:`fusiongcn_edge.calibration.layers.Format`."""
-    kinds = {node.op_type for graph in bundle.graphs.values() for node in onnx.load_from_string(graph.data).graph.node}
+    kinds = {node.op_type for graph in bundle.graphs.values() for node in _loaded(graph).graph.node}
     return sorted(kinds & FLOAT_ONLY)
 
 

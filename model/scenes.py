@@ -9,6 +9,7 @@ blurred on one side of a mask and on the other.
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 from dataclasses import dataclass, replace
@@ -96,7 +97,9 @@ class Photographs:
                 f"{self.folder} holds no photograph that can be used ({len(self.skipped)} skipped): "
                 f"give a folder with images of at least {SMALLEST_PHOTOGRAPH} pixels on each side."
             )
-        self._segments = [sorted((path.parent.parent / "segments").glob(f"{path.stem}_*.png")) for path in self.paths]
+        self._segments = [
+            sorted((path.parent.parent / "segments").glob(f"{glob.escape(path.stem)}_*.png")) for path in self.paths
+        ]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -123,13 +126,19 @@ class Photographs:
 
     def _segmentation(self, index: int, which: int) -> NDArray[np.uint16] | None:
         files = self._segments[index]
-        return None if not files else _read_segments(str(files[which % len(files)]))
+        if not files:
+            return None
+        file = files[which % len(files)]
+        segments = _read_segments(str(file))
+        if segments.shape != self._images[index].shape[:2]:
+            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+        return segments
 
 
 @lru_cache(maxsize=1024)
 def _read_segments(path: str) -> NDArray[np.uint16]:
-    segments = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if segments is None or segments.ndim != 2:
+    segments = read_image(path)
+    if segments.ndim != 2:
         raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
     return segments.astype(np.uint16)
 

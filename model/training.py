@@ -131,15 +131,19 @@ class Run:
 
     def _resume(self) -> None:
         path = self.folder / STATE
+        damaged = TrainingError(f"{path} is damaged: remove it to start anew, or give another folder.")
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             saved = {**state["recipe"], "cell_sizes": tuple(state["recipe"]["cell_sizes"])}
+            network, step, seconds = saved["network"], int(state["step"]), float(state["seconds"])
+            origin, weights = dict(state["origin"]), {key: state[key] for key in ("model", "average", "optimizer")}
+            if step < 0 or not math.isfinite(seconds):
+                raise ValueError(step, seconds)
         except Exception:  # whatever a damaged file makes torch raise
-            raise TrainingError(f"{path} is damaged: remove it to start anew, or give another folder.") from None
-        if saved["network"] != self.recipe.network:
+            raise damaged from None
+        if network != self.recipe.network:
             raise TrainingError(
-                f"{path} is a run of the network {saved['network']!r}, not {self.recipe.network!r}: "
-                "give another folder."
+                f"{path} is a run of the network {network!r}, not {self.recipe.network!r}: give another folder."
             )
         fixed = {name: value for name, value in asdict(self.recipe).items() if name != "steps"}
         changed = [name for name, value in fixed.items() if saved.get(name) != value]
@@ -148,15 +152,18 @@ class Run:
                 f"{path} was begun with another {', '.join(changed)} "
                 f"({', '.join(str(saved.get(name)) for name in changed)}): use the same options, or another folder."
             )
-        if state["step"] > self.recipe.steps:
+        if step > self.recipe.steps:
             raise TrainingError(
-                f"{path} is at step {state['step']} of {saved['steps']}: "
+                f"{path} is at step {step} of {saved.get('steps')}: "
                 f"give at least as many steps, not {self.recipe.steps}."
             )
-        self.network.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.origin = state["step"], state["seconds"], state["origin"]
+        try:
+            self.network.load_state_dict(weights["model"])
+            self.average.load_state_dict(weights["average"])
+            self.optimizer.load_state_dict(weights["optimizer"])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):  # they do not fit
+            raise damaged from None
+        self.step, self.seconds, self.origin = step, seconds, origin
 
     def save(self) -> None:
         """Write the state and the averaged weights; whole or not at all."""

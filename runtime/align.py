@@ -21,6 +21,7 @@ Gray = NDArray[np.float32]
 MODELS = ("none", "shift", "similarity", "affine", "homography")
 FREEDOMS = {"none": 0, "shift": 2, "similarity": 4, "affine": 6, "homography": 8}
 FINEST = 1024  # pixels along the longer side on which the transform is found
+LEAST_SIDE = 16  # pixels of a frame: what is smaller says too little
 COARSEST = 48  # along the shorter side
 ROUNDS = 30  # at most, on each scale
 CONVERGED = 0.005  # pixels of a scale that a corner moves
@@ -248,6 +249,8 @@ def _likeness(reference: Scales, frame: Scales, matrix: Matrix) -> tuple[float, 
     scale = min(COMPARED, len(reference.pictures) - 1)
     to_scale = reference.to_scale(scale)
     moved, inside = _onto(frame.pictures[scale], to_scale @ matrix @ _inverse(to_scale))
+    if not inside.any():
+        return 0.0, 0.0
     both = np.stack([reference.pictures[scale].ravel()[inside], moved.ravel()[inside]]).astype(np.float64)
     both -= both.mean(axis=1, keepdims=True)
     size = math.sqrt(float(np.prod((both**2).sum(axis=1))))

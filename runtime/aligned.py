@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.align import MODELS, Alignment, Area, Scales, align, covered, moved_onto
+from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Area, Scales, align, covered, moved_onto
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.stack import Frames, focus_order, sharpnesses
 from fusiongcn_edge.runtime.words import counted
@@ -95,7 +95,7 @@ def align_frames(
     tell = progress or (lambda text: None)
     if len(frames) < 2:
         raise ImageError(f"{counted(len(frames), 'photograph')} cannot be aligned: give at least 2.")
-    order = focus_order(sharpnesses(frames, names, 1, tell))
+    order = focus_order(sharpnesses(frames, names, 1 if model == "none" else LEAST_SIDE, tell))
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
     base = Scales(frames[order[middle]])
     found = {order[middle]: Alignment.none()}

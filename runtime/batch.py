@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import read_file
 from fusiongcn_edge.runtime.formats import HEIC, RAW
 from fusiongcn_edge.runtime.images import WRITABLE
 
@@ -89,7 +90,13 @@ def _is_photograph(path: Path) -> bool:
 
 
 def _pairs(folder: Path, name: Path) -> list[Item]:
-    sides = [{path.stem: path for path in sorted((folder / side).iterdir()) if _is_photograph(path)} for side in "ab"]
+    try:
+        sides = [
+            {path.stem: path for path in sorted((folder / side).iterdir()) if _is_photograph(path)} for side in "ab"
+        ]
+    except OSError as error:
+        raise FusionError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from None
+    sides = [{path.stem: path for path in side if _is_photograph(path)} for side in listed]
     items = []
     for stem in sorted(sides[0].keys() | sides[1].keys()):
         sources = tuple(side[stem] for side in sides if stem in side)
@@ -122,11 +129,8 @@ def record(mark: str, result: bytes, report: list[str]) -> bytes:
 def is_made(output: Path, mark: str) -> bool:
     """Whether a result is there as it was written, made from what has this fingerprint."""
     try:
-        noted = json.loads(record_path(output).read_bytes())
-        return (
-            mark != ""
-            and noted["made_from"] == mark
-            and noted["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        noted = json.loads(read_file(record_path(output)))
+        made_so = noted["made_from"] == mark and noted["sha256"] == hashlib.sha256(read_file(output)).hexdigest()
+        return mark != "" and bool(made_so)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -35,7 +35,7 @@ from fusiongcn_edge.runtime.commands import (
     whole_number,
 )
 from fusiongcn_edge.runtime.engines.base import installed_engines
-from fusiongcn_edge.runtime.errors import OutputError
+from fusiongcn_edge.runtime.errors import OutputError, printable
 from fusiongcn_edge.runtime.files import check_folder, remove_unfinished, write_files
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.machine import default_threads
@@ -217,9 +217,9 @@ class _Table:
         """The exit code."""
         self._tell({"event": "end", **self._counts, "seconds": round(seconds, 3)})
         if not self._json:
-            width = max(map(len, self._names))
+            width = max(len(printable(name)) for name in self._names)
             for name in self._names:
-                print(f"{name:<{width}}  {self._rows[name]}")
+                print(f"{printable(name):<{width}}  {self._rows[name]}")
             counts = self._counts
             print(f"{counts['done']} fused, {counts['kept']} kept, {counts['failed']} failed, {_duration(seconds)}")
         return 1 if self._counts["failed"] else 0

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from fusiongcn_edge.runtime.errors import BundleError
+from fusiongcn_edge.runtime.files import read_file
 from fusiongcn_edge.runtime.regions import GRID, LEAST_PIXELS, STEP, RegionSettings, filled_up
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
 FORMAT = 3
+LARGEST_MANIFEST = 1 << 24  # bytes; those shipped have ten thousand
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
@@ -158,7 +160,7 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
             f"or the name of a shipped one ({shipped})."
         )
     try:
-        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        manifest = json.loads(read_file(path / MANIFEST, LARGEST_MANIFEST).decode("utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path} holds no {MANIFEST}, so it is no bundle: export the model again.") from None
     except (OSError, ValueError, RecursionError):
@@ -366,7 +368,7 @@ def _read_graph(path: Path, entry: dict[str, Any], files: dict[str, bytes]) -> G
     if Path(file).name != file:
         raise ValueError(f"{file!r} is not a plain file name")
     try:
-        data = files[file] if file in files else (path / file).read_bytes()
+        data = files[file] if file in files else read_file(path / file)
     except OSError:
         raise BundleError(f"{path / file} is missing or cannot be read: export the model again.") from None
     files[file] = data

@@ -14,8 +14,9 @@ import numpy as np
 from fusiongcn_edge.runtime.align import MODELS
 from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
-from fusiongcn_edge.runtime.errors import ImageError
+from fusiongcn_edge.runtime.errors import ImageError, printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
+from fusiongcn_edge.runtime.headers import MOST_PIXELS
 from fusiongcn_edge.runtime.images import (
     TIFF_COMPRESSIONS,
     Encoding,
@@ -146,7 +147,7 @@ def alignment_report(frames: AlignedFrames, names: Sequence[str]) -> list[str]:
     found = dict(zip(frames.numbers, frames.alignments, strict=True))
     lines = {frames.reference: "the others are aligned to it"}
     left_out = "left out, because it cannot be aligned"
-    return [f"{name}: {lines.get(number, found.get(number, left_out))}" for number, name in enumerate(names)]
+    return [f"{printable(name)}: {lines.get(number, found.get(number, left_out))}" for number, name in enumerate(names)]
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
@@ -250,8 +251,10 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     height, width = result.decision.shape
     print(
         *lines,
-        f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
-        f"{perf_counter() - start:.1f} s",
+        printable(
+            f"{arguments.output}: {width}x{height}, {result.decision.mean():.0%} from {arguments.a}, "
+            f"{perf_counter() - start:.1f} s"
+        ),
         sep="\n",
     )
     return 0
@@ -275,8 +278,10 @@ def parse_size(text: str) -> tuple[int, int]:
     """``520x640`` to (height, width)."""
     try:
         height, width = (int(part) for part in text.lower().split("x"))
-        if min(height, width) < 1:
+        if min(height, width) < 1 or height * width > MOST_PIXELS:
             raise ValueError
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width, 520x520 for example") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size that a photograph has: give height x width, 520x520 for example"
+        ) from None
     return height, width

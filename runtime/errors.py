@@ -1,8 +1,28 @@
 """What a user can do wrong, each said in one sentence: what was found, what was expected, what to do."""
 
+from __future__ import annotations
+
+LONGEST = 1000  # characters of a sentence; names of files and values in them can be as long as they like
+
 
 class FusionError(Exception):
-    """A mistake that the user can mend. The command line prints its sentence alone and exits with code 2."""
+    """A mistake that the user can mend. The command line prints its sentence alone and exits with code 2.
+
+    The sentence is one line that can be shown, whatever is in the names and values that it quotes.
+    """
+
+    def __init__(self, sentence: str = "") -> None:
+        text = printable(sentence)
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+        super().__init__(text)
+
+
+def printable(text: str) -> str:
+    """A text with what a terminal would not show, or obey, as Python writes it: ``\\n``, ``\\x1b``, ``\\udcff``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ImageError(FusionError):

@@ -1,16 +1,45 @@
-"""Files written whole or not at all, and what is left of those whose writing was cut off."""
+"""Files: read if they are files at all, written whole or not at all, and what a cut-off writing left."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from fusiongcn_edge.runtime.errors import OutputError
+from fusiongcn_edge.runtime.machine import free_memory
+
+
+def read_file(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """The content of a file, which may be a link to one; not of a device or a pipe, which may never end.
+
+    Raises
+    ------
+    OSError
+        If it is none, cannot be read, or has more than ``most`` bytes (default: than memory is free); ``strerror``
+        says which.
+    """
+    try:
+        # a pipe that nobody writes to would be waited for
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError:  # a name that no file can have
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is a device or a pipe", str(path))
+        if found.st_size > (free_memory() if most is None else most):
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return file.read(found.st_size)
+
 
 try:
     import fcntl

@@ -24,7 +24,7 @@ from fusiongcn_edge.runtime.engines.base import (
     get_engine,
     installed_engines,
 )
-from fusiongcn_edge.runtime.errors import BundleError, FusionError
+from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.networks import open_network
@@ -32,6 +32,7 @@ from fusiongcn_edge.runtime.stack import Frames, StackResult, fuse_stack
 
 DEFAULT_MODEL = "fusiongcn-lite"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
+ROUNDING = 1e-3  # by which a probability may lie beyond 0 or 1
 STAGES = ("superpixels", "graph", "gcn", "cnn", "decision")
 
 
@@ -165,6 +166,8 @@ class Fuser:
         ------
         ImageError
             If the arrays cannot be fused.
+        EngineError
+            If the model's graphs do not give what its bundle says.
         FusionError
             If ``max_memory``, or the memory that there is, does not suffice for photographs of this size.
         """
@@ -209,6 +212,8 @@ class Fuser:
         with stage("cnn"):
             probability = network.classify(pixels, labels, embeddings)[:height, :width]
             del pixels
+            if not (probability.min() >= -ROUNDING and probability.max() <= 1 + ROUNDING):  # nor if one is no number
+                raise EngineError(f"The model {self.bundle.path} gives what are no probabilities: export it again.")
         with stage("decision"):
             bundle = self.bundle
             decision = decision_map(probability, bundle.threshold, bundle.smallest_region, bundle.cleaning == AT_ONCE)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import ImageError
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.files import check_folder, read_file, write_files
 from fusiongcn_edge.runtime.formats import decoder
+from fusiongcn_edge.runtime.headers import check_room, declared
 from fusiongcn_edge.runtime.metadata import TIFF, Metadata, read_metadata, with_metadata
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
@@ -90,19 +91,23 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
     Raises
     ------
     ImageError
-        If the file is missing, unreadable, no image, or of a sample type other than 8 or 16 bits.
+        If the file is missing, unreadable, no image, of a sample type other than 8 or 16 bits, or says that it has
+        more pixels than fit into the memory that is free.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise ImageError(f"There is no file {path}: check the path.") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder: name one photograph.") from None
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
+        raise ImageError(
+            f"{path} cannot be read ({error.strerror}): give a file, of a size that fits into memory, and check its "
+            "permissions."
+        ) from None
     decode = decoder(path.suffix.lower()) or _decode
-    found = decode(data)
+    found = decode(data, str(path))
     if found is None:
         raise ImageError(
             f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP or WebP file."
@@ -141,9 +146,13 @@ class PhotographFiles:
         return photograph.pixels
 
 
-def _decode(data: bytes) -> tuple[NDArray[Any], Metadata] | None:
+def _decode(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:
+    picture = declared(data)
+    if picture is None:
+        return None
+    check_room(name, picture)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None:

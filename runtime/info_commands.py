@@ -11,7 +11,7 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
 from fusiongcn_edge.runtime.commands import parse_size
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 
 
@@ -84,15 +84,15 @@ def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        label = f"{indent}{key.replace('_', ' ')}:"
+        label = f"{indent}{printable(key.replace('_', ' '))}:"
         if isinstance(value, dict):
             lines += [label, *_lines(value, indent + "  ")]
         elif isinstance(value, list):
-            lines.append(f"{label} {', '.join(map(str, value)) or 'none'}")
+            lines.append(f"{label} {printable(', '.join(map(str, value))) or 'none'}")
         elif isinstance(value, bool):
             lines.append(f"{label} {'yes' if value else 'no'}")
         elif isinstance(value, int):
             lines.append(f"{label} {value:,}")
         else:
-            lines.append(f"{label} {value}")
+            lines.append(f"{label} {printable(str(value))}")
     return lines

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
+from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.graph import BLOCKED
 
@@ -96,6 +96,7 @@ class Tables:
     def __init__(self, variants: Mapping[str, Graph], open_graph: Callable[[Graph], OpenGraph]) -> None:
         self._variants = Variants(variants, "shallow", open_graph)
         block = next(iter(variants.values())).inputs["patterns"][1][0]
+        self._file = next(iter(variants.values())).file
         self._block = block if isinstance(block, int) else None  # patterns that the graph takes at once
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
@@ -113,5 +114,7 @@ class Tables:
         for first in range(0, len(patterns), block):
             own = patterns[first : first + block]
             found = graph.run({**tables, "patterns": filled(own, (0,), block)})
+            if len(found["graph"]) != block + 1 or len(found["injected"]) != room:
+                raise wrong_output(self._file, "graph", found["graph"], f"{block + 1} rows")
             parts.append(found["graph"][: len(own)])
         return {"injected": found["injected"][:nodes], "graph": np.concatenate([*parts, found["graph"][-1:]])}

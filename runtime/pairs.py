@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Pair:
 
     def beside(self, folder: str) -> Path | None:
         """The file of the same number in a folder beside ``a/`` and ``b/``, if there is one."""
-        return next(iter(sorted((self.a.parent.parent / folder).glob(f"{self.name}.*"))), None)
+        return _named(self.a.parent.parent / folder, self.name)
 
 
 def find_pairs(root: Path) -> Iterator[Pair]:
@@ -37,7 +38,7 @@ def find_pairs(root: Path) -> Iterator[Pair]:
     """
     found = False
     for a in sorted(root.glob("**/a/*")):
-        b = next(iter(sorted((a.parent.parent / "b").glob(f"{a.stem}.*"))), None)
+        b = _named(a.parent.parent / "b", a.stem)
         if a.is_file() and b is not None:
             found = True
             yield Pair(a.parent.parent.name, a.stem, a, b)
@@ -55,6 +56,12 @@ def unpaired(root: Path) -> list[Path]:
             path for side, other in zip(sides, stems[::-1], strict=True) for path in side if path.stem not in other
         ]
     return sorted(found)
+
+
+def _named(folder: Path, stem: str) -> Path | None:
+    """The first file there of that name, whatever its suffix."""
+    found = sorted(path for path in folder.glob(f"{glob.escape(stem)}.*") if path.stem == stem)
+    return found[0] if found else None
 
 
 def made_pair(height: int, width: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

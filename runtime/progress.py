@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from time import monotonic
 
+from fusiongcn_edge.runtime.errors import printable
+
 EVERY = 60.0  # seconds, where there is no terminal
 
 
@@ -19,6 +21,7 @@ class Progress:
 
     def __call__(self, text: str) -> None:
         """Show what is being done now."""
+        text = printable(text)
         if self._terminal:
             print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)
         elif monotonic() > self._due:

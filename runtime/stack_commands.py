@@ -21,7 +21,7 @@ from fusiongcn_edge.runtime.commands import (
     tell,
     unused_encoding,
 )
-from fusiongcn_edge.runtime.errors import ImageError
+from fusiongcn_edge.runtime.errors import ImageError, printable
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import LookedAt, remarks
@@ -103,7 +103,8 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
     height, width = frame.shape
     print(
         *([] if turned is None else alignment_report(turned, files.paths)),
-        f"{arguments.output}: {width}x{height} from {len(names)} photographs, {perf_counter() - start:.1f} s",
+        f"{printable(arguments.output)}: {width}x{height} from {len(names)} photographs, "
+        f"{perf_counter() - start:.1f} s",
         sep="\n",
     )
     return 0

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
+from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
@@ -310,6 +310,10 @@ class _Pass:
         needed = computed if self.sizes[stage.graph] is None else wanted
         feed = {name: self._input(stage, name, computed, needed, known) for name in stage.inputs}
         outputs = self.graphs[stage.graph].run(feed)
+        size = computed.bottom - computed.top, computed.right - computed.left
+        for name, image in outputs.items():
+            if name not in stage.sums and image.shape[-2:] != size:
+                raise wrong_output(stage.graph, name, image, f"an image of {size}")
         if computed == wanted:
             return outputs
         return {n: part if n in stage.sums else wanted.of(part, computed) for n, part in outputs.items()}

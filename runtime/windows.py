@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
+from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Variants, filled
@@ -63,7 +63,7 @@ class WindowedCnn:
         for graph in bundle.variants("cnn").values():
             rows, columns = graph.inputs["luminance"][1][-2:]
             size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
-            self._graphs[size] = open_graph(graph)
+            self._graphs[size], self._file = open_graph(graph), graph.file
 
     def run(self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32]) -> NDArray[np.float32]:
         """The probability of a pair, float32 H' x W'.
@@ -88,7 +88,10 @@ class WindowedCnn:
         for top, rows in cover(height, size[0], self._margin):
             for left, columns in cover(width, size[1], self._margin):
                 window = Window(top, top + size[0], left, left + size[1])
-                quads = graph.run(_lite_inputs(gray, labels, context, window))[RESULT][0]
+                found = graph.run(_lite_inputs(gray, labels, context, window))[RESULT]
+                if found.shape != (1, 4, size[0] // 2, size[1] // 2):
+                    raise wrong_output(self._file, RESULT, found, f"1 x 4 x {size[0] // 2} x {size[1] // 2}")
+                quads = found[0]
                 own = Window(*rows, *columns)
                 halves = Window(*(edge // 2 for edge in own)).of(quads, Window(top // 2, -1, left // 2, -1))
                 target = own.of(probability, Window(0, height, 0, width))

@@ -70,6 +70,36 @@ def failed(library: str, file: str, error: Exception) -> EngineError:
     )
 
 
+def checked(graph: Graph, inputs: Arrays, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What a graph gave, if it is what its bundle says; free dimensions with the name of an input's are as long.
+
+    Raises
+    ------
+    EngineError
+        If an array is of another type or shape.
+    """
+    lengths: dict[int | str, int] = {}
+    for name, (_, shape) in graph.inputs.items():
+        lengths |= zip(shape, inputs[name].shape, strict=False)
+    for name, (dtype, shape) in graph.outputs.items():
+        found = outputs[name]
+        expected = tuple(side if isinstance(side, int) else lengths.get(side) for side in shape)
+        fits = len(found.shape) == len(expected) and all(
+            side in (None, own) for side, own in zip(expected, found.shape, strict=True)
+        )
+        if found.dtype.name != dtype or not fits:
+            raise wrong_output(graph.file, name, found, f"{dtype} {shape}")
+    return dict(outputs)
+
+
+def wrong_output(file: str, name: str, found: NDArray[Any], expected: str) -> EngineError:
+    """What is told when a graph gives an array that its bundle does not speak of."""
+    return EngineError(
+        f"{file} gives {name} as {found.dtype} {found.shape} instead of {expected}, so it is the file of another "
+        "model: export it again."
+    )
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 

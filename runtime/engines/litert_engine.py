@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, failed
+from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, checked, failed
 from fusiongcn_edge.runtime.errors import EngineError
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
@@ -52,13 +52,15 @@ class LitertGraph:
                     f"{graph.file} has no graph {graph.entry!r} with the tensors {expected}, so it is the file of "
                     "another model: export it again."
                 )
-            self._check_shapes(interpreter.runner(graph.entry or ""))
+            try:
+                runner: Any = interpreter.runner(graph.entry or "")
+                details = runner.get_input_details(), runner.get_output_details()
+            except (ValueError, RuntimeError) as error:  # a signature that names tensors which are not there
+                raise cannot_open(LIBRARY, graph.file, error) from None
+            self._check_shapes(*details)
 
-    def _check_shapes(self, runner: Any) -> None:
-        for tensors, details in (
-            (self._graph.inputs, runner.get_input_details()),
-            (self._graph.outputs, runner.get_output_details()),
-        ):
+    def _check_shapes(self, inputs: Any, outputs: Any) -> None:
+        for tensors, details in ((self._graph.inputs, inputs), (self._graph.outputs, outputs)):
             for name, (dtype, shape) in tensors.items():
                 own = tuple(int(side) for side in details[name]["shape"])
                 if own != _channels_last(shape) or np.dtype(details[name]["dtype"]).name != dtype:
@@ -81,7 +83,8 @@ class LitertGraph:
             raise
         except Exception as error:  # the library raises several unrelated types
             raise failed(LIBRARY, self._graph.file, error) from None
-        return {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in found.items()}
+        images_first = {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in found.items()}
+        return checked(self._graph, inputs, images_first)
 
 
 _opened_before = False

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, failed
+from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, checked, failed
 from fusiongcn_edge.runtime.errors import EngineError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -41,14 +41,15 @@ class OnnxGraph:
         expected = list(graph.inputs), list(graph.outputs)
         if found != expected:
             raise EngineError(f"{graph.file} has tensors {found} instead of {expected}: export it again.")
-        self._file, self._outputs = graph.file, list(graph.outputs)
+        self._graph = graph
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Named arrays in, named arrays out."""
         try:
-            return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+            found = self._session.run(list(self._graph.outputs), dict(inputs))
         except Exception as error:
-            raise failed("ONNX Runtime", self._file, error) from None
+            raise failed("ONNX Runtime", self._graph.file, error) from None
+        return checked(self._graph, inputs, dict(zip(self._graph.outputs, found, strict=True)))
 
 
 _pool_lock = Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when done, 2 for a mistake of the user's (told in one sentence on standard error), 128 and the
     number of the signal if one asked it to stop."""
     stopped: list[int] = []
+    for stream in (sys.stdout, sys.stderr):  # a name of a file may hold bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with _stoppable(stopped):
             code = _run(list(sys.argv[1:] if arguments is None else arguments))
