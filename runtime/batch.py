@@ -91,9 +91,7 @@ def _is_photograph(path: Path) -> bool:
 
 def _pairs(folder: Path, name: Path) -> list[Item]:
     try:
-        sides = [
-            {path.stem: path for path in sorted((folder / side).iterdir()) if _is_photograph(path)} for side in "ab"
-        ]
+        listed = [sorted((folder / side).iterdir()) for side in "ab"]
     except OSError as error:
         raise FusionError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from None
     sides = [{path.stem: path for path in side if _is_photograph(path)} for side in listed]
