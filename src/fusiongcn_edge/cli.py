@@ -56,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return 128 + stopped[0] if stopped and code == 128 + signal.SIGINT else code
     except KeyboardInterrupt as error:
-        print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
-        return 128 + (error.args[0] if error.args else signal.SIGINT)
+        return _interrupted(error.args[0] if error.args else signal.SIGINT)
     except BrokenPipeError:  # whoever read the output has seen enough
         _say_nothing_more()
         return 0
     except Exception as error:
+        if stopped:  # libraries make other errors of an interruption, numpy an ImportError while it is imported
+            return _interrupted(stopped[0])
         sentence = _mendable(error)
         if sentence is None:
             raise
@@ -82,14 +83,20 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
         stopped.append(number)
         raise KeyboardInterrupt(number)
 
-    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    names = ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]  # Windows has no SIGHUP
-    before = {number: signal.signal(number, stop) for number in numbers if signal.getsignal(number) == signal.SIG_DFL}
+    usual = (signal.SIG_DFL, signal.default_int_handler)  # who ignores a signal goes on doing so
+    before = {number: signal.signal(number, stop) for number in numbers if signal.getsignal(number) in usual}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _interrupted(number: int) -> int:
+    print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
+    return 128 + number
 
 
 def _say_nothing_more() -> None:
