@@ -595,7 +595,7 @@ def test_an_option_of_a_format_that_is_not_written_is_told(
             "see 'fusiongcn fuse --help'.",
         ),
         (["fuse", "a.png", "b.png", "-o", "o.png", "--fast"], "--fast is not understood; see 'fusiongcn fuse --help'."),
-        (["fues", "a.png"], "there is no command 'fues', did you mean 'fuse'?; see 'fusiongcn --help'."),
+        (["fues", "a.png"], "there is no command 'fues' (did you mean 'fuse'?); see 'fusiongcn --help'."),
         (["info", "--size", "520"], "argument --size: '520' is no size: give height x width, 520x520 for example; see "
          "'fusiongcn info --help'."),
     ],

@@ -114,7 +114,7 @@ def _run(arguments: list[str]) -> int:
     called = next((a for a in arguments if not a.startswith("-")), None)
     if called is not None and called not in COMMANDS:
         near = difflib.get_close_matches(called, COMMANDS, n=1)
-        parser.error(f"there is no command {called!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        parser.error(f"there is no command {called!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     explains: Parser = parser
     for name, (module_name, summary, _) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
