@@ -28,9 +28,10 @@ from fusiongcn_edge.benchmarks.quality import Case, made_scenes, truth_pairs
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import NETWORKS
 from fusiongcn_edge.model.lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
+from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import LITE, Recipe
 from fusiongcn_edge.model.samples import to_sample
-from fusiongcn_edge.model.scenes import Photographs, Scene
+from fusiongcn_edge.model.scenes import Scene
 from fusiongcn_edge.runtime import FusionError
 
 SQUARE = 100.0  # compactness from which on superpixels are squares

@@ -96,7 +96,8 @@ def plain_pairs(root: Path) -> Iterator[Case]:
 
 def made_scenes(photos: Path) -> Iterator[Case]:
     """Scenes that no training run sees: other photographs, another seed."""
-    from fusiongcn_edge.model.scenes import Photographs, make_scene
+    from fusiongcn_edge.model.photographs import Photographs
+    from fusiongcn_edge.model.scenes import make_scene
 
     photographs = Photographs(photos)
     for index in range(HELD_OUT_SCENES):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
-from fusiongcn_edge.model.scenes import Photographs, contact_sheet, make_scene
+from fusiongcn_edge.model.scenes import contact_sheet, make_scene
 from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, remove_unfinished

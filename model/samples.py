@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 
 from fusiongcn_edge.model.checkpoint import superpixel_settings
 from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import Recipe
-from fusiongcn_edge.model.scenes import Photographs, Scene, blank_scene, make_scene, with_noise
+from fusiongcn_edge.model.scenes import Scene, blank_scene, make_scene, with_noise
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
 from fusiongcn_edge.runtime.regions import (

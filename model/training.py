@@ -27,9 +27,10 @@ from torch.utils.data import DataLoader
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
 from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
-from fusiongcn_edge.model.scenes import Photographs, Scene, make_scene
+from fusiongcn_edge.model.scenes import Scene, make_scene
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.images import psnr

@@ -19,8 +19,8 @@ from fusiongcn_edge.export.lite import MARGIN, REACH
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint
 from fusiongcn_edge.model.lite import FusionGCNLite
+from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import LITE
-from fusiongcn_edge.model.scenes import Photographs
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError, FusionError

@@ -11,7 +11,8 @@ import pytest
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import scenes
-from fusiongcn_edge.model.scenes import Photographs, blank_scene, contact_sheet, make_scene, with_noise
+from fusiongcn_edge.model.photographs import Photographs
+from fusiongcn_edge.model.scenes import blank_scene, contact_sheet, make_scene, with_noise
 from fusiongcn_edge.runtime.errors import FusionError
 
 

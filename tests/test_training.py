@@ -18,8 +18,9 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
+from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError, learning_rate_factor
-from fusiongcn_edge.model.scenes import Photographs, make_scene
+from fusiongcn_edge.model.scenes import make_scene
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
 

@@ -31,8 +31,8 @@ def _run(step: int = 0) -> Any:
     """A training run that has not begun."""
     import cv2
 
+    from fusiongcn_edge.model.photographs import Photographs
     from fusiongcn_edge.model.recipe import RECIPES
-    from fusiongcn_edge.model.scenes import Photographs
     from fusiongcn_edge.model.training import Run
     from fusiongcn_edge.runtime.pairs import made_photograph
 

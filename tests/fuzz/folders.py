@@ -116,7 +116,7 @@ def _calibrated(root: Path) -> None:
 
 
 def _trained(root: Path) -> None:
-    from fusiongcn_edge.model.scenes import Photographs
+    from fusiongcn_edge.model.photographs import Photographs
 
     photographs = Photographs(root)
     for seed in range(4):
@@ -137,4 +137,4 @@ def _changed(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-READERS = [Reader("folders", _seeds, read_folder, _changed, 90, ("model.scenes",))]
+READERS = [Reader("folders", _seeds, read_folder, _changed, 90, ("model.photographs",))]

@@ -1,0 +1,114 @@
+"""A folder of photographs to make scenes from."""
+
+from __future__ import annotations
+
+import glob
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.images import read_image
+
+Float32 = NDArray[np.float32]
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
+SMALLEST_PHOTOGRAPH = 64  # pixels on the shorter side
+
+
+class Photographs:
+    """The photographs of a folder, with their segmentations where there are any.
+
+    A segmentation is an integer image of region labels, ``segments/NAME_k.png`` beside the photograph's own folder.
+    Unreadable and too small files are skipped; ``skipped`` names them.
+
+    Raises
+    ------
+    FusionError
+        If no photograph is left.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise FusionError(f"{self.folder} is no folder: give a folder of photographs.")
+        candidates = [
+            path
+            for path in sorted(self.folder.rglob("*"))
+            if path.suffix.lower() in EXTENSIONS and "segments" not in path.relative_to(self.folder).parts
+        ]
+        self.skipped: list[str] = []
+        self.paths: list[Path] = []
+        self._images: list[NDArray[np.uint8]] = []
+        for path in candidates:
+            try:
+                image = _as_bgr8(read_image(path))
+            except ImageError as error:
+                self.skipped.append(str(error))
+                continue
+            if min(image.shape[:2]) < SMALLEST_PHOTOGRAPH:
+                self.skipped.append(f"{path} is smaller than {SMALLEST_PHOTOGRAPH} pixels.")
+                continue
+            self.paths.append(path)
+            self._images.append(image)
+        if not self.paths:
+            raise FusionError(
+                f"{self.folder} holds no photograph that can be used ({len(self.skipped)} skipped): "
+                f"give a folder with images of at least {SMALLEST_PHOTOGRAPH} pixels on each side."
+            )
+        self._segments = [
+            sorted((path.parent.parent / "segments").glob(f"{glob.escape(path.stem)}_*.png")) for path in self.paths
+        ]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def crop(self, rng: np.random.Generator, size: int) -> tuple[Float32, NDArray[np.int32] | None]:
+        """A random square of a random photograph (float32 BGR, 0 to 255) with its segmentation, if it has one."""
+        index = int(rng.integers(len(self)))
+        image = self._images[index]
+        segments = self._segmentation(index, int(rng.integers(8)))
+        height, width = image.shape[:2]
+        side = int(min(height, width, round(size * rng.uniform(1.0, 1.8))))  # shrinking makes photographs crisper
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        flip, turn = rng.random() < 0.5, int(rng.integers(4))
+
+        def cut(array: NDArray[Any], interpolation: int) -> NDArray[Any]:
+            part = cv2.resize(array[top : top + side, left : left + side], (size, size), interpolation=interpolation)
+            return np.ascontiguousarray(np.rot90(part[:, ::-1] if flip else part, turn))
+
+        smooth = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
+        photograph = np.clip(cut(image, smooth).astype(np.float32), 0, 255)
+        if segments is None:
+            return photograph, None
+        return photograph, cut(segments.astype(np.float32), cv2.INTER_NEAREST).astype(np.int32)
+
+    def _segmentation(self, index: int, which: int) -> NDArray[np.uint16] | None:
+        files = self._segments[index]
+        if not files:
+            return None
+        file = files[which % len(files)]
+        segments = _read_segments(str(file))
+        if segments.shape != self._images[index].shape[:2]:
+            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+        return segments
+
+
+@lru_cache(maxsize=1024)
+def _read_segments(path: str) -> NDArray[np.uint16]:
+    segments = read_image(path)
+    if segments.ndim != 2:
+        raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
+    return segments.astype(np.uint16)
+
+
+def _as_bgr8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint16:
+        image = (image // 257).astype(np.uint8)
+    if image.ndim == 2:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(image[:, :, :3])
