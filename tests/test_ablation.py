@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from fusiongcn_edge.benchmarks import ablation  # noqa: E402
+from fusiongcn_edge.model import training, variants  # noqa: E402
 from fusiongcn_edge.model.checkpoint import NETWORKS  # noqa: E402
 from fusiongcn_edge.model.lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite  # noqa: E402
 from fusiongcn_edge.runtime.regions import DETAILS, RegionSettings, regions, see  # noqa: E402
@@ -21,14 +22,18 @@ EXAMPLE = Path(__file__).parents[1] / "docs" / "example"
 
 def test_without_the_graph_its_table_changes_nothing():
     pixels, labels = torch.rand(2, 1, 32, 32), torch.zeros(1, 8, 8, dtype=torch.int64)
-    for network, same in ((ablation.WithoutGraph(), True), (FusionGCNLite(), False)):
+    for network, same in ((variants.WithoutGraph(), True), (FusionGCNLite(), False)):
         network.eval()
         answers = [network.classify(pixels, labels, torch.rand(2, 1, 24)) for _ in range(2)]
         assert torch.equal(*answers) == same
 
 
+def test_the_command_knows_every_variant():
+    assert set(ablation.NAMES) == set(variants.VARIANTS)
+
+
 def test_the_variant_without_a_graph_costs_as_much():
-    sizes = {name: ablation.parameters_of(make()) for name, (make, _) in ablation.VARIANTS.items()}
+    sizes = {name: variants.parameters_of(make()) for name, (make, _) in variants.VARIANTS.items()}
     assert sizes["lite"] == sizes["grid"] == 15_080
     nodes, pixels = 289, 65 * 65  # of a pair of 520x520
     message = NODES * MESSAGE + (NODES + MESSAGE) * NODES + nodes * MESSAGE
@@ -40,7 +45,7 @@ def test_the_variant_without_a_graph_costs_as_much():
 def test_the_grids_superpixels_follow_no_edge():
     rng = np.random.default_rng(0)
     photographs = [np.repeat(np.repeat(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), 32, 0), 32, 1) for _ in "ab"]
-    recipe = ablation.VARIANTS["grid"][1]
+    recipe = variants.VARIANTS["grid"][1]
     labels = regions(see(*photographs), RegionSettings(**recipe.superpixels()))
     for label in range(labels.max() + 1):
         rows, columns = np.nonzero(labels == label)
@@ -54,7 +59,7 @@ def test_variants_are_trained_scored_and_taken_up_again(tmp_path, monkeypatch, c
         (photographs / f"{name}.jpg").write_bytes((EXAMPLE / f"{name}.jpg").read_bytes())
     given = ["--photos", str(photographs), "--held-out", str(photographs), "-o", str(tmp_path / "runs")]
     monkeypatch.setattr(sys, "argv", ["ablation", *given, "--steps", "1", "--seed", "3", "--variant", "no-graph,grid"])
-    monkeypatch.setattr(ablation.training, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
     monkeypatch.setattr("fusiongcn_edge.benchmarks.quality.HELD_OUT_SCENES", 1)
     assert ablation.main() == 0
     told = capsys.readouterr().out

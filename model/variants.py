@@ -1,0 +1,77 @@
+"""FusionGCN-Lite without one of its parts, to see what that part brings; see ``benchmarks/ablation.py``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fusiongcn_edge.model import training
+from fusiongcn_edge.model.checkpoint import NETWORKS
+from fusiongcn_edge.model.lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
+from fusiongcn_edge.model.photographs import Photographs
+from fusiongcn_edge.model.recipe import LITE, Recipe
+from fusiongcn_edge.model.samples import to_sample
+from fusiongcn_edge.model.scenes import Scene
+
+SQUARE = 100.0  # compactness from which on superpixels are squares
+
+
+class PixelsAlone(PixelNetwork):
+    """Lite's CNN that ignores what the graph tells, with a third block at an eighth of the resolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eighth = nn.Sequential(Block(EIGHTH, 5), Block(EIGHTH, 5), Block(EIGHTH, 3))
+
+    def quads(self, luminance: Tensor, context: Tensor) -> Tensor:
+        """As :meth:`PixelNetwork.quads`."""
+        return super().quads(luminance, context * 0)
+
+
+class WithoutGraph(FusionGCNLite):
+    """Lite without what its graph brings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cnn = PixelsAlone()
+        self.gcn.requires_grad_(False)  # it is there, and nobody listens
+
+
+VARIANTS: dict[str, tuple[type[nn.Module], Recipe]] = {
+    "lite": (FusionGCNLite, LITE),
+    "no-graph": (WithoutGraph, LITE),
+    "grid": (FusionGCNLite, dataclasses.replace(LITE, compactness=SQUARE)),
+}
+
+
+def parameters_of(network: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def trained(name: str, seed: int, steps: int, train: Photographs, held_out: Photographs, folder: Path) -> training.Run:
+    """A finished run of one of ``VARIANTS`` in ``folder``/NAME-SEED; one that is there goes on."""
+    network, recipe = VARIANTS[name]
+    place = folder / f"{name}-{seed}"
+    place.mkdir(parents=True, exist_ok=True)
+    shipped = NETWORKS["lite"]
+    NETWORKS["lite"] = network
+    try:
+        run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out)
+    finally:
+        NETWORKS["lite"] = shipped
+    if run.step < steps:
+        training.run(run)
+    return run
+
+
+def fused_psnr(run: training.Run, a: NDArray[Any], b: NDArray[Any], truth: NDArray[Any]) -> float:
+    """PSNR in dB of the softly fused pair (all uint8 H x W x 3) against its truth."""
+    nothing = np.zeros(a.shape[:2], np.float32)
+    scene = Scene(a, b, truth, nothing, nothing + 1, "pair")
+    return training.score(run.average, [(scene, to_sample(scene, run.settings))])["held_out_psnr_soft"]
