@@ -87,6 +87,8 @@ class OnnxGraph:
 
     def _array(self, tensor: TensorProto) -> NDArray[Any]:
         try:
+            if min(tensor.dims, default=0) < 0:
+                raise ValueError("negative lengths")
             return np.asarray(numpy_helper.to_array(tensor))
         except Exception as error:  # whatever the library makes of lengths and types that do not go together
             raise FusionError(

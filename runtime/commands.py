@@ -281,7 +281,5 @@ def parse_size(text: str) -> tuple[int, int]:
         if min(height, width) < 1 or height * width > MOST_PIXELS:
             raise ValueError
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size that a photograph has: give height x width, 520x520 for example"
-        ) from None
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width, 520x520 for example") from None
     return height, width

@@ -183,14 +183,14 @@ def test_a_folder_for_a_photograph(fails: Fails, folder: Path, random_bundle: Pa
 
 
 def test_a_photograph_that_may_not_be_read(fails: Fails, random_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Path.read_bytes
+    original = os.open
 
-    def denied(self: Path) -> bytes:
-        if self == Path("a.png"):
+    def denied(path: str | Path, *arguments: Any, **named: Any) -> int:
+        if path == Path("a.png"):
             raise PermissionError(errno.EACCES, "Permission denied")
-        return original(self)
+        return original(path, *arguments, **named)
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(os, "open", denied)
     assert "check its permissions" in fails("fuse", "a.png", "b.png", "-o", "out.png", "--model", random_bundle)
 
 
