@@ -14,7 +14,7 @@ from fusiongcn_edge.benchmarks import latency
 from fusiongcn_edge.benchmarks.command import at_least_one
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
 from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.commands import parse_size, refuse_overwriting
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, write_files
@@ -197,7 +197,8 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         _check_json(arguments.json, arguments.model or [])
     if arguments.report is not None:
-        check_report(arguments.report, [arguments.json] if arguments.json else [])
+        check_report(arguments.report)
+        refuse_overwriting([], [arguments.report, *([arguments.json] if arguments.json else [])])
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         if arguments.photos is not None:
             inputs = latency.photo_inputs(arguments.photos)

@@ -363,14 +363,15 @@ def _show(training: Run, losses: list[float], seconds_per_step: float, left: flo
 
 
 class _Log:
-    """Rows of ``LOG_FIELDS``; what was logged after the state that a run goes on from is dropped."""
+    """Rows of ``LOG_FIELDS``; what was logged after the state that a run goes on from, or is damaged, is dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         if path.exists():
             with open(path, newline="", encoding="utf-8", errors="replace") as file:
-                found = [row for row in csv.DictReader(file) if list(row) == list(LOG_FIELDS)]
+                lines = file.read().replace("\0", "").splitlines()
+            found = [row for row in csv.DictReader(lines) if list(row) == list(LOG_FIELDS)]
             self.rows = [row for row in found if str(row["step"]).isdecimal() and int(row["step"]) <= step]
         self._save()
 

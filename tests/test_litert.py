@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.export import commands
+from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.litert_stages import WholeCnn
@@ -462,7 +462,7 @@ def test_the_command_line_exports_both_forms(
     random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     called = []
-    monkeypatch.setattr(commands, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
+    monkeypatch.setattr(bundler, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
     arguments = ["--checkpoint", str(random_checkpoint), "-o", str(tmp_path / "mine"), "--precision", "fp16"]
     options = ["--size", "40x60", "--size", "20x30", "--superpixels", "99"]
     assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0
