@@ -31,10 +31,12 @@ COUNTS = (2, 3, 5, 11)  # frames of made stacks
 
 
 def made_stack(photograph: NDArray[np.uint8], count: int, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[Any]]:
-    """``count`` frames of a photograph (uint8 H x W x 3) and, integers H x W, the frame in which a pixel is sharp."""
+    """``count`` frames (uint8 H x W x 3) of a photograph (the same, or H x W) and, integers H x W, the frame in which a
+    pixel is sharp."""
     height, width = photograph.shape[:2]
     frame = np.minimum((_slope(height, width, seed) * count).astype(int), count - 1)
-    sharp = photograph.astype(np.float32)
+    colour = photograph if photograph.ndim == 3 else cv2.cvtColor(photograph, cv2.COLOR_GRAY2BGR)
+    sharp = colour.astype(np.float32)
     frames = []
     for focus in range(count):
         picture = np.zeros_like(sharp)

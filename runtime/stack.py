@@ -25,7 +25,7 @@ from fusiongcn_edge.runtime.words import counted
 if TYPE_CHECKING:
     from fusiongcn_edge.runtime.fuser import Fuser
 
-MIXED = 3  # pixels on either side of a boundary
+MIXED = 8  # pixels on either side of a boundary
 ROWS = 256  # that are mixed at a time
 MOST_FRAMES = 1 << 16  # that a map of 16 bits tells apart
 CELLS = 32  # along each side of the grid on which the order of focus is judged
