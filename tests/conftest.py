@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,9 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture += cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC) * (255 / 3)
         cv2.imwrite(str(folder / f"photo-{index}.png"), np.clip(picture, 0, 255).astype(np.uint8))
     return folder
+
+
+def pytest_configure() -> None:
+    """What is started in the background by a shell ignores Ctrl-C, and so would all commands that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
