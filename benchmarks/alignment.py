@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, photographs_below, report
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
-from fusiongcn_edge.runtime import Fuser, FusionError, align_frames
+from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.stack import Frames
@@ -105,10 +105,7 @@ def main() -> int:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    paths = sorted(path for path in arguments.photos.rglob("*") if path.suffix in {".jpg", ".png"})
-    if arguments.count > len(paths):
-        raise FusionError(f"There are {len(paths)} photographs below {arguments.photos}: --count must be 1 to that.")
-    photographs = [read_image(path) for path in paths[:: len(paths) // arguments.count][: arguments.count]]
+    photographs = photographs_below(arguments.photos, arguments.count)
     print("model       blur  mean error  worst  corner  not aligned  least correlation")
     for model in MODELS[1:]:
         for blur in BLURS:

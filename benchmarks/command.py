@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.images import read_image
 
 
 def new_parser(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -32,6 +37,20 @@ def report(body: Callable[[], None]) -> int:
         print(f"{error.filename}: {error.strerror}. Give another file or folder.", file=sys.stderr)
         return 2
     return 0
+
+
+def photographs_below(folder: Path, count: int) -> list[NDArray[Any]]:
+    """So many of the photographs below a folder (``read_image``), evenly spread over the order of their names.
+
+    Raises
+    ------
+    FusionError
+        If there are fewer, or ``count`` is less than 1.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in {".jpg", ".png"})
+    if not 1 <= count <= len(paths):
+        raise FusionError(f"There are {len(paths)} photographs below {folder}: --count must be 1 to that.")
+    return [read_image(path) for path in paths[:: len(paths) // count][:count]]
 
 
 def at_least_one(text: str) -> int:

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
-from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image
 
@@ -82,10 +82,7 @@ def main() -> int:
 
 def _tables(arguments: argparse.Namespace) -> None:
     fuser = Fuser.open(arguments.model)
-    paths = sorted(path for path in arguments.photos.rglob("*") if path.suffix in {".jpg", ".png"})
-    if not 1 <= arguments.count <= len(paths):
-        raise FusionError(f"There are {len(paths)} photographs below {arguments.photos}: --count must be 1 to that.")
-    _made(fuser, [read_image(path) for path in paths[:: len(paths) // arguments.count][: arguments.count]])
+    _made(fuser, photographs_below(arguments.photos, arguments.count))
     if arguments.triples is not None:
         _real(fuser, arguments.triples)
 

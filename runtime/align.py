@@ -251,10 +251,15 @@ def _likeness(reference: Scales, frame: Scales, matrix: Matrix) -> tuple[float, 
     moved, inside = _onto(frame.pictures[scale], to_scale @ matrix @ _inverse(to_scale))
     if not inside.any():
         return 0.0, 0.0
-    both = np.stack([reference.pictures[scale].ravel()[inside], moved.ravel()[inside]]).astype(np.float64)
+    return correlation(reference.pictures[scale].ravel()[inside], moved.ravel()[inside]), float(inside.mean())
+
+
+def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Of two pictures of one shape, -1 to 1; 0 if one of them is flat."""
+    both = np.stack([first.ravel(), second.ravel()]).astype(np.float64)
     both -= both.mean(axis=1, keepdims=True)
     size = math.sqrt(float(np.prod((both**2).sum(axis=1))))
-    return (float((both[0] * both[1]).sum()) / size if size > 0 else 0.0), float(inside.mean())
+    return float((both[0] * both[1]).sum()) / size if size > 0 else 0.0
 
 
 def _gain(reference: Scales, frame: Scales, matrix: Matrix) -> float:

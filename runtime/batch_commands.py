@@ -23,9 +23,7 @@ from fusiongcn_edge.runtime.batch import (
 )
 from fusiongcn_edge.runtime.bundle import MANIFEST, load_bundle
 from fusiongcn_edge.runtime.commands import (
-    add_alignment_arguments,
-    add_encoding_arguments,
-    add_fuser_arguments,
+    add_fusing_arguments,
     aligned,
     alignment_report,
     chosen_encoding,
@@ -80,9 +78,7 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print a JSON object a line for each step, instead of the table",
     )
-    add_alignment_arguments(parser, stack=True)
-    add_fuser_arguments(parser)
-    add_encoding_arguments(parser)
+    add_fusing_arguments(parser, stack=True)
 
 
 def run_batch(arguments: argparse.Namespace) -> int:

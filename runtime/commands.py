@@ -66,7 +66,12 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write both photographs, the decision map and the result side by side, small",
     )
-    add_alignment_arguments(parser, stack=False)
+    add_fusing_arguments(parser, stack=False)
+
+
+def add_fusing_arguments(parser: argparse.ArgumentParser, align: str = "none", *, stack: bool) -> None:
+    """How to align, fuse and write, as every command that fuses photographs takes it."""
+    add_alignment_arguments(parser, align, stack=stack)
     add_fuser_arguments(parser)
     add_encoding_arguments(parser)
 

@@ -15,6 +15,13 @@ from pathlib import Path
 from fusiongcn_edge.runtime.errors import OutputError
 from fusiongcn_edge.runtime.machine import free_memory
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+DEVICES = Path("/dev")
+
 
 def read_file(path: str | os.PathLike[str], most: int | None = None) -> bytes:
     """The content of a file, which may be a link to one; not of a device or a pipe, which may never end.
@@ -39,14 +46,6 @@ def read_file(path: str | os.PathLike[str], most: int | None = None) -> bytes:
         if found.st_size > (free_memory() if most is None else most):
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         return file.read(found.st_size)
-
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-DEVICES = Path("/dev")
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.runtime.align import correlation
 from fusiongcn_edge.runtime.stack import Frames
 
 SIDE = 384  # cells along each side of what is compared: a size that Fourier transforms are fast in
@@ -77,14 +78,14 @@ def _displaced(name: str, look: Look, other: str, other_look: Look) -> list[str]
         return []
     window = cv2.createHanningWindow((SIDE, SIDE), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(look.picture, other_look.picture, window)
-    before = after = _correlation(look.picture, other_look.picture)
+    before = after = correlation(look.picture, other_look.picture)
     edge = math.ceil(max(abs(x), abs(y))) + 1
     if 4 * edge < SIDE:
         moves = np.array([(1, 0, x), (0, 1, y)])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         moved = np.asarray(cv2.warpAffine(other_look.picture, moves, (SIDE, SIDE), flags=flags), np.float32)
         inner = slice(edge, -edge)
-        before, after = (_correlation(look.picture[inner, inner], p[inner, inner]) for p in (other_look.picture, moved))
+        before, after = (correlation(look.picture[inner, inner], p[inner, inner]) for p in (other_look.picture, moved))
     width, height = look.size
     right, down = x * width / SIDE, y * height / SIDE
     if max(before, after) < UNRELATED:
@@ -96,13 +97,6 @@ def _displaced(name: str, look: Look, other: str, other_look: Look) -> list[str]
             "try --align similarity."
         ]
     return []
-
-
-def _correlation(first: Gray, second: Gray) -> float:
-    both = np.stack([first.ravel(), second.ravel()])
-    both -= both.mean(axis=1, keepdims=True)
-    size = math.sqrt(float(np.prod((both.astype(np.float64) ** 2).sum(axis=1))))
-    return float(both[0] @ both[1]) / size if size > 0 else 0.0
 
 
 class LookedAt:

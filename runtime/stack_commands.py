@@ -10,9 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from fusiongcn_edge.runtime.commands import (
-    add_alignment_arguments,
-    add_encoding_arguments,
-    add_fuser_arguments,
+    add_fusing_arguments,
     aligned,
     alignment_report,
     chosen_encoding,
@@ -61,9 +59,7 @@ def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> N
         metavar="FILE",
         help="also write that in colours, from violet (the first) over green to dark red (the last)",
     )
-    add_alignment_arguments(parser, align, stack=True)
-    add_fuser_arguments(parser)
-    add_encoding_arguments(parser)
+    add_fusing_arguments(parser, align, stack=True)
 
 
 def run_stack(arguments: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ def executed_blocks(
 ) -> list[Block]:
     """What a fusion executes, from superpixels to decision; or a run of a TFLite file, all of it as the stage cnn.
 
-    ``whole``: side and last stage but one, as ``counted_run`` takes them, for a pair as a whole instead of a part.
+    ``whole``: ``counted_run``'s SIDE and END, for a pair as a whole instead of a part.
     """
     output = library.with_name(f"{Path(model).stem}-{engine}-{cpu}.txt")
     options = ["-plugin", f"{library},output={output}", "-E", "PYTHONHASHSEED=0"]

@@ -30,7 +30,7 @@ from fusiongcn_edge.benchmarks.arm.counts import Block, executed_blocks, plugin
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle import LITE, Bundle, load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
@@ -165,11 +165,10 @@ def spent(library: Path, bundle: Bundle, model: str, engine: str, board: Board) 
     What one can wait for under emulation is counted whole, of a second fusion: all of Lite, and the published network's
     superpixels and graph. Its other stages are scaled from a part.
     """
-    network = model.removesuffix("-int8")
-    end = "-" if network == "fusiongcn-lite" else "gcn"
+    end = "-" if bundle.network == LITE else "gcn"
     found = cycles(executed_blocks(library, model, engine, board.emulated, (SIZE, end)), board.modelled)
     if end != "-":
-        height, width = (side.stop - side.start for side in PARTS[network])
+        height, width = (side.stop - side.start for side in PARTS[model.removesuffix("-int8")])
         scale = scales(bundle, height, width)
         part = cycles(executed_blocks(library, model, engine, board.emulated), board.modelled)
         found |= {stage: number * scale[stage] for stage, number in part.items() if stage in scale}
