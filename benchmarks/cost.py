@@ -298,6 +298,7 @@ class _CountingEngine:
     """Opens graphs that count their runs and give zeros of the right shapes."""
 
     name = version = provider = "counting"
+    channels_last = False
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle

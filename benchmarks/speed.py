@@ -3,15 +3,20 @@
     python -m fusiongcn_edge.benchmarks.speed --model NAME|PATH [--model …] [--checkpoint FILE] [--size HxW]
 
 With ``--checkpoint`` the first line is the authors' way: torch in eager mode, scikit-image's SLIC, tables spread to
-pixels by a product with a one-hot matrix (needs torch and scikit-image). Every line is run in turn, round after round,
-and each round's times are divided by the first line's; what is printed is the median of these ratios and their range.
-The times themselves say something about this machine at this moment only.
+pixels by a product with a one-hot matrix (needs torch and scikit-image). Every line has a process of its own, which has
+opened its model before: so a model of ours does not share it with torch, nor the other way round. The lines are run in
+turn, round after round, and each round's times are divided by the first line's; what is printed is the median of these
+ratios and their range. The times themselves say something about this machine at this moment only.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,6 +34,7 @@ from fusiongcn_edge.runtime.images import network_input
 from fusiongcn_edge.runtime.pairs import made_pair
 
 Fuse = Callable[[NDArray[Any], NDArray[Any]], dict[str, float]]  # gives seconds by stage
+Way = Callable[[], Fuse]  # opened in the process that it will run in
 
 
 def main() -> int:
@@ -46,11 +52,11 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def measure() -> None:
-        ways: dict[str, Fuse] = {}
+        ways: dict[str, Way] = {}
         if arguments.checkpoint is not None:
-            ways["authors' way"] = authors_way(arguments.checkpoint, arguments.threads)
+            ways["authors' way"] = partial(authors_way, arguments.checkpoint, arguments.threads)
         for model in arguments.model:
-            ways[model] = ours(model, arguments.threads)
+            ways[model] = partial(ours, model, arguments.threads)
         pair = made_pair(*arguments.size)
         print_table(rounds_of(ways, pair, arguments.rounds), f"{arguments.size[0]}x{arguments.size[1]}")
 
@@ -108,16 +114,34 @@ def authors_way(checkpoint: Path, threads: int) -> Fuse:
 
 
 def rounds_of(
-    ways: dict[str, Fuse], pair: tuple[NDArray[Any], NDArray[Any]], rounds: int
+    ways: dict[str, Way], pair: tuple[NDArray[Any], NDArray[Any]], rounds: int
 ) -> dict[str, list[dict[str, float]]]:
     """Seconds by stage of each way in each round, after one round to warm up."""
     times: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, fuse in ways.items():
-            spent = fuse(*pair)
-            if number:
-                times[name].append(spent)
+    with ExitStack() as processes:
+        fresh = get_context("spawn")
+        started = {
+            name: processes.enter_context(ProcessPoolExecutor(1, fresh, _open, (way, pair)))
+            for name, way in ways.items()
+        }
+        for number in range(rounds + 1):
+            for name, process in started.items():
+                spent = process.submit(_run).result()
+                if number:
+                    times[name].append(spent)
     return times
+
+
+_fuse: Callable[[], dict[str, float]]  # in a way's own process
+
+
+def _open(way: Way, pair: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    global _fuse
+    _fuse = partial(way(), *pair)
+
+
+def _run() -> dict[str, float]:
+    return _fuse()
 
 
 def print_table(times: dict[str, list[dict[str, float]]], size: str) -> None:

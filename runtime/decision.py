@@ -92,7 +92,7 @@ def blend(
         weight = _weight(probability[band], decision[band], np.float32(threshold))
         found = second[band].astype(np.float32)
         step = first[band] - found
-        step *= weight if first.ndim == 2 else weight[:, :, None]
+        step *= weight if first.ndim == 2 else cv2.merge([weight] * first.shape[2])  # quicker than broadcasting
         found += step
         mixed[band] = np.rint(found, out=found)
     if first.ndim == 3 and first.shape[2] == 4:

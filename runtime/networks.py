@@ -102,7 +102,9 @@ class LiteNetwork:
         assert isinstance(bundle.superpixels, RegionSettings)
         self._settings = bundle.superpixels
         self._gcn = LiteGcn(bundle, lambda graph: engine.open(graph, 1))
-        self._cnn = WindowedCnn(bundle, lambda graph: engine.open(graph, threads, pooled=True), limit)
+        self._cnn = WindowedCnn(
+            bundle, lambda graph: engine.open(graph, threads, pooled=True), engine.channels_last, limit
+        )
 
     def see(self, first: NDArray[Any], second: NDArray[Any]) -> Seen:
         """See :class:`fusiongcn_edge.runtime.regions.Seen`."""

@@ -24,7 +24,8 @@ DETAILS = 5  # node features of one photograph
 FINEST_DETAIL = 0.004  # half a gray level of [-1, 1]: what is below says nothing
 DETAIL_CENTRE, DETAIL_SPREAD = -3.0, 1.5  # of the logarithms, roughly
 SIMILAR = 0.15  # difference in luminance at which a border lets through 1/e of a context
-BAND = 1 << 17  # pixels whose details are computed at a time: they stay in a core's cache
+BAND = 1 << 15  # pixels whose details are computed at a time: they stay in a core's cache, and in memory held already
+LEAST_ROWS = 32  # of them
 BAND_MARGIN = 8  # rows around a band that its details depend on, at most
 
 
@@ -78,7 +79,7 @@ def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
     height, width = filled_up(*first.shape[:2])
     gray = np.empty((2, height, width), first.dtype)
     details = np.empty((2, DETAILS, height // STEP, width // STEP), np.float32)
-    rows = max(STEP, BAND // width // STEP * STEP)
+    rows = max(LEAST_ROWS, BAND // width // STEP * STEP)
 
     def fill(plane: int) -> None:
         image = (first, second)[plane]
@@ -141,13 +142,20 @@ def grid_slic(guide: Float32, cell: int, compactness: float, iterations: int) ->
     """
     height, width = guide.shape
     rows, columns = -(-height // cell), -(-width // cell)
-    padded = cv2.copyMakeBorder(guide, 0, rows * cell - height, 0, columns * cell - width, cv2.BORDER_REPLICATE)
-    colour = (padded * np.float32(1 / compactness)).reshape(rows, cell, columns, cell)
-    y = (np.arange(rows * cell, dtype=np.float32) / np.float32(cell)).reshape(rows, cell, 1, 1)
-    x = (np.arange(columns * cell, dtype=np.float32) / np.float32(cell)).reshape(1, 1, columns, cell)
+    across = columns * cell
+    padded = cv2.copyMakeBorder(guide, 0, rows * cell - height, 0, across - width, cv2.BORDER_REPLICATE)
+    colour = (padded * np.float32(1 / compactness)).reshape(rows, cell, across)
+    y = (np.arange(rows * cell, dtype=np.float32) / np.float32(cell)).reshape(rows, cell, 1)
+    x = np.arange(across, dtype=np.float32) / np.float32(cell)
     planes = [np.broadcast_to(plane, colour.shape).ravel() for plane in (colour, y, x)]
-    numbers = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
-    labels = np.broadcast_to(numbers[:, None, :, None], colour.shape)
+    # whatever belongs to a cell is repeated along its rows, so that operations run along whole rows of the image
+    numbers = np.arange(rows * columns, dtype=np.int32)
+    own = numbers.reshape(rows, 1, columns).repeat(cell, axis=2)
+    neighbours = [(dy, dx) for dy in range(3) for dx in range(3)]
+    offsets = np.array([(dy - 1) * columns + dx - 1 for dy, dx in neighbours], np.int32)
+    labels = np.broadcast_to(own, colour.shape)
+    distance, part, nearest = (np.empty_like(colour) for _ in range(3))
+    closer, choice = np.empty(colour.shape, bool), np.empty(colour.shape, np.uint8)
     for _ in range(iterations):
         flat = labels.ravel()
         counts = np.bincount(flat, minlength=numbers.size)
@@ -155,22 +163,23 @@ def grid_slic(guide: Float32, cell: int, compactness: float, iterations: int) ->
         centres = [
             np.where(counts > 0, np.bincount(flat, p, numbers.size) / np.maximum(counts, 1), np.inf) for p in planes
         ]
-        around = [np.pad(c.astype(np.float32).reshape(rows, columns), 1, constant_values=np.inf) for c in centres]
-        beyond = np.pad(numbers, 1)
-        nearest = np.full(colour.shape, np.inf, np.float32)
-        labels = np.empty(colour.shape, np.int32)
-        for dy in range(3):
-            for dx in range(3):
-                there = slice(dy, dy + rows), None, slice(dx, dx + columns), None
-                centre_colour, centre_y, centre_x = (centre[there[0], None, there[2], None] for centre in around)
-                distance = colour - centre_colour
-                distance *= distance
-                distance += np.square(y - centre_y)
-                distance += np.square(x - centre_x)
-                closer = distance < nearest
-                np.copyto(nearest, distance, where=closer)
-                np.copyto(labels, beyond[there], where=closer)
-    return np.ascontiguousarray(labels.reshape(rows * cell, columns * cell)[:height, :width])
+        around = [
+            np.pad(c.astype(np.float32).reshape(rows, 1, columns), ((1, 1), (0, 0), (1, 1)), constant_values=np.inf)
+            for c in centres
+        ]
+        around = [c.repeat(cell, axis=2) for c in around]
+        nearest[...], choice[...] = np.inf, 0
+        for number, (dy, dx) in enumerate(neighbours):
+            centre_colour, centre_y, centre_x = (c[dy : dy + rows, :, dx * cell : dx * cell + across] for c in around)
+            np.square(np.subtract(colour, centre_colour, out=distance), out=distance)
+            distance += np.square(np.subtract(y, centre_y, out=part), out=part)
+            distance += np.square(x - centre_x)
+            np.less(distance, nearest, out=closer)
+            np.minimum(distance, nearest, out=nearest)
+            np.maximum(choice, closer.view(np.uint8) * np.uint8(number), out=choice)  # of equals, the first one stays
+        labels = offsets[choice]
+        labels += own
+    return np.ascontiguousarray(labels.reshape(rows * cell, across)[:height, :width])
 
 
 def region_features(seen: Seen, labels: Labels) -> Float32:
@@ -219,6 +228,7 @@ def _halved(plane: Float32) -> Float32:
 
 def _slope(plane: Float32) -> Float32:
     """Sum of the absolute central differences along both axes."""
-    x = cv2.Sobel(plane, cv2.CV_32F, 1, 0, ksize=1, borderType=cv2.BORDER_REPLICATE)
-    y = cv2.Sobel(plane, cv2.CV_32F, 0, 1, ksize=1, borderType=cv2.BORDER_REPLICATE)
-    return np.abs(x) + np.abs(y)
+    around = cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    x = cv2.absdiff(around[1:-1, 2:], around[1:-1, :-2])
+    y = cv2.absdiff(around[2:, 1:-1], around[:-2, 1:-1])
+    return np.asarray(cv2.add(x, y, dst=x))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,12 +53,19 @@ class Window(NamedTuple):
 class WindowedCnn:
     """A CNN that looks only a margin far (Lite's), opened. In windows it gives what it gives of all at once.
 
-    ``limit``: bytes that the process may hold; default: what the system has free, or as little as possible if that does
-    not suffice.
+    ``channels_last``: as the engine has it. ``limit``: bytes that the process may hold; default: what the system has
+    free, or as little as possible if that does not suffice.
     """
 
-    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph], limit: int | None = None) -> None:
-        self._margin, self._limit = bundle.margin, limit
+    def __init__(
+        self,
+        bundle: Bundle,
+        open_graph: Callable[[Graph], OpenGraph],
+        channels_last: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        self._margin, self._limit, self._channels_last = bundle.margin, limit, channels_last
+        self._idle: list[_LiteInputs] = []
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
         self._graphs: dict[tuple[int, int] | None, OpenGraph] = {}
         for graph in bundle.variants("cnn").values():
@@ -85,10 +93,11 @@ class WindowedCnn:
         height, width = gray.shape[1:]
         size, graph = self._choose(height, width)
         probability = np.empty((height, width), np.float32)
+        inputs = self._inputs_for(size, context.shape[2])
         for top, rows in cover(height, size[0], self._margin):
             for left, columns in cover(width, size[1], self._margin):
                 window = Window(top, top + size[0], left, left + size[1])
-                found = graph.run(_lite_inputs(gray, labels, context, window))[RESULT]
+                found = graph.run(inputs.fill(gray, labels, context, window))[RESULT]
                 if found.shape != (1, 4, size[0] // 2, size[1] // 2):
                     raise wrong_output(self._file, RESULT, found, f"1 x 4 x {size[0] // 2} x {size[1] // 2}")
                 quads = found[0]
@@ -97,7 +106,16 @@ class WindowedCnn:
                 target = own.of(probability, Window(0, height, 0, width))
                 for place, values in enumerate(halves):
                     target[place // 2 :: 2, place % 2 :: 2] = values
+        if size == (height, width):  # of a larger photograph, the memory is needed to decide
+            self._idle.append(inputs)
         return probability
+
+    def _inputs_for(self, size: tuple[int, int], channels: int) -> _LiteInputs:
+        with suppress(IndexError):
+            inputs = self._idle.pop()  # nobody else's: several threads may compute at once
+            if inputs.both_orders.shape[2:] == size:
+                return inputs
+        return _LiteInputs(size, channels, self._channels_last)
 
     def _choose(self, height: int, width: int) -> tuple[tuple[int, int], OpenGraph]:
         """The windows to compute, and the graph for them."""
@@ -153,19 +171,31 @@ def cover(length: int, side: int, margin: int) -> list[tuple[int, tuple[int, int
     return list(zip(starts, itertools.pairwise([0, *cuts, length]), strict=True))
 
 
-def _lite_inputs(
-    gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
-) -> dict[str, Array]:
-    """What Lite's CNN takes for a window; beyond the lower and right end, the edge is repeated."""
-    quarter = Window(*(edge // STEP for edge in window))
-    both_orders = np.empty((2, 2, window.bottom - window.top, window.right - window.left), np.float32)
-    luminance(_with_edge(gray, window), out=both_orders[0])
-    both_orders[1] = both_orders[0, ::-1]
-    places = _with_edge(labels, quarter)
-    return {
-        "luminance": both_orders,
-        "context": np.take(context, places, axis=1).transpose(0, 3, 1, 2),
-    }
+class _LiteInputs:
+    """What Lite's CNN takes for a window of a size; kept for the next pair, since filling fresh memory takes longer."""
+
+    def __init__(self, size: tuple[int, int], channels: int, channels_last: bool) -> None:
+        self._channels_last = channels_last
+        self.both_orders = self._images(2, *size)
+        self.context = self._images(channels, size[0] // STEP, size[1] // STEP)
+
+    def _images(self, channels: int, rows: int, columns: int) -> NDArray[np.float32]:
+        if not self._channels_last:
+            return np.empty((2, channels, rows, columns), np.float32)
+        return np.empty((2, rows, columns, channels), np.float32).transpose(0, 3, 1, 2)
+
+    def fill(
+        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
+    ) -> dict[str, Array]:
+        """The inputs for a window; beyond the lower and right end, the edge is repeated."""
+        luminance(_with_edge(gray, window), out=self.both_orders[0])
+        self.both_orders[1] = self.both_orders[0, ::-1]
+        places = _with_edge(labels, Window(*(edge // STEP for edge in window)))
+        if self._channels_last:  # with mode "clip" it is written at once; there is nothing to clip
+            np.take(context, places, axis=1, out=self.context.transpose(0, 2, 3, 1), mode="clip")
+        else:
+            np.take(context.transpose(0, 2, 1), places, axis=2, out=self.context, mode="clip")
+        return {"luminance": self.both_orders, "context": self.context}
 
 
 def _with_edge(image: Array, window: Window) -> Array:

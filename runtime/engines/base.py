@@ -45,6 +45,7 @@ class Engine(Protocol):
     name: str
     version: str
     provider: str  # what computes, as the library names it
+    channels_last: bool  # how images should lie in memory, n x R x W x C, so that they need not be moved
 
     @property
     def providers(self) -> list[str]:

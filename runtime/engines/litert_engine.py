@@ -162,6 +162,7 @@ class LitertEngine:
     name = "litert"
     version = f"{LIBRARY} {version(LIBRARY)}"
     provider = "XNNPACK"
+    channels_last = True
 
     def __init__(self) -> None:
         self._files: WeakValueDictionary[tuple[int, int], _File] = WeakValueDictionary()  # by address and threads

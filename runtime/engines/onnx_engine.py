@@ -14,6 +14,12 @@ from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, checked, fa
 from fusiongcn_edge.runtime.errors import EngineError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# Threads that wait for the next operator spin so many microseconds, if this version of the library can be told so, and
+# not at all between runs: the preprocessing, or another program, may have the core.
+BRIEFLY = {"intra_op.allow_spinning": "1", "intra_op.spin_duration_us": "20", "force_spinning_stop": "1"}
+VERSION = tuple(int(number) for number in onnxruntime.__version__.split(".")[:2])
+WAITING = BRIEFLY if VERSION >= (1, 26) else {"intra_op.allow_spinning": "0"}
+POOL = 1 << 25  # bytes that the arena begins with; one that grows from less is torn into pieces and wastes 10 MB
 ACCELERATED_REMEDY = "install a build of ONNX Runtime for this GPU and its CUDA, or take the engine 'onnx'"
 
 
@@ -24,8 +30,8 @@ class OnnxGraph:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only: what matters is raised
         options.intra_op_num_threads = threads
-        # threads that wait do not spin: the preprocessing, or another program, may have the core
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for name, value in WAITING.items():
+            options.add_session_config_entry(f"session.{name}", value)
         options.enable_mem_pattern = False  # would keep one block for each shape of input
         options.enable_cpu_mem_arena = pooled  # for a whole image, the second one would double the peak memory
         try:
@@ -66,13 +72,14 @@ def _register_pool() -> None:
         kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
         memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
         with suppress(Exception):  # another user of the library in this process has made one: that one is shared
-            onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, 0, -1, -1))
+            onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, 0, POOL, -1))
 
 
 class OnnxEngine:
     """ONNX Runtime: on the CPU, or on another provider and, for what that cannot compute, those after it."""
 
     version = f"onnxruntime {onnxruntime.__version__}"
+    channels_last = False
 
     def __init__(self, name: str, used: list[str]) -> None:
         self.name, self._used = name, used
