@@ -41,7 +41,7 @@ my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each, or 
 is compared, or everything if nothing is: the shipped model, {", ".join(METHODS)}. The others are
 tested against the first, image by image: {TEST}.
 Seconds are those of fusing alone; of programs, with their start and the files handed to and fro. If a pair fails with
-any method, the rest is evaluated all the same, and the exit code is 1.
+any method, or a method that was named is absent, the rest is evaluated all the same, and the exit code is 1.
 """
 
 
@@ -107,7 +107,7 @@ def _methods(text: str) -> list[str]:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    """Print a table per folder, and write what is asked for; 1 if something failed."""
+    """Print a table per folder, and write what is asked for; 1 if something that was asked for is missing."""
     if arguments.pairs is None and arguments.truth is None:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
     _check_json(arguments.json, [])
@@ -132,7 +132,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         for why in absent.values():
             print(f"Absent: {why}")
     _write_json(arguments.json, _facts(groups, names, absent))
-    return 1 if any(score.error for group in groups for score in group.scores) else 0
+    missed = named and bool(absent)
+    return 1 if missed or any(score.error for group in groups for score in group.scores) else 0
 
 
 def _table(group: Group, names: Sequence[str]) -> str:

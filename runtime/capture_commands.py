@@ -69,6 +69,8 @@ def run_capture(arguments: argparse.Namespace) -> int:
         positions = arguments.positions
         names = [f"{number:02}-{position:g}-dioptres{suffix}" for number, position in enumerate(positions, start=1)]
         paths = [str(folder / name) for name in names]
+        for path in filter(os.path.lexists, paths):
+            raise OutputError(f"{path} is there already, and photographs are not replaced: keep these elsewhere.")
         check_maps(arguments, paths)
         open_fuser(arguments)  # what is wrong with it shows before there are photographs
         with Progress() as progress, closing(photographs_at(positions)) as photographs:

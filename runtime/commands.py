@@ -252,7 +252,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     with libraries_silenced():
         write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
     odd = remarks(files.paths, looks, aligned=arguments.align != "none")
-    tell([*odd, *unused_encoding(arguments, outputs)])
+    tell([*odd, *files.remarks(), *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape
     print(
         *lines,

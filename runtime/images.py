@@ -132,6 +132,7 @@ class PhotographFiles:
         self.paths = paths
         self.metadata = Metadata()
         self._layouts: dict[str, Layout] = {}
+        self._profiles: dict[str, bytes | None] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -141,9 +142,21 @@ class PhotographFiles:
             photograph = read_photograph(self.paths[index])
         self._layouts[self.paths[index]] = photograph.layout
         check_layouts(self._layouts)
+        self._profiles[self.paths[index]] = photograph.metadata.profile
         if index == 0:
             self.metadata = photograph.metadata
         return photograph.pixels
+
+    def remarks(self) -> list[str]:
+        """A sentence, if the same numbers mean different colours in the photographs read so far."""
+        first, *others = self._profiles.items()
+        for path, profile in others:
+            if profile != first[1]:
+                return [
+                    f"{first[0]} and {path} have different colour profiles: convert them to the same one, or colours "
+                    "change where the result changes from one to the other."
+                ]
+        return []
 
 
 def _decode(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,8 +14,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 CPUS = Path("/sys/devices/system/cpu")
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-CGROUP_MEMORY = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
@@ -23,11 +23,11 @@ FREE_SHARE = 0.8  # of the free memory may be used
 MMAP_THRESHOLD = -3  # glibc's number for what is set here
 
 
-def default_threads(cpus: Path = CPUS, quota: Path = CGROUP_QUOTA) -> int:
+def default_threads(cpus: Path = CPUS) -> int:
     """How many threads to compute with: the fast physical cores that this process may use.
 
     Where the system tells, the second hyper-thread of a core does not count, nor do small cores of a big.LITTLE chip,
-    nor more than the container's share of processors.
+    nor more than the share of processors that a container, or a service's own limit, has.
     """
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     speeds: dict[str, float] = {}  # fastest of each physical core
@@ -37,9 +37,13 @@ def default_threads(cpus: Path = CPUS, quota: Path = CGROUP_QUOTA) -> int:
         speed = _read(cpu / "cpu_capacity") or _read(cpu / "cpufreq" / "cpuinfo_max_freq") or "1"
         speeds[core] = max(speeds.get(core, 0.0), float(speed))
     fast = sum(speed >= SLOW * max(speeds.values()) for speed in speeds.values())
-    share, _, period = _read(quota).partition(" ")
-    if share.isdigit() and period.isdigit():
-        fast = min(fast, max(1, int(share) // int(period)))
+    for version, folder in _control_groups("cpu"):
+        if version == 2:
+            share, _, period = _read(folder / "cpu.max").partition(" ")
+        else:
+            share, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+        if share.isdigit() and period.isdigit():  # "max" and -1 are no limit
+            fast = min(fast, max(1, int(share) // max(1, int(period))))
     return max(1, fast)
 
 
@@ -60,25 +64,34 @@ def free_memory() -> int:
 
 
 def _left_by_control_groups() -> int:
-    """Bytes that a container, or a service's own limit, leaves this process; its group counts, and all above it."""
+    """Bytes that a container, or a service's own limit, leaves this process."""
     free = 2**62
+    for version, folder in _control_groups("memory"):
+        if version == 2:
+            most, now, cached = "memory.max", "memory.current", "inactive_file"
+        else:
+            most, now, cached = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        allowed, used = _read(folder / most), _read(folder / now)
+        if allowed.isdigit() and used.isdigit():
+            stat = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
+            free = min(free, int(allowed) - int(used) + int(stat.get(cached, 0)))
+    return free
+
+
+def _control_groups(controller: str) -> Iterator[tuple[int, Path]]:
+    """Folders of the control groups that bound this process, its own and all above it, each with the version (1, 2)."""
     for line in _read(OWN_CGROUPS).splitlines() or ["0::/"]:
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0":
-            root, most, now, cached = CGROUP_MEMORY, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):  # the first version of control groups
-            root, most = CGROUP_MEMORY / "memory", "memory.limit_in_bytes"
-            now, cached = "memory.usage_in_bytes", "total_inactive_file"
+            version, root = 2, CGROUPS
+        elif controller in controllers.split(","):
+            version, root = 1, CGROUPS / controller
         else:
             continue
         own = Path(path.lstrip("/"))
         for folder in (root / own, *(root / above for above in own.parents)):
-            allowed, used = _read(folder / most), _read(folder / now)
-            if allowed.isdigit() and used.isdigit():
-                stat = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
-                free = min(free, int(allowed) - int(used) + int(stat.get(cached, 0)))
-    return free
+            yield version, folder
 
 
 def return_memory_at_once() -> None:

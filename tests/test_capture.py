@@ -150,6 +150,17 @@ def test_the_photographs_are_kept_if_that_is_wanted(camera: type[Picamera2], fol
         np.testing.assert_array_equal(read_image(folder / "new" / "frames" / name), frame)
 
 
+@pytest.mark.usefixtures("camera")
+def test_photographs_that_were_kept_are_not_replaced(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    kept = folder / "kept" / "02-2-dioptres.png"
+    kept.parent.mkdir()
+    kept.write_bytes(b"of yesterday")
+    assert main([*CAPTURE, "--keep-frames", "kept"]) == 2
+    assert "02-2-dioptres.png is there already" in capfd.readouterr().err
+    assert list(kept.parent.iterdir()) == [kept]
+    assert kept.read_bytes() == b"of yesterday"
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

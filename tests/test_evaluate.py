@@ -272,6 +272,10 @@ def test_everything_is_compared_when_nothing_is_named(evaluated: Run) -> None:
     assert "Absent: focus-stack is not on PATH" in printed
 
 
+def test_a_method_that_was_named_and_is_absent_is_a_failure(evaluated: Run) -> None:
+    assert "Absent: enfuse is not on PATH" in evaluated("--pairs", "data", "--method", "laplacian,enfuse", code=1)
+
+
 def test_failures_are_in_the_table_and_stop_nothing(evaluated: Run, folder: Path) -> None:
     Path("data/set/b/2.png").write_text("no photograph")
     write_image("data/set/b/3.png", np.zeros((48, 127, 3), np.uint8))

@@ -112,7 +112,7 @@ def control_group() -> Iterator[Path]:
     made = None
     for line in Path("/proc/self/cgroup").read_text().splitlines() if Path("/proc/self/cgroup").exists() else []:
         number, controllers, path = line.split(":", 2)
-        above = machine.CGROUP_MEMORY / ("memory" if "memory" in controllers.split(",") else "") / path.lstrip("/")
+        above = machine.CGROUPS / ("memory" if "memory" in controllers.split(",") else "") / path.lstrip("/")
         limit = "memory.limit_in_bytes" if "memory" in controllers.split(",") else "memory.max"
         if number != "0" and "memory" not in controllers.split(","):
             continue
@@ -158,7 +158,7 @@ def test_the_limit_of_a_service_or_of_what_it_belongs_to_counts(
         "4:memory:/system.slice/fusion.service\n0::/elsewhere\n" if version == 1 else "0::/system.slice/fusion.service"
     )
     (tmp_path / "cgroup").write_text(told)
-    monkeypatch.setattr(machine, "CGROUP_MEMORY", tmp_path)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
     monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "cgroup")
     (service / f"memory.{limit}").write_text("3000000\n")
     (service / f"memory.{used}").write_text("2000000\n")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fusiongcn_edge.runtime import machine
@@ -39,31 +40,46 @@ def test_threads_are_the_fast_physical_cores(
     cores: list[tuple[str, int]], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(len(cores))), raising=False)
-    assert default_threads(make_cpus(tmp_path / "cpu", cores), tmp_path / "none") == expected
+    assert default_threads(make_cpus(tmp_path / "cpu", cores)) == expected
 
 
 def test_a_containers_share_and_the_processs_own_cores_bound_the_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cpus = make_cpus(tmp_path / "cpu", [(str(i), 0) for i in range(8)])
+    cpus = make_cpus(tmp_path / "cpus", [(str(i), 0) for i in range(8)])
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4, 5}, raising=False)
-    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "cgroup")
+    service = tmp_path / "system.slice" / "fusion.service"
+    service.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("0::/system.slice/fusion.service\n")
     for text, expected in (("max 100000", 6), ("200000 100000", 2), ("50000 100000", 1)):
-        quota.write_text(text)
-        assert default_threads(cpus, quota) == expected
+        (tmp_path / "cpu.max").write_text(text)
+        assert default_threads(cpus) == expected
+    (tmp_path / "cpu.max").write_text("400000 100000")
+    (service / "cpu.max").write_text("300000 100000")
+    assert default_threads(cpus) == 3
+
+    (tmp_path / "cgroup").write_text("7:cpuacct,cpu:/box\n0::/elsewhere\n")  # the first version of control groups
+    box = tmp_path / "cpu" / "box"
+    box.mkdir(parents=True)
+    for share, expected in (("-1", 4), ("200000", 2)):
+        (box / "cpu.cfs_quota_us").write_text(share)
+        (box / "cpu.cfs_period_us").write_text("100000")
+        assert default_threads(cpus) == expected
 
 
 def test_a_system_that_tells_nothing_counts_its_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert default_threads(tmp_path, tmp_path / "none") == 3
+    assert default_threads(tmp_path) == 3
 
 
 def test_free_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 1000 kB\nMemAvailable: 500 kB\n")
     monkeypatch.setattr(machine, "MEMORY", meminfo)
-    monkeypatch.setattr(machine, "CGROUP_MEMORY", tmp_path)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
     assert free_memory() == int(500 * 1024 * machine.FREE_SHARE)
     (tmp_path / "memory.max").write_text("300000\n")
     (tmp_path / "memory.current").write_text("100000\n")
@@ -87,8 +103,8 @@ def test_free_memory_is_bounded_by_the_processs_own_limit() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_resident_memory_grows_with_what_is_held() -> None:
     before = resident_memory()
-    held = bytearray(os.urandom(30_000_000))
-    assert resident_memory() - before > 25e6
+    held = np.ones(40_000_000, np.uint8)  # more than glibc ever serves from memory that it has kept
+    assert resident_memory() - before > 35e6
     del held
 
 

@@ -151,6 +151,24 @@ def test_a_file_without_metadata_gives_one_that_names_the_software(
     assert found["photo"] == found["gps"] == {}
 
 
+@pytest.mark.parametrize("command", ["fuse", "stack", "batch"])
+def test_profiles_that_differ_are_told_of(
+    command: str, picture: Picture, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    large = np.tile(picture, (2, 2, 1))
+    for side, profile in (("a", SRGB), ("b", None)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        save(tmp_path / "pairs" / side / "x.png", np.roll(large, 3 * (side == "b"), 0), profile=profile)
+    a, b = (str(tmp_path / "pairs" / side / "x.png") for side in "ab")
+    output = ["-o", str(tmp_path / ("out" if command == "batch" else "out.png"))]
+    sources = [str(tmp_path / "pairs")] if command == "batch" else [a, b]
+    assert main([command, *sources, *output]) == 0
+    assert "different colour profiles" in "".join(capfd.readouterr())
+    save(Path(b), np.roll(large, 3, 0))
+    assert main([command, *sources, *output]) == 0
+    assert "colour profiles" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize("compression", ["none", "lzw", "deflate"])
 @pytest.mark.parametrize("shape", [(32, 48), (32, 48, 3), (32, 48, 4)])
 def test_sixteen_bits_survive_from_tiff_to_tiff(shape: tuple[int, ...], compression: str, tmp_path: Path) -> None:
