@@ -20,8 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.benchmarks.quality import Case, made_scenes, truth_pairs
+from fusiongcn_edge.runtime.commands import whole_number
 
 NAMES = ("lite", "no-graph", "grid")
 
@@ -34,7 +35,7 @@ def main() -> int:
     parser.add_argument("--truth", type=Path, metavar="DIR", help="pairs with their truth")
     parser.add_argument("--variant", default=",".join(NAMES), metavar="NAME,…", help="(default: %(default)s)")
     parser.add_argument("--seed", default="0,1", metavar="N,…", help="a run of each variant for each (default: 0,1)")
-    parser.add_argument("--steps", type=at_least_one, default=1500, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--steps", type=whole_number(1), default=1500, metavar="N", help="(default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the runs")
     arguments = parser.parse_args()
     unknown = set(arguments.variant.split(",")) - set(NAMES)

@@ -21,10 +21,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, photographs_below, report
+from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.stack import Frames
 
@@ -98,7 +99,7 @@ def main() -> int:
     """Print the tables."""
     parser = new_parser("alignment", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="photographs to make frames from")
-    parser.add_argument("--count", type=at_least_one, default=25, metavar="N", help="of them (default: %(default)s)")
+    parser.add_argument("--count", type=whole_number(1), default=25, metavar="N", help="of them (default: %(default)s)")
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of frames")
     arguments = parser.parse_args()
     return report(lambda: _tables(arguments))

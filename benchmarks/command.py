@@ -10,8 +10,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import FusionError, mendable
 from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.pairs import is_photograph
 
 
 def new_parser(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -27,14 +28,14 @@ def report(body: Callable[[], None]) -> int:
     """Exit code of a command: 0, or 2 after a sentence on what the user can mend."""
     try:
         body()
-    except FusionError as error:
-        print(error, file=sys.stderr)
-        return 2
     except ModuleNotFoundError as error:
         print(f"This needs {error.name}: pip install '.[dev]' brings it.", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}. Give another file or folder.", file=sys.stderr)
+    except Exception as error:
+        sentence = mendable(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
         return 2
     return 0
 
@@ -47,15 +48,7 @@ def photographs_below(folder: Path, count: int) -> list[NDArray[Any]]:
     FusionError
         If there are fewer, or ``count`` is less than 1.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in {".jpg", ".png"})
+    paths = sorted(path for path in folder.rglob("*") if is_photograph(path))
     if not 1 <= count <= len(paths):
         raise FusionError(f"There are {len(paths)} photographs below {folder}: --count must be 1 to that.")
     return [read_image(path) for path in paths[:: len(paths) // count][:count]]
-
-
-def at_least_one(text: str) -> int:
-    """A count on the command line."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is too few: give at least 1")
-    return number

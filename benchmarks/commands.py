@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusiongcn_edge.benchmarks import latency
-from fusiongcn_edge.benchmarks.command import at_least_one
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
 from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.commands import parse_size, refuse_overwriting
+from fusiongcn_edge.runtime.commands import parse_size, refuse_overwriting, whole_number
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, write_files
@@ -45,7 +44,7 @@ def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL|FILE", help="a shipped model, a bundle, or an .onnx or .tflite file")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="of the photographs (default: 520x520)")
     parser.add_argument(
-        "--superpixels", type=at_least_one, metavar="N", help="(default: as many as SLIC is seeded with)"
+        "--superpixels", type=whole_number(1), metavar="N", help="(default: as many as SLIC is seeded with)"
     )
     parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
     parser.add_argument("--layers", action="store_true", help="also show each operator")
@@ -161,7 +160,7 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=_counts, default=[None], metavar="N,N,…", help="(default: the fast physical cores)"
     )
     parser.add_argument("--photos", type=Path, metavar="DIR", help="pairs a/NAME, b/NAME to fuse instead of made ones")
-    parser.add_argument("--rounds", type=at_least_one, default=5, metavar="N", help="default: %(default)s")
+    parser.add_argument("--rounds", type=whole_number(1), default=5, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--sustained", type=_minutes, default=0, metavar="MIN", help="then run each configuration so long on end"
     )
@@ -176,8 +175,8 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _counts(text: str) -> list[int]:
     try:
-        return [at_least_one(part) for part in text.split(",")]
-    except ValueError:
+        return [whole_number(1)(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text!r} are no numbers of threads: give 1,2,4 for example") from None
 
 

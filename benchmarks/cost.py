@@ -376,9 +376,7 @@ def _onnx_graph(data: bytes, name: str) -> Any:
     try:
         from fusiongcn_edge.benchmarks.onnx_cost import OnnxGraph
     except ModuleNotFoundError as error:
-        raise FusionError(
-            f"Counting ONNX graphs needs {error.name}, which is not installed: {installing('calibration')}."
-        ) from None
+        raise _needs("ONNX", error) from None
     return OnnxGraph(data, name)
 
 
@@ -386,7 +384,5 @@ def _litert_file(data: bytes, name: str) -> Any:
     try:
         from fusiongcn_edge.benchmarks.litert_cost import LiteRtFile
     except ModuleNotFoundError as error:
-        raise FusionError(
-            f"Counting TFLite graphs needs {error.name}, which is not installed: {installing('calibration')}."
-        ) from None
+        raise _needs("TFLite", error) from None
     return LiteRtFile(data, name)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import add_model_argument, parse_size
+from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.machine import resident_memory
 from fusiongcn_edge.runtime.pairs import made_pair
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=list(ENGINES), help="default: as 'fusiongcn fuse'")
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
     parser.add_argument("--threads", type=int, metavar="N", help="default: the fast physical cores")
-    parser.add_argument("--fusions", type=at_least_one, default=1000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--fusions", type=whole_number(1), default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--most", type=float, metavar="MB", help="that memory may grow by")
     arguments = parser.parse_args()
     grown = 0.0

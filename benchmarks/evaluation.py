@@ -18,7 +18,7 @@ from fusiongcn_edge.benchmarks.paired import Comparison, compare
 from fusiongcn_edge.benchmarks.sheets import Sheet
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.pairs import Pair, find_pairs
+from fusiongcn_edge.runtime.pairs import Pair, find_pairs, named
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
 Image = NDArray[Any]
@@ -148,7 +148,7 @@ def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
             raise FusionError(
                 f"There is no image in {truth}: give a folder of pairs with truth/, or of truths by name."
             )
-        beside = [Case(_name(p), p, _first(truth, p.name) or truth / f"{p.name}.png") for p in find_pairs(pairs)]
+        beside = [Case(_name(p), p, named(truth, p.name) or truth / f"{p.name}.png") for p in find_pairs(pairs)]
         return [Group("truth", pairs, beside)]
     groups = []
     if pairs is not None and pairs != truth:
@@ -161,10 +161,6 @@ def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
 
 def _name(pair: Pair) -> str:
     return f"{pair.set}-{pair.name}".removeprefix("-")
-
-
-def _first(folder: Path, name: str) -> Path | None:
-    return next(iter(sorted(folder.glob(f"{name}.*"))), None)
 
 
 def _missing_truth(pair: Pair) -> Path:

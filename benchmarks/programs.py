@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks import baselines
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.commands import parse_size, whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import made_photograph
@@ -84,8 +84,8 @@ def main() -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="(default: %(default)s)")
     parser.add_argument("--engine", default="onnx,litert", metavar="NAME,…", help="(default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(3040, 4056), metavar="HxW", help="default: 3040x4056")
-    parser.add_argument("--frames", type=at_least_one, default=2, metavar="N", help="(default: %(default)s)")
-    parser.add_argument("--rounds", type=at_least_one, default=3, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--frames", type=whole_number(1), default=2, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=whole_number(1), default=3, metavar="N", help="(default: %(default)s)")
     arguments = parser.parse_args()
     return report(lambda: _table(arguments))
 

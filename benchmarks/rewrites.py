@@ -17,8 +17,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime.commands import whole_number
 
 ROWS, COLUMNS = 47, 174  # the tile of a 520x520 photograph
 WARM = 3
@@ -36,7 +37,7 @@ class Part:
 def main() -> int:
     """Measure and print."""
     parser = new_parser("rewrites", __doc__)
-    parser.add_argument("--rounds", type=at_least_one, default=15, metavar="N", help="default: %(default)s")
+    parser.add_argument("--rounds", type=whole_number(1), default=15, metavar="N", help="default: %(default)s")
     parser.add_argument("--only", metavar="PART", help="a part whose name holds this")
     arguments = parser.parse_args()
 

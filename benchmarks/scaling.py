@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.commands import add_model_argument
+from fusiongcn_edge.runtime.commands import add_model_argument, whole_number
 from fusiongcn_edge.runtime.pairs import made_pair
 
 SMALLEST = 256
@@ -28,10 +28,10 @@ def main() -> int:
     parser = new_parser("scaling", __doc__)
     add_model_argument(parser)
     parser.add_argument(
-        "--largest", type=at_least_one, default=2048, metavar="N", help="side in pixels (default: %(default)s)"
+        "--largest", type=whole_number(1), default=2048, metavar="N", help="side in pixels (default: %(default)s)"
     )
-    parser.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="default: %(default)s")
-    parser.add_argument("--rounds", type=at_least_one, default=3, metavar="N", help="default: %(default)s")
+    parser.add_argument("--threads", type=whole_number(1), default=2, metavar="N", help="default: %(default)s")
+    parser.add_argument("--rounds", type=whole_number(1), default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--max-memory", type=float, default=1000, metavar="MB", help="default: %(default)s")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of both (needs matplotlib)")
     arguments = parser.parse_args()

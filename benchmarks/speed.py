@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.commands import parse_size, whole_number
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.graph import node_features, region_graph
@@ -45,9 +45,9 @@ def main() -> int:
         "--checkpoint", type=Path, metavar="FILE", help="also time the authors' way, with these weights"
     )
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
-    parser.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="default: %(default)s")
+    parser.add_argument("--threads", type=whole_number(1), default=2, metavar="N", help="default: %(default)s")
     parser.add_argument(
-        "--rounds", type=at_least_one, default=7, metavar="N", help="after one to warm up (default: %(default)s)"
+        "--rounds", type=whole_number(1), default=7, metavar="N", help="after one to warm up (default: %(default)s)"
     )
     arguments = parser.parse_args()
 

@@ -13,9 +13,9 @@ import sys
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import at_least_one, new_parser, report
+from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.commands import add_model_argument
+from fusiongcn_edge.runtime.commands import add_model_argument, whole_number
 
 STEPS = ("import", "open", "first inference")
 SCRIPT = """
@@ -39,7 +39,7 @@ def main() -> int:
     """Run and print."""
     parser = new_parser("startup", __doc__)
     add_model_argument(parser)
-    parser.add_argument("--runs", type=at_least_one, default=7, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--runs", type=whole_number(1), default=7, metavar="N", help="processes (default: %(default)s)")
     arguments = parser.parse_args()
 
     def measure() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from fusiongcn_edge import __version__
 from fusiongcn_edge.calibration.gate import Judge, Loss, Trial, refusal, search, sensitivities
 from fusiongcn_edge.calibration.layers import (
+    FP16,
     FP32,
     PRECISIONS,
     STATIC8,
@@ -22,8 +23,9 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
 from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
-from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle import LITE, MANIFEST, Bundle, load_bundle
 from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.progress import Progress
@@ -69,12 +71,14 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--most",
-        type=_count,
+        type=whole_number(0),
         default=8,
         metavar="N",
         help="pairs of each folder, at most (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="draws pairs and windows (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, metavar="N", help="draws pairs and windows (default: 0)"
+    )
     parser.add_argument("--picture", metavar="FILE.png", help="draw how much each layer loses in each precision")
 
 
@@ -87,16 +91,6 @@ def _percent(text: str) -> float:
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: give per cent, 0.1% for example")
     return share
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: give 0 or more")
-    return number
 
 
 def run_quantize(arguments: argparse.Namespace) -> int:
@@ -112,14 +106,19 @@ def run_quantize(arguments: argparse.Namespace) -> int:
         )
     recipe = RECIPES[arguments.recipe]
     ladders = recipe.ladders(bundle)
+    if arguments.picture and not any(set(ladder) - {FP16, FP32} for ladder in ladders.values()):
+        raise CalibrationError(
+            f"A --picture shows what layers lose in 8 or 16 bits of integers, and {recipe.name} has none: leave it out."
+        )
     calibrating, judging = _pairs(arguments)
     with Progress() as progress:
         samples: Samples = {}
         if {STATIC8, STATIC16} & {precision for ladder in ladders.values() for precision in ladder}:
             if bundle.engine == "litert" and not bundle.stages:
+                remedy = "" if bundle.network == LITE else "export it without --whole-cnn, or "
                 raise CalibrationError(
-                    "Ranges of a CNN that is one TFLite graph take tens of gigabytes to find: export it without "
-                    "--whole-cnn, or use a recipe without static ranges."
+                    f"Ranges of a CNN that is one TFLite graph take tens of gigabytes to find: {remedy}use a recipe "
+                    "without static ranges."
                 )
             samples = recorded(bundle, calibrating.pairs, arguments.seed, progress)
         trials = list[Trial]()
@@ -182,7 +181,8 @@ def _manifest(
     loss: Loss,
 ) -> dict[str, Any]:
     manifest = json.loads((bundle.path / MANIFEST).read_text("utf-8"))
-    manifest = {"stages": [], "keep": [], **manifest}  # which format 1 does not have
+    manifest = {"network": bundle.network, "stages": [], "keep": [], **manifest}  # which earlier formats do not have
+    manifest["decision"] = {"cleaning": bundle.cleaning, **manifest["decision"]}
     for made_anew in ("format", "graphs", "checksum"):
         del manifest[made_anew]
     manifest["precision"] = next(name for name in PRECISIONS if name in chosen.values())

@@ -95,7 +95,7 @@ def run_export(arguments: argparse.Namespace) -> int:
         raise BundleError("No folder was named: give one with -o.")
     for output in outputs.values():
         check_target(output)
-    for form, output in outputs.items():
+    for form, output in sorted(outputs.items(), reverse=True):  # TFLite first: it refuses more
         if sys.stderr.isatty():
             print(f"exporting {output} (about half a minute) …", file=sys.stderr)
         for_tflite = {"sizes": arguments.size, "superpixels": arguments.superpixels} if form == "tflite" else {}

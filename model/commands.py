@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import math
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -173,19 +174,23 @@ def run_scenes(arguments: argparse.Namespace) -> int:
 
 def _write_pairs(arguments: argparse.Namespace, photographs: Photographs) -> None:
     folder = Path(arguments.pairs)
-    check_folder(folder)
+    if os.path.lexists(folder):
+        raise FusionError(f"{folder} exists, and no pairs are written over: choose another name.")
+    make_scene(photographs, arguments.size, arguments.seed, 0)  # refused before there is a folder
     parts = ("a", "b", "truth")
     try:
         for part in parts:
             (folder / part).mkdir(parents=True)
     except OSError as error:
-        raise FusionError(
-            f"{folder} cannot be made or holds pairs already ({error.strerror}): choose another name."
-        ) from None
-    with Progress() as progress:
-        for index in range(arguments.count):
-            progress(f"scene {index + 1} of {arguments.count}")
-            scene = make_scene(photographs, arguments.size, arguments.seed, index)
-            write_images({folder / part / f"{index:04d}.png": getattr(scene, part) for part in parts})
+        raise FusionError(f"{folder} cannot be made ({error.strerror}): choose another name.") from None
+    try:
+        with Progress() as progress:
+            for index in range(arguments.count):
+                progress(f"scene {index + 1} of {arguments.count}")
+                scene = make_scene(photographs, arguments.size, arguments.seed, index)
+                write_images({folder / part / f"{index:04d}.png": getattr(scene, part) for part in parts})
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
     pairs, sources = counted(arguments.count, "pair"), counted(len(photographs), "photograph")
     print(f"{folder}: {pairs} with the truth, from {sources}")

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.images import WRITABLE, read_image
 
 Float32 = NDArray[np.float32]
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 SMALLEST_PHOTOGRAPH = 64  # pixels on the shorter side
 
 
@@ -39,7 +38,7 @@ class Photographs:
         candidates = [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.suffix.lower() in EXTENSIONS and "segments" not in path.relative_to(self.folder).parts
+            if path.suffix.lower() in WRITABLE and "segments" not in path.relative_to(self.folder).parts
         ]
         self.skipped: list[str] = []
         self.paths: list[Path] = []

@@ -331,15 +331,16 @@ def run(
 
 
 class _StopRequest:
-    """Lets the step in hand be finished when the process is asked to stop (SIGINT, SIGTERM); asked again, it stops."""
+    """Lets the step in hand be finished when the process is asked to stop (``SIGNALS``); asked again, it stops."""
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
     def __init__(self) -> None:
         self.requested: int | None = None  # the signal's number
 
     def __enter__(self) -> _StopRequest:
-        self._before = [signal.signal(number, self._request) for number in self.SIGNALS]
+        heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # not under nohup
+        self._before = {number: signal.signal(number, self._request) for number in heard}
         return self
 
     def _request(self, number: int, _: object) -> None:
@@ -347,7 +348,7 @@ class _StopRequest:
         signal.signal(number, signal.default_int_handler)
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in zip(self.SIGNALS, self._before, strict=True):
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
 

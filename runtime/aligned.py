@@ -87,10 +87,12 @@ def align_frames(
     ImageError
         If the frames do not go together, one cannot be aligned, or there is nothing that all of them show.
     FusionError
-        If there is no such model.
+        If there is no such model or reference.
     """
     if model not in MODELS:
         raise FusionError(f"There is no alignment {model!r}: choose one of {', '.join(MODELS)}.")
+    if reference is not None and not 0 <= reference < len(frames):
+        raise FusionError(f"There is no frame {reference}: give a reference from 0 to {len(frames) - 1}.")
     names = names or [str(number + 1) for number in range(len(frames))]
     tell = progress or (lambda text: None)
     if len(frames) < 2:

@@ -9,14 +9,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import read_file
-from fusiongcn_edge.runtime.formats import HEIC, RAW
-from fusiongcn_edge.runtime.images import WRITABLE
-
-READABLE = {*WRITABLE, *HEIC, *RAW}
+from fusiongcn_edge.runtime.pairs import is_photograph, same_name
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def find_items(root: Path, output: Path) -> list[Item]:
     if output.resolve() == root.resolve():
         raise FusionError(f"{root} is where the photographs are: give another folder for the results.")
     items: list[Item] = []
-    for folder, below, files in os.walk(root):
+    for folder, below, files in os.walk(root, onerror=_refuse):
         here = Path(folder)
         below[:] = sorted(
             name for name in below if not name.startswith(".") and (here / name).resolve() != output.resolve()
@@ -83,23 +80,30 @@ def find_items(root: Path, output: Path) -> list[Item]:
     return items
 
 
+def _refuse(error: OSError) -> NoReturn:
+    raise FusionError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from None
+
+
 def _is_photograph(path: Path) -> bool:
     """What can be read, and is no result of an earlier batch."""
-    known = path.suffix.lower() in READABLE and not path.name.startswith(".")
-    return known and not record_path(path).exists()
+    return is_photograph(path) and not record_path(path).exists()
 
 
 def _pairs(folder: Path, name: Path) -> list[Item]:
     try:
         listed = [sorted((folder / side).iterdir()) for side in "ab"]
     except OSError as error:
-        raise FusionError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from None
-    sides = [{path.stem: path for path in side if _is_photograph(path)} for side in listed]
+        _refuse(error)
+    sides = [[path for path in side if _is_photograph(path)] for side in listed]
     items = []
-    for stem in sorted(sides[0].keys() | sides[1].keys()):
-        sources = tuple(side[stem] for side in sides if stem in side)
-        missing = None if len(sources) == 2 else f"{sources[0]} has no partner: put one of that name beside it."
-        items.append(Item((name / stem).as_posix(), sources, pair=True, problem=missing))
+    for stem in sorted({path.stem for side in sides for path in side}):
+        found = [[path for path in side if path.stem == stem] for side in sides]
+        double = next((same for same in found if len(same) > 1), None)
+        sources = tuple(path for same in found for path in same)
+        problem = same_name(double) if double else None
+        if len(sources) == 1:
+            problem = f"{sources[0]} has no partner: put one of that name beside it."
+        items.append(Item((name / stem).as_posix(), sources, pair=True, problem=problem))
     return items
 
 

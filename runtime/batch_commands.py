@@ -23,12 +23,14 @@ from fusiongcn_edge.runtime.batch import (
 )
 from fusiongcn_edge.runtime.bundle import MANIFEST, load_bundle
 from fusiongcn_edge.runtime.commands import (
+    ENCODING_OPTIONS,
     add_fusing_arguments,
     aligned,
     alignment_report,
     chosen_encoding,
     open_fuser,
     tell,
+    unused_alignment,
     unused_encoding,
     whole_number,
 )
@@ -119,19 +121,21 @@ def run_batch(arguments: argparse.Namespace) -> int:
     finally:
         for output in outputs.values():
             remove_unfinished(output)
-    tell(unused_encoding(arguments, map(str, outputs.values())))
+    tell([*unused_alignment(arguments), *unused_encoding(arguments, map(str, outputs.values()))])
     return table.close(perf_counter() - start)
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What decides the results, but for the photographs."""
     bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
-    decisive = ("align", "match_exposure", "keep_area", "skip_unaligned")
+    alignment = ("align", "match_exposure", "keep_area", "skip_unaligned")
+    moved = arguments.align != "none" or arguments.match_exposure
+    encoding = asdict(chosen_encoding(arguments))
     return {
         "version": __version__,
         "model": hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
-        **{name: getattr(arguments, name) for name in decisive},
-        **asdict(chosen_encoding(arguments)),
+        **{name: getattr(arguments, name) for name in alignment if moved},
+        **{option: encoding[option] for option, kinds in ENCODING_OPTIONS.items() if f".{arguments.format}" in kinds},
     }
 
 
@@ -216,7 +220,7 @@ class _Table:
         if not self._json:
             width = max(len(printable(name)) for name in self._names)
             for name in self._names:
-                print(f"{printable(name):<{width}}  {self._rows[name]}")
+                print(f"{printable(name):<{width}}  {printable(self._rows[name])}")
             counts = self._counts
             print(f"{counts['done']} fused, {counts['kept']} kept, {counts['failed']} failed, {_duration(seconds)}")
         return 1 if self._counts["failed"] else 0

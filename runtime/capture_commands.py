@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +72,15 @@ def run_capture(arguments: argparse.Namespace) -> int:
         for path in filter(os.path.lexists, paths):
             raise OutputError(f"{path} is there already, and photographs are not replaced: keep these elsewhere.")
         check_maps(arguments, paths)
-        open_fuser(arguments)  # what is wrong with it shows before there are photographs
-        with Progress() as progress, closing(photographs_at(positions)) as photographs:
-            for number, path in enumerate(paths, start=1):
-                progress(f"[{number}/{len(paths)}] photograph at {positions[number - 1]:g} dioptres")
-                write_images({path: next(photographs)}, encoding)
+        try:
+            open_fuser(arguments)  # what is wrong with it shows before there are photographs
+            with Progress() as progress, closing(photographs_at(positions)) as photographs:
+                for number, path in enumerate(paths, start=1):
+                    progress(f"[{number}/{len(paths)}] photograph at {positions[number - 1]:g} dioptres")
+                    write_images({path: next(photographs)}, encoding)
+        except BaseException:
+            if arguments.keep_frames is not None:
+                with suppress(OSError):  # unless there is something in it
+                    folder.rmdir()
+            raise
         return fuse_files(arguments, paths)

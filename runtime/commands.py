@@ -187,12 +187,13 @@ def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def whole_number(least: int, most: int) -> Callable[[str], int]:
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     """What reads a whole number in a range from the command line."""
+    wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not possible: give a whole number from {least} to {most}")
+        if not text.isdecimal() or len(text) > 9 or not least <= int(text) <= (int(text) if most is None else most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not possible: give a whole number {wanted}")
         return int(text)
 
     return parse
@@ -214,10 +215,18 @@ def unused_encoding(arguments: argparse.Namespace, outputs: Iterable[str]) -> li
     ]
 
 
+def unused_alignment(arguments: argparse.Namespace) -> list[str]:
+    """A sentence on each of the options of :func:`add_alignment_arguments` that was given and cannot do anything."""
+    if arguments.align != "none" or arguments.match_exposure:
+        return []
+    given = [name for name in ("keep_area", "skip_unaligned") if getattr(arguments, name, False)]
+    return [f"--{name.replace('_', '-')} changes nothing without --align or --match-exposure." for name in given]
+
+
 def tell(remarks: Iterable[str]) -> None:
     """Beside the result: what is odd, though it could be done."""
     for remark in remarks:
-        print(f"fusiongcn: note: {remark}", file=sys.stderr)
+        print(f"fusiongcn: note: {printable(remark)}", file=sys.stderr)
 
 
 def run_fuse(arguments: argparse.Namespace) -> int:
@@ -252,7 +261,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     with libraries_silenced():
         write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
     odd = remarks(files.paths, looks, aligned=arguments.align != "none")
-    tell([*odd, *files.remarks(), *unused_encoding(arguments, outputs)])
+    tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape
     print(
         *lines,

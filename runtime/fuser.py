@@ -52,6 +52,7 @@ class FusionResult:
     regions : int32 H' x W'
         The superpixels: one label for ``step`` x ``step`` pixels.
     step : int
+        Pixels along a side of what one label of ``regions`` stands for.
     timings : dict
         Seconds spent in each of ``STAGES``.
     """
@@ -212,8 +213,11 @@ class Fuser:
         with stage("cnn"):
             probability = network.classify(pixels, labels, embeddings)[:height, :width]
             del pixels
-            if not (probability.min() >= -ROUNDING and probability.max() <= 1 + ROUNDING):  # nor if one is no number
+            least, most = probability.min(), probability.max()
+            if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # nor if one is no number
                 raise EngineError(f"The model {self.bundle.path} gives what are no probabilities: export it again.")
+            if least < 0 or most > 1:
+                probability = probability.clip(0, 1)
         with stage("decision"):
             bundle = self.bundle
             decision = decision_map(probability, bundle.threshold, bundle.smallest_region, bundle.cleaning == AT_ONCE)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.files import check_folder, read_file, write_files
-from fusiongcn_edge.runtime.formats import decoder
+from fusiongcn_edge.runtime.formats import HEIC, RAW, decoder
 from fusiongcn_edge.runtime.headers import check_room, declared
 from fusiongcn_edge.runtime.metadata import TIFF, Metadata, read_metadata, with_metadata
 from fusiongcn_edge.runtime.silence import libraries_silenced
@@ -23,6 +23,7 @@ from fusiongcn_edge.runtime.silence import libraries_silenced
 SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
 WRITABLE = TRANSPARENT | {".jpg", ".jpeg", ".bmp"}
+READABLE = {*WRITABLE, *HEIC, *RAW}
 TIFF_COMPRESSIONS = {"none": 1, "lzw": 5, "deflate": 8}  # by their numbers in the format
 
 
@@ -240,6 +241,8 @@ def encode_images(
     ------
     ImageError
         If a format is unknown or cannot hold the image.
+    OutputError
+        If a folder cannot be written to.
     """
     files: dict[str | os.PathLike[str], bytes] = {}
     for path, image in images.items():
@@ -257,7 +260,12 @@ def encode_images(
 
 
 def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
-    """Refuse, before any work is done, a name whose format cannot hold ``image`` or a folder that is not there."""
+    """Refuse, before any work is done, a place that cannot be written to or a format that cannot hold ``image``.
+
+    Raises
+    ------
+    ImageError, OutputError
+    """
     check_folder(path)
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:

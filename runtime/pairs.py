@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.images import READABLE
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Pair:
 
     def beside(self, folder: str) -> Path | None:
         """The file of the same number in a folder beside ``a/`` and ``b/``, if there is one."""
-        return _named(self.a.parent.parent / folder, self.name)
+        return named(self.a.parent.parent / folder, self.name)
 
 
 def find_pairs(root: Path) -> Iterator[Pair]:
@@ -34,12 +35,15 @@ def find_pairs(root: Path) -> Iterator[Pair]:
     Raises
     ------
     FusionError
-        If there is none.
+        If there is none, or it is not clear which photograph is meant.
     """
     found = False
-    for a in sorted(root.glob("**/a/*")):
-        b = _named(a.parent.parent / "b", a.stem)
-        if a.is_file() and b is not None:
+    for a in sorted(filter(is_photograph, root.glob("**/a/*"))):
+        b = named(a.parent.parent / "b", a.stem)
+        if b is not None:
+            for same in (photographs_named(a.parent, a.stem), photographs_named(b.parent, a.stem)):
+                if len(same) > 1:
+                    raise FusionError(same_name(same))
             found = True
             yield Pair(a.parent.parent.name, a.stem, a, b)
     if not found:
@@ -50,7 +54,7 @@ def unpaired(root: Path) -> list[Path]:
     """What lies in folders ``a`` or ``b`` below ``root`` beside each other and has no partner in the other one."""
     found = []
     for first in sorted(path for path in root.glob("**/a") if path.is_dir() and (path.parent / "b").is_dir()):
-        sides = [[path for path in folder.glob("[!.]*") if path.is_file()] for folder in (first, first.parent / "b")]
+        sides = [list(filter(is_photograph, folder.glob("*"))) for folder in (first, first.parent / "b")]
         stems = [{path.stem for path in side} for side in sides]
         found += [
             path for side, other in zip(sides, stems[::-1], strict=True) for path in side if path.stem not in other
@@ -58,10 +62,25 @@ def unpaired(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _named(folder: Path, stem: str) -> Path | None:
-    """The first file there of that name, whatever its suffix."""
-    found = sorted(path for path in folder.glob(f"{glob.escape(stem)}.*") if path.stem == stem)
-    return found[0] if found else None
+def named(folder: Path, stem: str) -> Path | None:
+    """The first photograph there of that name, whatever its suffix."""
+    return next(iter(photographs_named(folder, stem)), None)
+
+
+def photographs_named(folder: Path, stem: str) -> list[Path]:
+    """All of them."""
+    found = folder.glob(f"{glob.escape(stem)}.*")
+    return sorted(path for path in found if path.stem == stem and is_photograph(path))
+
+
+def same_name(photographs: Sequence[Path]) -> str:
+    """What is told of photographs of which one must be meant."""
+    return f"{photographs[0]} and {photographs[1].name} have the same name: keep one of them there."
+
+
+def is_photograph(path: Path) -> bool:
+    """Whether a file can be read as a photograph, by its name."""
+    return path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
 
 
 def made_pair(height: int, width: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

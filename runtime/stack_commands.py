@@ -17,6 +17,7 @@ from fusiongcn_edge.runtime.commands import (
     open_fuser,
     refuse_overwriting,
     tell,
+    unused_alignment,
     unused_encoding,
 )
 from fusiongcn_edge.runtime.errors import ImageError, printable
@@ -95,7 +96,7 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
     order = [numbers[place] for place in result.order]  # of the focus: neighbours are most alike
     odd = remarks([files.paths[n] for n in order], [frames.looks[n] for n in order], aligned=arguments.align != "none")
-    tell([*odd, *files.remarks(), *unused_encoding(arguments, pictures)])
+    tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
         *([] if turned is None else alignment_report(turned, files.paths)),

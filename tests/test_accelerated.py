@@ -80,6 +80,12 @@ def test_a_provider_that_does_not_start_is_not_replaced_by_the_cpu(
         Fuser.open(LITE, engine=engine)
 
 
+def test_an_engine_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    for model in (LITE, Fuser.open(LITE).bundle.path):
+        with pytest.raises(FusionError, match="no engine 'tflite': choose one of onnx, litert"):
+            Fuser.open(model, engine="tflite")
+
+
 def test_a_bundle_for_litert_is_not_opened_on_a_gpu() -> None:
     path = Path(Fuser.open(LITE, engine="litert").bundle.path)
     with pytest.raises(FusionError, match="is made for the engine 'litert', not 'onnx-cuda'"):

@@ -375,3 +375,9 @@ def test_the_benchmark_prints_both_tables(
     assert [line[:2] for line in lines[1:9]] == [[model, blur] for model in MODELS[1:] for blur in ("3", "6")]
     before, after = next(line for line in lines if line[:1] == ["one"])[2:]
     assert before == after
+
+
+def test_a_reference_that_is_no_frame_is_refused(breathing: list[Picture]) -> None:
+    for reference in (-1, len(breathing)):
+        with pytest.raises(FusionError, match=f"no frame {reference}: give a reference from 0 to"):
+            align_frames(breathing, "none", reference=reference)

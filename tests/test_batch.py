@@ -19,6 +19,7 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.batch import find_items
 from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.pairs import find_pairs
 from fusiongcn_edge.runtime.workers import in_workers
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
@@ -251,6 +252,48 @@ def test_items_are_found_in_order_and_what_is_hidden_is_not(folder: Path) -> Non
     assert [(item.name, item.pair, len(item.sources)) for item in items] == [
         ("broken", False, 2), ("day/stack", False, 3), ("lonely", True, 1), ("x", True, 2),
     ]  # fmt: skip
+
+
+def test_two_photographs_of_one_name_are_told(folder: Path) -> None:
+    for side in "ab":
+        (folder / "in" / side / "x.jpg").write_bytes(b"beside its PNG")
+        (folder / "in" / side / "Thumbs.db").write_bytes(b"no photograph")
+    problems = {item.name: item.problem or "" for item in find_items(folder / "in", folder / "out")}
+    assert problems["x"].endswith("in/a/x.jpg and x.png have the same name: keep one of them there.")
+    assert "Thumbs" not in problems
+    with pytest.raises(FusionError, match=r"x\.jpg and x\.png have the same name"):
+        list(find_pairs(folder / "in"))
+
+
+def test_a_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refused(path: Any) -> Any:
+        if Path(path).name == "broken":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(FusionError, match=r"broken cannot be read \(Permission denied\)"):
+        find_items(folder / "in", folder / "out")
+
+
+def test_options_that_change_nothing_do_not_make_it_begin_again(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert batch() == 1
+    capfd.readouterr()
+    assert batch("--jpeg-quality", "90", "--keep-area", "--skip-unaligned", "--json-progress") == 1
+    printed = capfd.readouterr()
+    assert [state for state in states(printed.out).values() if state == "done"] == []
+    for option in ("jpeg-quality", "keep-area", "skip-unaligned"):
+        assert f"--{option} changes nothing" in printed.err
+
+
+def test_names_are_shown_and_not_obeyed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "in" / "b" / "lonely.png").rename(folder / "in" / "b" / "\x1b[31mred.png")
+    assert batch() == 1
+    assert "\x1b" not in "".join(capfd.readouterr())
 
 
 def test_the_truth_beside_pairs_is_no_stack(photographs: tuple[Picture, Picture], tmp_path: Path) -> None:

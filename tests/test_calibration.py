@@ -42,7 +42,7 @@ from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
 from fusiongcn_edge.calibration.samples import pairs_from, recorded
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.pairs import made_pair
 
@@ -357,6 +357,20 @@ def test_a_quantized_bundle_says_how_it_was_made(
     assert not (tmp_path / "twice").exists()
 
 
+@pytest.mark.parametrize("engine", ["onnx", "litert"])
+@pytest.mark.parametrize("model", ["fusiongcn", "fusiongcn-lite"])
+def test_shipped_models_can_be_quantized(model: str, engine: str, tmp_path: Path) -> None:
+    pairs = folder_of(tmp_path / "pairs", [made_pair(48, 64, seed) for seed in range(4)])
+    source, target = load_bundle(model, [engine]), tmp_path / "small"
+    options = ["--pairs", pairs, "--most", 2, "--max-flips", "100%", "--recipe", FP16]
+    assert quantize(model, "--engine", engine, *options, "-o", target) == 0
+    made = load_bundle(target)
+    assert (made.network, made.cleaning, made.blend) == (source.network, source.cleaning, source.blend)
+    assert made.precision == FP16
+    fused = [Fuser(each, threads=1).fuse(*made_pair(64, 80)).probability for each in (source, made)]
+    np.testing.assert_allclose(fused[0], fused[1], atol=0.05)
+
+
 def test_auto_keeps_the_budget(
     random_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -408,6 +422,10 @@ def test_mistakes_on_the_command_line_are_told(
     assert "pairs exists" in told(random_bundle, "-o", pairs)
     assert "share photographs" in told(random_bundle, "--pairs", pairs, "--judge", pairs, *output)
     assert "leave --engine out" in told(random_bundle, "--engine", "litert", *output)
+    drawn = ["--recipe", FP16, "--picture", tmp_path / "x.png"]
+    assert "fp16 has none: leave it out" in told(random_bundle, *drawn, *output)
+    static = told("fusiongcn-lite", "--engine", "litert", "--recipe", STATIC8, "--most", 2, *output)
+    assert "tens of gigabytes to find: use a recipe" in static
     assert "no model is written over" in told(random_bundle, "-o", random_bundle)
     assert list(tmp_path.iterdir()) == [pairs]
 
@@ -416,7 +434,7 @@ def test_a_count_is_at_least_nothing(random_bundle: Path, capsys: pytest.Capture
     for option in ("--seed", "--most"):
         with pytest.raises(SystemExit):
             quantize(random_bundle, "-o", "x", option, "-1")
-        assert "is no count" in capsys.readouterr().err
+        assert "give a whole number of at least 0" in capsys.readouterr().err
 
 
 def test_ranges_of_a_whole_tflite_cnn_are_refused(

@@ -164,7 +164,7 @@ def test_photographs_that_were_kept_are_not_replaced(folder: Path, capfd: pytest
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"cameras": []}, [], "No camera was found"),
+        ({"cameras": []}, ["--keep-frames", "new"], "No camera was found"),
         ({"controls": {}}, [], "lens cannot be moved"),
         ({}, ["--positions", "1,20"], "cannot go to 20 dioptres: give positions from 0 to 15"),
         ({"stuck": True}, [], "did not go to 6 dioptres"),
@@ -184,6 +184,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     assert main([*CAPTURE, *options]) == 2
     told = capfd.readouterr().err
     assert message in told
+    assert not (folder / "new").exists()
     assert told.count("\n") == 1
     assert [path.name for path in folder.iterdir()] == ["file"]
     assert all(used.closed for used in camera.opened)

@@ -272,6 +272,14 @@ def test_everything_is_compared_when_nothing_is_named(evaluated: Run) -> None:
     assert "Absent: focus-stack is not on PATH" in printed
 
 
+def test_the_truth_of_a_pair_is_the_one_of_its_name(evaluated: Run) -> None:
+    for name in ("1.old", "[1]"):
+        write_image(f"data/set/truth/{name}.png", np.zeros((96, 128, 3), np.uint8))
+    options = ("--pairs", "data", "--truth", "data/set/truth", "--method", "laplacian", "--json", "-")
+    (group,) = json.loads(evaluated(*options))["groups"]
+    assert group["pairs"][0]["truth"] == "data/set/truth/1.png"
+
+
 def test_a_method_that_was_named_and_is_absent_is_a_failure(evaluated: Run) -> None:
     assert "Absent: enfuse is not on PATH" in evaluated("--pairs", "data", "--method", "laplacian,enfuse", code=1)
 

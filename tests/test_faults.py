@@ -327,6 +327,27 @@ def test_asked_to_stop_a_command_says_so_and_leaves_nothing_unfinished(
             read_image(path)
 
 
+@linux
+def test_a_benchmark_that_is_asked_to_stop_keeps_what_it_measured_and_ends_what_it_started(tmp_path: Path) -> None:
+    file = tmp_path / "b.json"
+    command = [*FUSIONGCN, "benchmark", "--size", "64x64", "--rounds", "500", "--json", str(file)]
+    process = started(command)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(begun := set(children.read_text().split())) == 0:
+        time.sleep(0.01)
+    while begun & set(children.read_text().split()):  # until the first round is over: then there is something to keep
+        time.sleep(0.01)
+    time.sleep(0.5)
+    running = children.read_text().split()
+    process.terminate()
+    told = process.communicate(timeout=120)[0]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Interrupted: what was measured until then." in told
+    assert json.loads(file.read_text())["kind"]
+    assert not [pid for pid in running if Path(f"/proc/{pid}/cmdline").exists()]
+    assert not unfinished(tmp_path)
+
+
 # no space
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.model import scenes
+from fusiongcn_edge.model import commands, scenes
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.scenes import blank_scene, contact_sheet, make_scene, with_noise
+from fusiongcn_edge.model.scenes import Scene, blank_scene, contact_sheet, make_scene, with_noise
 from fusiongcn_edge.runtime.errors import FusionError
 
 
@@ -183,3 +183,20 @@ def test_scenes_are_written_as_pairs_with_their_truth(photo_folder: Path, tmp_pa
         assert len(list((tmp_path / "made" / part).iterdir())) == 2
         np.testing.assert_array_equal(cv2.imread(str(tmp_path / "made" / part / "0001.png")), getattr(scene, part))
     assert main(command) == 2  # nothing is mixed with what is there
+    command[command.index("64")], command[command.index(str(tmp_path / "made"))] = "5", str(tmp_path / "small")
+    assert main(command) == 2
+    assert not (tmp_path / "small").exists()
+
+
+def test_pairs_that_are_not_finished_are_removed(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> Scene:
+        if arguments[3] == 2:
+            raise KeyboardInterrupt
+        return make_scene(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(commands, "make_scene", interrupted)
+    command = ["scenes", "--photos", str(photo_folder), "--pairs", str(tmp_path / "made"), "--size", "64"]
+    assert main(command) == 130
+    assert not (tmp_path / "made").exists()

@@ -209,16 +209,18 @@ def test_a_run_stays_out_of_a_folder_with_other_things(
     assert "holds other files (holiday.txt)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
-    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    how: signal.Signals, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    usual = signal.signal(how, signal.default_int_handler)
     run = make_run(tmp_path / "run", photo_folder)
     steps = run.steps
 
     def asked_after_two() -> Iterator[float]:
         for count, loss in enumerate(steps(), 1):
             if count == 2:
-                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(how)
             yield loss
 
     run.steps = asked_after_two  # type: ignore[method-assign]
@@ -226,6 +228,26 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
         training.run(run)
     assert "saved step 2" in capsys.readouterr().err
     assert make_run(tmp_path / "run", photo_folder).step == 2
+    assert signal.signal(how, usual) is signal.default_int_handler
+
+
+def test_a_run_that_was_started_to_go_on_does_not_hear_the_end_of_its_session(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+    run = make_run(tmp_path / "run", photo_folder)
+    steps = run.steps
+
+    def hung_up_after_two() -> Iterator[float]:
+        for count, loss in enumerate(steps(), 1):
+            if count == 2:
+                signal.raise_signal(signal.SIGHUP)
+            yield loss
+
+    run.steps = hung_up_after_two  # type: ignore[method-assign]
+    training.run(run)
+    assert run.step == run.recipe.steps > 2
+    assert signal.signal(signal.SIGHUP, usual) is signal.SIG_IGN
 
 
 def test_the_published_recipe_is_the_published_one() -> None:

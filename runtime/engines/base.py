@@ -143,8 +143,17 @@ def installed_engines() -> list[str]:
 
 
 def bundle_engine(name: str) -> str:
-    """The engine whose bundles an engine takes: ``onnx`` of ``onnx-cuda``."""
-    return ACCELERATED[name][0] if name in ACCELERATED else name
+    """The engine whose bundles an engine takes: ``onnx`` of ``onnx-cuda``.
+
+    Raises
+    ------
+    EngineError
+        If there is no engine of that name.
+    """
+    base = ACCELERATED[name][0] if name in ACCELERATED else name
+    if base not in ENGINES:
+        raise EngineError(f"There is no engine {name!r}: choose one of {', '.join([*ENGINES, *ACCELERATED])}.")
+    return base
 
 
 def get_engine(name: str) -> Engine:
@@ -155,10 +164,7 @@ def get_engine(name: str) -> Engine:
     EngineError
         If it is unknown, its library is not installed or cannot be loaded, or has no such provider.
     """
-    base = bundle_engine(name)
-    if base not in ENGINES:
-        raise EngineError(f"There is no engine {name!r}: choose one of {', '.join([*ENGINES, *ACCELERATED])}.")
-    module, libraries, remedy = ENGINES[base]
+    module, libraries, remedy = ENGINES[bundle_engine(name)]
     wanted = " or ".join(libraries)
     try:
         loaded = importlib.import_module(module)
