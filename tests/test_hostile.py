@@ -307,17 +307,17 @@ def test_a_graph_that_gives_something_else_is_refused(
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_rounding_beyond_a_probability_is_cut(depth: type, tmp_path: Path) -> None:
-    bundle = with_graph(
-        tmp_path / "bundle",
-        lambda model: after_the_last(model, "Mul", constant("a", [1.0009], np.float32)),
-    )
-    white, black = (np.full((40, 48), value, depth) for value in (np.iinfo(depth).max, 0))
-    black[::2] = 1 + np.arange(48) % 2  # fine detail: surely sharper
-    result = Fuser.open(bundle, threads=1).fuse(black, white)
-    assert result.probability.max() == 1
-    assert (result.image >= np.minimum(black, white)).all()
-    assert (result.image[result.probability == 1] == black[result.probability == 1]).all()
+@pytest.mark.parametrize(("operator", "value"), [("Max", 1.0009), ("Min", -0.0009)])
+def test_rounding_beyond_a_probability_is_cut(operator: str, value: float, depth: type, tmp_path: Path) -> None:
+    def change(model: Any) -> None:
+        after_the_last(model, operator, constant("bound", [value], np.float32))
+
+    fuser = Fuser.open(with_graph(tmp_path / "bundle", change), threads=1)
+    white, black = (np.full((40, 48), level, depth) for level in (np.iinfo(depth).max, 0))
+    for first, second in ((white, black), (black, white)):
+        result = fuser.fuse(first, second)
+        assert (result.probability == round(value)).all()
+        np.testing.assert_array_equal(result.image, first if round(value) else second)
 
 
 def test_a_graph_reads_no_file_outside_the_bundle(tmp_path: Path) -> None:
