@@ -6,13 +6,12 @@ import importlib.util
 from collections.abc import Sequence
 
 from fusiongcn_edge.calibration.layers import FP16, FP32
+from fusiongcn_edge.runtime.bundle import LARGEST_SIZE, MOST_SUPERPIXELS
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.words import installing
 
 FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
-LARGEST_SIZE = 2_000_000  # pixels that a TFLite graph is made for: the exporter computes it once, in torch
-MOST_SUPERPIXELS = 8192  # likewise
 TOLERANCES = {FP32: 1e-3, FP16: 2e-2}  # of the probability, between torch and the exported graphs, by precision
 
 

@@ -29,6 +29,7 @@ MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
 MOST_SEGMENTS, MOST_ITERATIONS = 10, 1000  # beyond, superpixels would take all memory or all day
+MOST_SUPERPIXELS, LARGEST_SIZE = 8192, 2_000_000  # and pixels, that a graph of a fixed size may be for
 BLENDS = ("hard", "soft")
 IN_TURN, AT_ONCE = "in turn", "at once"  # how small regions of the decision map change sides
 PUBLISHED, LITE = "fusiongcn", "lite"  # networks
@@ -209,6 +210,8 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
     if missing:
         raise KeyError(min(missing))
     margin = _few_pixels(manifest["margin"]) if network == LITE else 0
+    for graph in graphs.values():
+        _check_room(graph)
     if network == LITE:
         _check_lite(graphs, stages, margin)
     else:
@@ -261,6 +264,15 @@ def _read_regions(entry: dict[str, Any]) -> RegionSettings:
         compactness=_positive(entry["compactness"]),
         iterations=int(_positive(entry["iterations"], low=1, high=MOST_ITERATIONS)),
     )
+
+
+def _check_room(graph: Graph) -> None:
+    """A ValueError if what the graph takes would be too large for any photograph."""
+    for name, (_, shape) in graph.inputs.items():
+        fixed = [side for side in shape if isinstance(side, int)]
+        nodes = fixed[1:2] if name in ("features", "shallow") else []
+        if any(side > MOST_SUPERPIXELS for side in nodes) or (len(shape) == 4 and math.prod(fixed[2:]) > LARGEST_SIZE):
+            raise ValueError(f"{name} of {graph.file} has {shape}")
 
 
 def _check_sizes(graphs: dict[str, Graph], stages: tuple[Stage, ...]) -> None:

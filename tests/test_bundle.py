@@ -163,6 +163,23 @@ def test_a_number_altered_within_its_range_is_noticed(bundle_copy: Path) -> None
     assert "checksum differs" in refusal(bundle_copy)
 
 
+@pytest.mark.parametrize(
+    ("graph", "tensor", "shape"),
+    [
+        ("gcn", "features", [2, 26_992, 3]),
+        ("tables", "shallow", [2, 10**9, 18]),
+        ("join", "cnn", [1, 24, 10**5, 10**5]),
+    ],
+)
+def test_graphs_for_more_than_any_photograph_are_refused(
+    graph: str, tensor: str, shape: list[int], bundle_copy: Path
+) -> None:
+    manifest = manifest_of(bundle_copy)
+    assert tensor in manifest["graphs"][graph]["inputs"]
+    write_manifest(bundle_copy, with_value(manifest, ("graphs", graph, "inputs", tensor, 1), shape))
+    assert f"{tensor} of {graph}.onnx has" in refusal(bundle_copy)
+
+
 def test_a_manifest_may_be_laid_out_anew(bundle_copy: Path) -> None:
     manifest = manifest_of(bundle_copy)
     (bundle_copy / "bundle.json").write_text(json.dumps(dict(reversed(manifest.items()))), "utf-8")
