@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError, mendable
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import is_photograph
+
+STDOUT = "-"  # in place of a file for JSON
 
 
 def new_parser(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -52,3 +57,19 @@ def photographs_below(folder: Path, count: int) -> list[NDArray[Any]]:
     if not 1 <= count <= len(paths):
         raise FusionError(f"There are {len(paths)} photographs below {folder}: --count must be 1 to that.")
     return [read_image(path) for path in paths[:: len(paths) // count][:count]]
+
+
+def check_json(target: str | None, sources: Sequence[str] = ()) -> None:
+    """Refuse, before anything is measured, a place that cannot be written to, or that is read (``sources``)."""
+    if target is not None and target != STDOUT:
+        refuse_overwriting(sources, [target], "the inputs")
+        check_folder(target)
+
+
+def write_json(target: str | None, facts: object) -> None:
+    """Print facts as JSON, or write them, whole or not at all; None: neither."""
+    text = json.dumps(facts, indent=1, allow_nan=False)
+    if target == STDOUT:
+        print(text)
+    elif target is not None:
+        write_files({target: f"{text}\n".encode()})

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusiongcn_edge.benchmarks import latency
+from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.commands import parse_size, refuse_overwriting, whole_number
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.progress import Progress
 
@@ -57,8 +55,7 @@ def run_cost(arguments: argparse.Namespace) -> int:
     from fusiongcn_edge.benchmarks.cost import cost_of_bundle, cost_of_file
 
     path = Path(arguments.model)
-    if arguments.json not in (None, "-"):
-        _check_json(arguments.json, [arguments.model])
+    check_json(arguments.json, [arguments.model])
     if path.suffix.lower() in (".onnx", ".tflite") and not path.is_dir():
         if arguments.engine is not None:
             raise FusionError("--engine is about a shipped model: leave it out for a file.")
@@ -69,12 +66,9 @@ def run_cost(arguments: argparse.Namespace) -> int:
             raise FusionError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
         height, width = arguments.size or (520, 520)
         cost = cost_of_bundle(bundle, height, width, arguments.superpixels)
-    if arguments.json == "-":
-        print(json.dumps(cost.as_json(), indent=1))
-        return 0
-    print("\n".join(_cost_lines(cost, arguments.layers)))
-    if arguments.json is not None:
-        write_files({arguments.json: (json.dumps(cost.as_json(), indent=1) + "\n").encode()})
+    if arguments.json != STDOUT:
+        print("\n".join(_cost_lines(cost, arguments.layers)))
+    write_json(arguments.json, cost.as_json())
     return 0
 
 
@@ -166,8 +160,8 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json",
-        metavar="FILE",
-        help="write everything that was measured, with small pictures of the first pair; this and the "
+        metavar="FILE|-",
+        help="write everything that was measured, with small pictures of the first pair; - prints it; this and the "
         "report replace an older file",
     )
     parser.add_argument("--report", metavar="FILE", help="write a page (.html) or tables for a README (.md)")
@@ -193,8 +187,7 @@ def _minutes(text: str) -> float:
 def run_benchmark(arguments: argparse.Namespace) -> int:
     if arguments.photos is not None and arguments.size is not None:
         raise FusionError("--photos have the sizes they have: leave --size out, or --photos.")
-    if arguments.json is not None:
-        _check_json(arguments.json, arguments.model or [])
+    check_json(arguments.json, arguments.model or [])
     if arguments.report is not None:
         check_report(arguments.report)
         refuse_overwriting([], [arguments.report, *([arguments.json] if arguments.json else [])])
@@ -211,21 +204,14 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         )
         with Progress() as progress:
             report = latency.measure(configurations, arguments.rounds, arguments.sustained, progress=progress)
-    if arguments.json is not None:
-        latency.write_report(Path(arguments.json), report)
+    write_json(arguments.json, report)
     if arguments.report is not None:
         write_benchmark_report(arguments.report, report)
-    print(latency.table(report))
+    if arguments.json != STDOUT:
+        print(latency.table(report))
     if report["interrupted"]:
         return 130
     if all(entry["error"] is not None for entry in report["configurations"]):
         print("fusiongcn: none of the configurations could be measured.", file=sys.stderr)
         return 2
     return 0
-
-
-def _check_json(file: str, models: list[str]) -> None:
-    """Refuse a place that cannot be written to, before anything is measured."""
-    check_folder(file)
-    if os.path.realpath(file) in map(os.path.realpath, models):
-        raise FusionError(f"{file} is the model itself: give the JSON another name.")

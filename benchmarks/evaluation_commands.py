@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,11 +11,11 @@ from typing import Any
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.benchmarks.baselines import METHODS
+from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
-from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError, OutputError
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.files import check_folder
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import unpaired
@@ -25,7 +24,6 @@ from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.words import counted
 
 KIND, SCHEMA = "fusiongcn evaluation", 1
-STDOUT = "-"
 TEST = "Wilcoxon's signed-rank test, exact, two-sided, not corrected for the number of tests"
 
 METRICS_EXAMPLE = """example:
@@ -59,7 +57,7 @@ def add_metrics_arguments(parser: argparse.ArgumentParser) -> None:
 def run_metrics(arguments: argparse.Namespace) -> int:
     """Print the values of one fused image."""
     paths = [arguments.a, arguments.b, arguments.fused, *([arguments.truth] if arguments.truth else [])]
-    _check_json(arguments.json, paths)
+    check_json(arguments.json, paths)
     with libraries_silenced():
         a, b, fused, *truth = (read_image(path) for path in paths)
     try:
@@ -69,7 +67,7 @@ def run_metrics(arguments: argparse.Namespace) -> int:
         raise FusionError("Memory ran out: give smaller images or close other programs.") from None
     if arguments.json != STDOUT:
         print("\n".join(f"{name:<15}{value:>16.10f}" for name, value in values.items()))
-    _write_json(arguments.json, values)
+    write_json(arguments.json, values)
     return 0
 
 
@@ -110,7 +108,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """Print a table per folder, and write what is asked for; 1 if something that was asked for is missing."""
     if arguments.pairs is None and arguments.truth is None:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
-    _check_json(arguments.json, [])
+    check_json(arguments.json)
     if arguments.pictures is not None:
         _make_folder(arguments.pictures)
     named = bool(arguments.model or arguments.method)
@@ -131,7 +129,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         print("\n\n".join(_table(group, names) for group in groups))
         for why in absent.values():
             print(f"Absent: {why}")
-    _write_json(arguments.json, _facts(groups, names, absent))
+    write_json(arguments.json, _facts(groups, names, absent))
     missed = named and bool(absent)
     return 1 if missed or any(score.error for group in groups for score in group.scores) else 0
 
@@ -233,17 +231,3 @@ def _make_folder(path: Path) -> None:
     except OSError as error:
         raise OutputError(f"{path} cannot be made ({error.strerror}): name another folder for the pictures.") from None
     check_folder(path / "picture.jpg")
-
-
-def _check_json(target: str | None, sources: Sequence[str]) -> None:
-    if target is not None and target != STDOUT:
-        refuse_overwriting(sources, [target])
-        check_folder(target)
-
-
-def _write_json(target: str | None, facts: dict[str, Any]) -> None:
-    text = json.dumps(facts, indent=1, allow_nan=False)
-    if target == STDOUT:
-        print(text)
-    elif target is not None:
-        write_files({target: f"{text}\n".encode()})

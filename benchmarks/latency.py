@@ -29,7 +29,6 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.benchmarks.device import ROOT, clock_fell, condition, disturbances, facts
 from fusiongcn_edge.benchmarks.energy import PowerLog, find_sensor
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.images import read_image, write_images
 from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
 
@@ -327,9 +326,3 @@ def _by_round(samples: Sequence[dict[str, Any]]) -> dict[int, float]:
         if sample["phase"] == "warm":
             found.setdefault(sample["round"], []).append(sample["seconds"])
     return {number: float(np.median(seconds)) for number, seconds in found.items()}
-
-
-def write_report(path: Path, report: dict[str, Any]) -> None:
-    """As JSON; whole or not at all."""
-    check_folder(path)
-    write_files({path: (json.dumps(report, indent=1) + "\n").encode()})

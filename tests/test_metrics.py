@@ -262,7 +262,7 @@ def test_metrics_prints_what_the_judge_says(folder: Path, capfd: pytest.CaptureF
         (["small.png", "small.png", "small.png"], "at least 16 on each side"),
         (["a.png", "b.png", "f.png", "--truth", "narrow.png"], "the truth 127x96"),
         (["a.png", "b.png", "f.png", "--json", "no/such/folder.json"], "does not exist: create it first"),
-        (["a.png", "b.png", "f.png", "--json", "f.png"], "is one of the photographs"),
+        (["a.png", "b.png", "f.png", "--json", "f.png"], "is one of the inputs"),
     ],
 )
 @pytest.mark.usefixtures("folder")
