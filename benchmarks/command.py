@@ -11,9 +11,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError, mendable
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import is_photograph
 

@@ -12,9 +12,10 @@ from fusiongcn_edge.benchmarks import latency
 from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
 from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.commands import parse_size, refuse_overwriting, whole_number
+from fusiongcn_edge.runtime.commands import parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.progress import Progress
 

@@ -14,8 +14,8 @@ from fusiongcn_edge.benchmarks.baselines import METHODS
 from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
-from fusiongcn_edge.runtime.errors import FusionError, OutputError
-from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.files import check_folder, make_folder
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import unpaired
@@ -110,7 +110,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
     check_json(arguments.json)
     if arguments.pictures is not None:
-        _make_folder(arguments.pictures)
+        make_folder(arguments.pictures)
+        check_folder(arguments.pictures / "picture.jpg")
     named = bool(arguments.model or arguments.method)
     groups = find_groups(arguments.pairs, arguments.truth)
     methods, absent = open_methods(
@@ -223,11 +224,3 @@ def _group_facts(group: Group, names: Sequence[str]) -> dict[str, Any]:
             for score in group.scores
         ],
     }
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be made ({error.strerror}): name another folder for the pictures.") from None
-    check_folder(path / "picture.jpg")

@@ -12,9 +12,8 @@ from fusiongcn_edge.benchmarks.report_markdown import markdown
 from fusiongcn_edge.benchmarks.report_page import page
 from fusiongcn_edge.benchmarks.results import Results, put_together
 from fusiongcn_edge.benchmarks.saved import checked, read_saved
-from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
 
 WRITERS = {".html": page, ".htm": page, ".md": markdown}
 

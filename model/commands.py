@@ -15,9 +15,8 @@ import numpy as np
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import contact_sheet, make_scene
-from fusiongcn_edge.runtime.commands import refuse_overwriting
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, remove_unfinished
+from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.words import counted

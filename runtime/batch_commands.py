@@ -35,8 +35,8 @@ from fusiongcn_edge.runtime.commands import (
     whole_number,
 )
 from fusiongcn_edge.runtime.engines.base import installed_engines
-from fusiongcn_edge.runtime.errors import OutputError, printable
-from fusiongcn_edge.runtime.files import check_folder, remove_unfinished, write_files
+from fusiongcn_edge.runtime.errors import printable
+from fusiongcn_edge.runtime.files import check_folder, make_folder, remove_unfinished, write_files
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.progress import Progress
@@ -92,7 +92,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
         arguments.threads = max(1, default_threads() // arguments.workers)
     outputs = {item.name: arguments.output / f"{item.name}.{arguments.format}" for item in items}
     for output in outputs.values():
-        _make_folder(output.parent)
+        make_folder(output.parent)
         check_folder(output)
         remove_unfinished(output)
     marks = {item.name: fingerprint(item, settings) for item in items}
@@ -137,13 +137,6 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
         **{name: getattr(arguments, name) for name in alignment if moved},
         **{option: encoding[option] for option, kinds in ENCODING_OPTIONS.items() if f".{arguments.format}" in kinds},
     }
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}): choose another one.") from None
 
 
 def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], list[str]]:

@@ -13,6 +13,7 @@ import numpy as np
 from fusiongcn_edge.runtime.camera import photographs_at
 from fusiongcn_edge.runtime.commands import chosen_encoding, open_fuser
 from fusiongcn_edge.runtime.errors import OutputError
+from fusiongcn_edge.runtime.files import make_folder
 from fusiongcn_edge.runtime.images import Encoding, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.stack_commands import add_stack_options, check_maps, fuse_files
@@ -61,11 +62,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
         folder, suffix, encoding = Path(temporary), ".tif", Encoding(tiff_compression="none")
         if arguments.keep_frames is not None:
             folder, suffix, encoding = arguments.keep_frames, Path(arguments.output).suffix, chosen_encoding(arguments)
-            try:
-                os.makedirs(folder, exist_ok=True)
-            except OSError as error:
-                why = error.strerror
-                raise OutputError(f"The folder {folder} cannot be made ({why}): choose another one.") from None
+            make_folder(folder)
         positions = arguments.positions
         names = [f"{number:02}-{position:g}-dioptres{suffix}" for number, position in enumerate(positions, start=1)]
         paths = [str(folder / name) for name in names]

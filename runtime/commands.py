@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ import numpy as np
 from fusiongcn_edge.runtime.align import MODELS
 from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
-from fusiongcn_edge.runtime.errors import ImageError, printable
+from fusiongcn_edge.runtime.errors import printable
+from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.headers import MOST_PIXELS
 from fusiongcn_edge.runtime.images import (
@@ -272,20 +272,6 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         sep="\n",
     )
     return 0
-
-
-def refuse_overwriting(
-    sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str], what: str = "the photographs"
-) -> None:
-    """What is read is never written to (``what`` it is called), and no output replaces another."""
-    read, written = {os.path.realpath(source) for source in sources}, set[str]()
-    for output in outputs:
-        real = os.path.realpath(output)
-        if real in read:
-            raise ImageError(f"{output} is one of {what}: give the output another name.")
-        if real in written:
-            raise ImageError(f"{output} is named twice as an output: give each its own name.")
-        written.add(real)
 
 
 def parse_size(text: str) -> tuple[int, int]:

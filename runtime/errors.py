@@ -41,6 +41,14 @@ class EngineError(FusionError):
     """An inference engine that is not installed or cannot run a graph."""
 
 
+def too_little_memory(height: int, width: int, needed: int) -> FusionError:
+    """What is told where ``--max-memory`` does not suffice; a little more than is ``needed``, in bytes, is named."""
+    return FusionError(
+        f"Photographs of {width}x{height} need about {1.05 * needed / 1e6:.0f} MB: "
+        "allow more memory, or use smaller ones."
+    )
+
+
 def mendable(error: BaseException) -> str | None:
     """The sentence for what went wrong, if it is something that the user can mend; None if it is a fault of ours."""
     if isinstance(error, FusionError):

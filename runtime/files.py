@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -67,6 +67,33 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         os.unlink(name)
     except OSError as error:
         raise _cannot_be_written(path, error) from None
+
+
+def refuse_overwriting(
+    sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str], what: str = "the photographs"
+) -> None:
+    """What is read is never written to (``what`` it is called), and no output replaces another.
+
+    Raises
+    ------
+    OutputError
+    """
+    read, written = {os.path.realpath(source) for source in sources}, set[str]()
+    for output in outputs:
+        real = os.path.realpath(output)
+        if real in read:
+            raise OutputError(f"{output} is one of {what}: give the output another name.")
+        if real in written:
+            raise OutputError(f"{output} is named twice as an output: give each its own name.")
+        written.add(real)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there; an OutputError if it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {path} cannot be made ({error.strerror}): choose another one.") from None
 
 
 def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:

@@ -15,12 +15,12 @@ from fusiongcn_edge.runtime.commands import (
     alignment_report,
     chosen_encoding,
     open_fuser,
-    refuse_overwriting,
     tell,
     unused_alignment,
     unused_encoding,
 )
 from fusiongcn_edge.runtime.errors import ImageError, printable
+from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import LookedAt, remarks

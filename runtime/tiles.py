@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import too_little_memory
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Tables
@@ -90,10 +90,7 @@ class TiledCnn:
         size = best_size(self.bundle, height, width)
         chosen = plan(self.bundle, height, width, memory, self._threads, size)
         if limit is not None and chosen.bytes > memory:
-            raise FusionError(
-                f"Photographs of {width}x{height} need about {(held + chosen.bytes) / 1e6:.0f} MB: "
-                "allow more memory, or use smaller ones."
-            )
+            raise too_little_memory(height, width, held + chosen.bytes)
         self._pooled = max(self._pooled, chosen.working)
         one_pass = _Pass(self.bundle, self._opened[size], tables, images, labels, places, chosen)
         return {RESULT: one_pass.probability()}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import too_little_memory
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Variants, filled
 from fusiongcn_edge.runtime.regions import GRID, LEAST_PIXELS, STEP, filled_up, luminance
@@ -129,10 +129,7 @@ class WindowedCnn:
         fitting = [size for size in sizes if math.prod(size) <= most]
         if self._limit is not None and (not fitting or memory < afterwards):
             needed = held + max(afterwards, WINDOW_BYTES * min(math.prod(size) for size in sizes))
-            raise FusionError(
-                f"Photographs of {width}x{height} need about {1.05 * needed / 1e6:.0f} MB: "
-                "allow more memory, or use smaller ones."
-            )
+            raise too_little_memory(height, width, needed)
 
         def computed(size: tuple[int, int]) -> int:
             windows = (cover(length, side, self._margin) for length, side in zip((height, width), size, strict=True))
