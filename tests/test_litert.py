@@ -468,11 +468,11 @@ def test_the_command_line_exports_both_forms(
     assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0
     common = {"precision": "fp16", "whole_cnn": False}
     assert called == [
-        ((str(random_checkpoint), f"{tmp_path}/mine-onnx"), {"form": "onnx", **common}),
         (
             (str(random_checkpoint), f"{tmp_path}/mine-tflite"),
             {"form": "tflite", **common, "sizes": [(40, 60), (20, 30)], "superpixels": [99]},
         ),
+        ((str(random_checkpoint), f"{tmp_path}/mine-onnx"), {"form": "onnx", **common}),
     ]
     assert "mine-tflite: fp16 tflite" in capfd.readouterr().out
     (tmp_path / "mine-tflite").write_text("precious")
