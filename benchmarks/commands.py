@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from fusiongcn_edge.benchmarks import latency
 from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.commands import parse_size, whole_number
-from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES, installed_engines
+from fusiongcn_edge.runtime.commands import add_engine_argument, parse_size, whole_number
+from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import refuse_overwriting
-from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
+from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
 from fusiongcn_edge.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--superpixels", type=whole_number(1), metavar="N", help="(default: as many as SLIC is seeded with)"
     )
-    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+    add_engine_argument(parser)
     parser.add_argument("--layers", action="store_true", help="also show each operator")
     parser.add_argument(
         "--json", metavar="FILE|-", help="write all of it as JSON, over an older file; - prints it instead"
@@ -62,9 +61,7 @@ def run_cost(arguments: argparse.Namespace) -> int:
             raise FusionError("--engine is about a shipped model: leave it out for a file.")
         cost = cost_of_file(path, arguments.size, arguments.superpixels)
     else:
-        bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
-        if arguments.engine not in (None, bundle.engine):
-            raise FusionError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
+        bundle = open_bundle(arguments.model, arguments.engine)
         height, width = arguments.size or (520, 520)
         cost = cost_of_bundle(bundle, height, width, arguments.superpixels)
     if arguments.json != STDOUT:

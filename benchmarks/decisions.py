@@ -17,7 +17,7 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.engines.base import ENGINES
+from fusiongcn_edge.runtime.commands import add_engine_argument
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     parser.add_argument("--maps", default="official_decision", metavar="NAME", help="folder of the maps beside a/")
     parser.add_argument("--against", metavar="NAME|PATH", help="compare with this model instead of stored maps")
-    parser.add_argument("--engine", choices=list(ENGINES), help="of shipped models, the bundle for this engine")
+    add_engine_argument(parser)
     parser.add_argument(
         "--at-most", type=float, metavar="PERCENT", help="fail if more pixels than that differ in any pair"
     )

@@ -25,9 +25,9 @@ from fusiongcn_edge.calibration.report import closing_table, layers_table, pictu
 from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
 from fusiongcn_edge.runtime.bundle import LITE, MANIFEST, Bundle, load_bundle
 from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
-from fusiongcn_edge.runtime.commands import whole_number
-from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
+from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.fuser import open_bundle
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.words import counted, installing
 
@@ -52,7 +52,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE + "\n".join(f"  {name:22} {recipe.about}" for name, recipe in RECIPES.items())
     parser.add_argument("bundle", metavar="BUNDLE", help="the float32 model: name of a shipped one, or a folder")
     parser.add_argument("-o", "--output", required=True, metavar="BUNDLE", help="folder to make; none is written over")
-    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+    add_engine_argument(parser)
     parser.add_argument("--recipe", choices=list(RECIPES), default=AUTO, help="see below (default: %(default)s)")
     parser.add_argument(
         "--pairs",
@@ -97,9 +97,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     check_target(arguments.output)
     if arguments.picture:
         _check_picture(arguments.picture)
-    bundle = load_bundle(arguments.bundle, [arguments.engine] if arguments.engine else installed_engines())
-    if arguments.engine not in (None, bundle.engine):
-        raise CalibrationError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
+    bundle = open_bundle(arguments.bundle, arguments.engine)
     if bundle.precision != FP32:
         raise CalibrationError(
             f"{bundle.path} is in {bundle.precision} already: give the bundle in fp32 that it was made from."

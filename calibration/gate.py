@@ -14,10 +14,10 @@ import numpy as np
 from fusiongcn_edge.calibration.layers import FP16, FP32, CalibrationError, Layer, Samples, with_precisions
 from fusiongcn_edge.calibration.samples import Pair
 from fusiongcn_edge.runtime.bundle import Bundle
-from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
+from fusiongcn_edge.runtime.fuser import Fuser
+from fusiongcn_edge.runtime.images import psnr
 
 Progress = Callable[[str], None]
-NO_DIFFERENCE = 99.0  # dB, instead of infinity, which no mean survives
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,9 @@ class Judge:
         compared = list(zip(found, self._expected, strict=True))
         return Loss(
             flips=tuple(float(np.mean(a.decision != b.decision)) for a, b in compared),
-            psnr=tuple(_psnr(a, b) for a, b in compared),
+            psnr=tuple(psnr(a.image, b.image, np.iinfo(b.image.dtype).max) for a, b in compared),
             error=tuple(float(np.abs(a.probability - b.probability).mean()) for a, b in compared),
         )
-
-
-def _psnr(found: FusionResult, expected: FusionResult) -> float:
-    peak = float(np.iinfo(expected.image.dtype).max)
-    error = float(np.mean((found.image.astype(np.float64) - expected.image) ** 2))
-    return min(NO_DIFFERENCE, 10 * float(np.log10(peak * peak / error))) if error else NO_DIFFERENCE
 
 
 @dataclass(frozen=True)

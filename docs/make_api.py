@@ -16,7 +16,8 @@ PUBLIC = {
     "fusiongcn_edge.runtime.images": [
         "read_image", "read_photograph", "Photograph", "write_image", "write_images", "Encoding",
     ],
-    "fusiongcn_edge.runtime.align": ["Alignment", "Area"],
+    "fusiongcn_edge.runtime.align": ["Alignment"],
+    "fusiongcn_edge.runtime.area": ["Area"],
     "fusiongcn_edge.runtime.bundle": ["load_bundle", "shipped_bundles", "Bundle"],
 }  # fmt: skip
 INTRODUCTION = """# API

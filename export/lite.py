@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fusiongcn_edge.export.subgraphs import folded
 from fusiongcn_edge.model.lite import FusionGCNLite, PixelNetwork
 
 REACH = 51  # pixels around a window on the grid of 8 that its probability depends on
@@ -47,15 +47,3 @@ class LiteCnnSubgraph(nn.Module):
         if not self.channels_last:
             return self.cnn.quads(luminance, context)
         return self.cnn.quads(luminance.permute(0, 3, 1, 2), context.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-def folded(network: FusionGCNLite) -> FusionGCNLite:
-    """A copy with every batch normalisation folded into the convolution before it."""
-    network = copy.deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, nn.Sequential):
-            for i in range(len(module) - 1):
-                conv, norm = module[i], module[i + 1]
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return network

@@ -7,12 +7,15 @@ and Mish is written with a single exponential, since no engine of ours has a ker
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fusiongcn_edge.model.network import FusionGCN, GraphLayerNorm, Stem
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class OneExponentialMish(nn.Module):
@@ -103,7 +106,7 @@ class CnnSubgraph(nn.Module):
         return probability.squeeze(0).squeeze(0)
 
 
-def folded(network: FusionGCN) -> FusionGCN:
+def folded(network: Network) -> Network:
     """A copy with every batch normalisation that follows a convolution folded into it, and Mish rewritten."""
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fusiongcn_edge.runtime.area import Area
 
 Matrix = NDArray[np.float64]
 Gray = NDArray[np.float32]
@@ -77,22 +79,6 @@ class Alignment:
         """Whether it displaces any pixel of a photograph of this size noticeably."""
         corners = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)], np.float64)
         return bool(np.abs(transformed(self.matrix, corners) - corners).max() > UNMOVED)
-
-
-class Area(NamedTuple):
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of the reference."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def within(self, other: Area) -> Area:
-        """What both have in common; may be empty."""
-        return Area(
-            max(self.top, other.top), min(self.bottom, other.bottom),
-            max(self.left, other.left), min(self.right, other.right),
-        )  # fmt: skip
 
 
 def _inverse(matrix: Matrix) -> Matrix:

@@ -8,7 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Area, Scales, align, covered, moved_onto
+from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Scales, align, covered, moved_onto
+from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.stack import Frames, focus_order, sharpnesses
 from fusiongcn_edge.runtime.words import counted

@@ -21,7 +21,7 @@ from fusiongcn_edge.runtime.batch import (
     record,
     record_path,
 )
-from fusiongcn_edge.runtime.bundle import MANIFEST, load_bundle
+from fusiongcn_edge.runtime.bundle import MANIFEST
 from fusiongcn_edge.runtime.commands import (
     ENCODING_OPTIONS,
     add_fusing_arguments,
@@ -34,9 +34,9 @@ from fusiongcn_edge.runtime.commands import (
     unused_encoding,
     whole_number,
 )
-from fusiongcn_edge.runtime.engines.base import installed_engines
 from fusiongcn_edge.runtime.errors import printable
 from fusiongcn_edge.runtime.files import check_folder, make_folder, remove_unfinished, write_files
+from fusiongcn_edge.runtime.fuser import open_bundle
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.progress import Progress
@@ -127,7 +127,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What decides the results, but for the photographs."""
-    bundle = load_bundle(arguments.model, [arguments.engine] if arguments.engine else installed_engines())
+    bundle = open_bundle(arguments.model, arguments.engine)
     alignment = ("align", "match_exposure", "keep_area", "skip_unaligned")
     moved = arguments.align != "none" or arguments.match_exposure
     encoding = asdict(chosen_encoding(arguments))

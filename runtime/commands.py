@@ -165,6 +165,11 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine_argument(parser: argparse.ArgumentParser) -> None:
+    """``--engine``, as commands take it that open a bundle and compute nothing of their own."""
+    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+
+
 def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
     """How pictures are written, as every command that writes photographs takes it; see :func:`chosen_encoding`."""
     usual = Encoding()

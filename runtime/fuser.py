@@ -71,6 +71,24 @@ class FusionResult:
         return labels[: self.decision.shape[0], : self.decision.shape[1]]
 
 
+def open_bundle(model: str | os.PathLike[str], engine: str | None = None) -> Bundle:
+    """The bundle that :meth:`Fuser.open` would open, for this engine or, without a name, for one that is installed.
+
+    Raises :class:`BundleError` as :func:`load_bundle` does, and if the bundle is made for another engine.
+    """
+    bundle = load_bundle(model, installed_engines() if engine is None else [bundle_engine(engine)])
+    _check_engine(bundle, engine)
+    return bundle
+
+
+def _check_engine(bundle: Bundle, engine: str | None) -> None:
+    if engine is not None and bundle_engine(engine) != bundle.engine:
+        raise BundleError(
+            f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
+            "name no engine, or export the model for that one."
+        )
+
+
 class Fuser:
     """A model opened on an engine, ready to fuse pairs of photographs.
 
@@ -87,11 +105,7 @@ class Fuser:
         max_memory: float | None = None,
         watch: Watch | None = None,
     ) -> None:
-        if engine is not None and bundle_engine(engine) != bundle.engine:
-            raise BundleError(
-                f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
-                "name no engine, or export the model for that one."
-            )
+        _check_engine(bundle, engine)
         most = max(MOST_THREADS, os.cpu_count() or 1)
         if threads is not None and not 1 <= threads <= most:
             raise FusionError(f"{threads} threads cannot be used: give a number from 1 to {most}.")
@@ -141,8 +155,7 @@ class Fuser:
             See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
             :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
         """
-        bundle = load_bundle(model, installed_engines() if engine is None else [bundle_engine(engine)])
-        return cls(bundle, engine=engine, threads=threads, max_memory=max_memory)
+        return cls(open_bundle(model, engine), engine=engine, threads=threads, max_memory=max_memory)
 
     def fuse(
         self,

@@ -340,7 +340,7 @@ def network_input(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float
     return images
 
 
-def psnr(image: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 255; 100 for equal images."""
+def psnr(image: NDArray[Any], truth: NDArray[Any], peak: float = 255) -> float:
+    """Peak signal-to-noise ratio in dB, at most 100, which equal images have."""
     error = float(np.mean(np.square(image.astype(np.float64) - truth)))
-    return 100.0 if error == 0 else 10 * math.log10(255**2 / error)
+    return min(100.0, 10 * math.log10(peak**2 / error)) if error else 100.0

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, shipped_bundles
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.bundle import Bundle, shipped_bundles
+from fusiongcn_edge.runtime.commands import add_engine_argument, parse_size
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, printable
-from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
+from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
 
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HxW",
         help="image size that 'macs' is for (default: 520x520)",
     )
-    parser.add_argument("--engine", choices=list(ENGINES), help="of a shipped model, the bundle for this engine")
+    add_engine_argument(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -41,9 +41,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         raise FusionError(f"Two models are named, {arguments.bundle} and {arguments.model}: name one.")
     model = arguments.bundle if arguments.model is None else arguments.model
     if model is not None:
-        bundle = load_bundle(model, [arguments.engine] if arguments.engine else installed_engines())
-        if arguments.engine not in (None, bundle.engine):
-            raise FusionError(f"{bundle.path} is made for {bundle.engine}: leave --engine out.")
+        bundle = open_bundle(model, arguments.engine)
         facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
     elif arguments.size is not None or arguments.engine is not None:
         raise FusionError("--size and --engine are about a model: name one as well, 'fusiongcn info fusiongcn-lite'.")

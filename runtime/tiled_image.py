@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.windows import Window
+from fusiongcn_edge.runtime.area import Area
 
 Array = NDArray[Any]
 
@@ -23,7 +23,7 @@ class Image:
         first = tiles[0][0]
         self._channels, self._dtype = first.shape[:-2], first.dtype
         self._channels_last = first.ndim == 4 and first.strides[1] < first.strides[3]  # in memory
-        self.window = Window(rows[0], rows[-1], columns[0], columns[-1])
+        self.window = Area(rows[0], rows[-1], columns[0], columns[-1])
 
     @classmethod
     def single(cls, array: Array, top: int = 0, left: int = 0, outside: int = 0) -> Image:
@@ -31,7 +31,7 @@ class Image:
         rows, columns = [top, top + array.shape[-2]], [left, left + array.shape[-1]]
         return cls(rows, columns, [[array]], outside)
 
-    def read(self, window: Window) -> Array:
+    def read(self, window: Area) -> Array:
         """A window, filled up with ``outside`` beyond the image; a tile that was kept as it is is not copied."""
         inner = window.within(self.window)
         parts = list(self._parts(inner))
@@ -55,7 +55,7 @@ class Image:
         for i in range(bisect_right(self._rows, row) - 1):
             self._tiles[i] = None
 
-    def _parts(self, window: Window) -> Iterator[tuple[Window, Array]]:
+    def _parts(self, window: Area) -> Iterator[tuple[Area, Array]]:
         """The tiles that a window touches."""
         for i in range(bisect_right(self._rows, window.top) - 1, len(self._tiles)):
             if self._rows[i] >= window.bottom:
@@ -65,4 +65,4 @@ class Image:
             for j in range(bisect_right(self._columns, window.left) - 1, len(row)):
                 if self._columns[j] >= window.right:
                     break
-                yield Window(*self._rows[i : i + 2], *self._columns[j : j + 2]), row[j]
+                yield Area(*self._rows[i : i + 2], *self._columns[j : j + 2]), row[j]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import too_little_memory
@@ -25,7 +26,7 @@ from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Tables
 from fusiongcn_edge.runtime.tiled_image import Image
-from fusiongcn_edge.runtime.windows import RESULT, Window
+from fusiongcn_edge.runtime.windows import RESULT
 
 Array = NDArray[Any]
 TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
@@ -234,13 +235,13 @@ class _Pass:
         """Run a stage over all tiles: keep its images, turn its sums into statistics."""
         kept = [name for name in stage.outputs if name in self.plan.kept]
 
-        def compute(window: Window) -> dict[str, Array]:
+        def compute(window: Area) -> dict[str, Array]:
             outputs = self._evaluate(stage, window, {})
             return {name: outputs[name] for name in (*kept, *stage.sums)}
 
         across = len(self.columns) - 1
         windows = [
-            Window(*self.rows[i : i + 2], *self.columns[j : j + 2])
+            Area(*self.rows[i : i + 2], *self.columns[j : j + 2])
             for i in range(len(self.rows) - 1)
             for j in range(across)
         ]
@@ -274,7 +275,7 @@ class _Pass:
                 found = max(found, further + stage.crop + stage.reach.get(given, 0))
         return found
 
-    def _evaluate(self, stage: Stage, window: Window, known: dict[str, Image]) -> dict[str, Array]:
+    def _evaluate(self, stage: Stage, window: Area, known: dict[str, Image]) -> dict[str, Array]:
         """A window of a stage's outputs; ``known`` are images computed for the same tile."""
         size = self.sizes[stage.graph]
         if size is None:
@@ -286,7 +287,7 @@ class _Pass:
                 self._read(name, around, around, known)
         for top in range(window.top, window.bottom, size[0]):
             for left in range(window.left, window.right, size[1]):
-                whole = Window(top, top + size[0], left, left + size[1])
+                whole = Area(top, top + size[0], left, left + size[1])
                 part = whole.within(window)
                 outputs = self._run(stage, whole, part, known)
                 if part == window:
@@ -299,7 +300,7 @@ class _Pass:
                     part.of(found[name], window)[...] = image
         return found
 
-    def _run(self, stage: Stage, computed: Window, wanted: Window, known: dict[str, Image]) -> dict[str, Array]:
+    def _run(self, stage: Stage, computed: Area, wanted: Area, known: dict[str, Image]) -> dict[str, Array]:
         """What a stage's graph gives for one window, cut to the part that is wanted.
 
         A graph of fixed size computes more than is wanted: what only the rest depends on is not computed for it.
@@ -315,13 +316,13 @@ class _Pass:
             return outputs
         return {n: part if n in stage.sums else wanted.of(part, computed) for n, part in outputs.items()}
 
-    def _input(self, stage: Stage, name: str, window: Window, needed: Window, known: dict[str, Image]) -> Array:
+    def _input(self, stage: Stage, name: str, window: Area, needed: Area, known: dict[str, Image]) -> Array:
         window, needed = (w.grown(stage.reach.get(name, 0)) for w in (window, needed))
         if name in stage.spread:
             return self.whole[name][self._read(stage.spread[name], window, needed, known)].transpose(2, 0, 1)[None]
         return self.whole[name] if name in self.whole else self._read(name, window, needed, known)
 
-    def _read(self, name: str, window: Window, needed: Window, known: dict[str, Image]) -> Array:
+    def _read(self, name: str, window: Area, needed: Area, known: dict[str, Image]) -> Array:
         """A window of an image, also beyond its edges; if it is not kept, what is needed of it is computed."""
         if name in self.images:
             return self.images[name].read(window)

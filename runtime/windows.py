@@ -6,11 +6,12 @@ import itertools
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import too_little_memory
@@ -23,31 +24,6 @@ RESULT = "probability"
 MOST_PIXELS = 1 << 19  # of the windows of a CNN that takes any
 WINDOW_BYTES = 240  # that an engine needs for each pixel of a window, at most
 DECISION_BYTES = 30  # for each pixel, to decide and blend; more only where noise decides
-
-
-class Window(NamedTuple):
-    """Rows ``top`` to ``bottom``, columns ``left`` to ``right`` of an image; may reach beyond it."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def grown(self, pixels: int) -> Window:
-        """The window and so many pixels around it."""
-        return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
-
-    def within(self, other: Window) -> Window:
-        """The part of it in another window."""
-        return Window(
-            max(self.top, other.top), min(self.bottom, other.bottom),
-            max(self.left, other.left), min(self.right, other.right),
-        )  # fmt: skip
-
-    def of(self, array: Array, origin: Window) -> Array:
-        """This part of an array that holds the window ``origin``."""
-        rows = slice(self.top - origin.top, self.bottom - origin.top)
-        return array[..., rows, self.left - origin.left : self.right - origin.left]
 
 
 class WindowedCnn:
@@ -96,14 +72,14 @@ class WindowedCnn:
         inputs = self._inputs_for(size, context.shape[2])
         for top, rows in cover(height, size[0], self._margin):
             for left, columns in cover(width, size[1], self._margin):
-                window = Window(top, top + size[0], left, left + size[1])
+                window = Area(top, top + size[0], left, left + size[1])
                 found = graph.run(inputs.fill(gray, labels, context, window))[RESULT]
                 if found.shape != (1, 4, size[0] // 2, size[1] // 2):
                     raise wrong_output(self._file, RESULT, found, f"1 x 4 x {size[0] // 2} x {size[1] // 2}")
                 quads = found[0]
-                own = Window(*rows, *columns)
-                halves = Window(*(edge // 2 for edge in own)).of(quads, Window(top // 2, -1, left // 2, -1))
-                target = own.of(probability, Window(0, height, 0, width))
+                own = Area(*rows, *columns)
+                halves = Area(*(edge // 2 for edge in own)).of(quads, Area(top // 2, -1, left // 2, -1))
+                target = own.of(probability, Area(0, height, 0, width))
                 for place, values in enumerate(halves):
                     target[place // 2 :: 2, place % 2 :: 2] = values
         if size == (height, width):  # of a larger photograph, the memory is needed to decide
@@ -182,12 +158,12 @@ class _LiteInputs:
         return np.empty((2, rows, columns, channels), np.float32).transpose(0, 3, 1, 2)
 
     def fill(
-        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
+        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Area
     ) -> dict[str, Array]:
         """The inputs for a window; beyond the lower and right end, the edge is repeated."""
         luminance(_with_edge(gray, window), out=self.both_orders[0])
         self.both_orders[1] = self.both_orders[0, ::-1]
-        places = _with_edge(labels, Window(*(edge // STEP for edge in window)))
+        places = _with_edge(labels, Area(*(edge // STEP for edge in window)))
         if self._channels_last:  # with mode "clip" it is written at once; there is nothing to clip
             np.take(context, places, axis=1, out=self.context.transpose(0, 2, 3, 1), mode="clip")
         else:
@@ -195,9 +171,9 @@ class _LiteInputs:
         return {"luminance": self.both_orders, "context": self.context}
 
 
-def _with_edge(image: Array, window: Window) -> Array:
+def _with_edge(image: Array, window: Area) -> Array:
     """A window of an image that repeats its edge below and on the right."""
-    inner = window.of(image, Window(0, 0, 0, 0))
+    inner = window.of(image, Area(0, 0, 0, 0))
     more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
     if not any(more):
         return inner
@@ -229,14 +205,14 @@ class OverlappingCnn:
         size = min(sizes, key=lambda size: math.prod(size) * len(_windows(height, width, size)))
         total, weight = np.zeros((2, height, width), np.float32)
         for window in _windows(height, width, size):
-            inner = window.within(Window(0, height, 0, width))
+            inner = window.within(Area(0, height, 0, width))
             own = np.outer(*(_ramp(side) for side in size)).astype(np.float32)
             own = inner.of(own, window)
-            inner.of(total, Window(0, height, 0, width))[...] += own * inner.of(self._window(inputs, window), window)
-            inner.of(weight, Window(0, height, 0, width))[...] += own
+            inner.of(total, Area(0, height, 0, width))[...] += own * inner.of(self._window(inputs, window), window)
+            inner.of(weight, Area(0, height, 0, width))[...] += own
         return {RESULT: total / weight}
 
-    def _window(self, inputs: Arrays, window: Window) -> Array:
+    def _window(self, inputs: Arrays, window: Area) -> Array:
         """The probability in one window, with only those superpixels that it touches."""
         labels = _mirrored(inputs["labels"], window)
         touched, own = np.unique(labels, return_inverse=True)
@@ -252,13 +228,13 @@ class OverlappingCnn:
         return found[RESULT]
 
 
-def _windows(height: int, width: int, size: tuple[int, int]) -> list[Window]:
+def _windows(height: int, width: int, size: tuple[int, int]) -> list[Area]:
     """Windows of a size that cover an image and overlap by a quarter of it at least, evenly."""
     starts = []
     for length, side in zip((height, width), size, strict=True):
         gaps = -(-max(0, length - side) // max(1, side - side // 4))
         starts.append([round(i * (length - side) / gaps) for i in range(gaps + 1)] if gaps else [0])
-    return [Window(top, top + size[0], left, left + size[1]) for top in starts[0] for left in starts[1]]
+    return [Area(top, top + size[0], left, left + size[1]) for top in starts[0] for left in starts[1]]
 
 
 def _ramp(side: int) -> NDArray[np.float32]:
@@ -267,7 +243,7 @@ def _ramp(side: int) -> NDArray[np.float32]:
     return np.minimum(1, np.minimum(steps, side - steps) / max(1, side // 4))
 
 
-def _mirrored(image: Array, window: Window) -> Array:
+def _mirrored(image: Array, window: Area) -> Array:
     """A window that may reach beyond the lower and right edge, where the image is mirrored."""
     more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
     padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="reflect")

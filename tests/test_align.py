@@ -21,7 +21,8 @@ from fusiongcn_edge.benchmarks.alignment import moved_pair
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError, align_frames
-from fusiongcn_edge.runtime.align import MODELS, Alignment, Area, Scales, align, covered, moved_onto, transformed
+from fusiongcn_edge.runtime.align import MODELS, Alignment, Scales, align, covered, moved_onto, transformed
+from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.images import read_image, write_image
 
 Picture = NDArray[Any]

@@ -467,7 +467,7 @@ def test_info_takes_a_model_by_its_place_too(random_bundle: Path, capfd: pytest.
 
 def test_info_refuses_two_models_and_an_engine_that_the_bundle_is_not_for(fails: Fails, random_bundle: Path) -> None:
     assert "Two models are named" in fails("info", random_bundle, "--model", "fusiongcn")
-    assert "is made for onnx: leave --engine out" in fails("info", random_bundle, "--engine", "litert")
+    assert "is made for the engine 'onnx', not 'litert'" in fails("info", random_bundle, "--engine", "litert")
 
 
 def test_info_tells_why_an_installed_engine_cannot_be_used(

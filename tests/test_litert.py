@@ -30,6 +30,7 @@ from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import EngineError, Fuser, FusionError, tiles, windows
+from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.engines import litert_engine
 from fusiongcn_edge.runtime.engines.base import get_engine
@@ -38,7 +39,6 @@ from fusiongcn_edge.runtime.networks import open_cnn
 from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.pairs import made_pair
 from fusiongcn_edge.runtime.tiles import best_size
-from fusiongcn_edge.runtime.windows import Window
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -253,7 +253,7 @@ def test_windows_cover_an_image_and_overlap(height: int, width: int, rows: int, 
     for window in placed:
         assert window.top >= 0
         assert window.left >= 0
-        inner = window.within(Window(0, height, 0, width))
+        inner = window.within(Area(0, height, 0, width))
         covered[inner.top : inner.bottom, inner.left : inner.right] += 1
     assert covered.min() >= 1
     for side, length, starts in (

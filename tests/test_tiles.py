@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime import Fuser, FusionError, tiles
+from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.graph import superpixel_patterns
@@ -19,7 +20,6 @@ from fusiongcn_edge.runtime.networks import PublishedNetwork, open_cnn
 from fusiongcn_edge.runtime.pairs import made_pair
 from fusiongcn_edge.runtime.tiled_image import Image
 from fusiongcn_edge.runtime.tiles import TiledCnn, plan, statistics
-from fusiongcn_edge.runtime.windows import Window
 
 
 def inputs(height: int, width: int, nodes: int = 9) -> dict[str, NDArray[np.generic]]:
@@ -134,9 +134,9 @@ def test_the_leanest_plan_is_the_leanest(random_bundle: Path) -> None:
 def test_what_is_given_up_cannot_be_read() -> None:
     image = Image([0, 2, 4, 6], [0, 3], [[np.ones((1, 2, 3))] for _ in range(3)])
     image.forget(5)
-    image.read(Window(4, 6, 0, 3))
+    image.read(Area(4, 6, 0, 3))
     with pytest.raises(AssertionError):
-        image.read(Window(3, 6, 0, 3))
+        image.read(Area(3, 6, 0, 3))
 
 
 def test_a_whole_graph_takes_no_limit(
@@ -175,7 +175,7 @@ def test_windows_are_read_across_tiles_and_beyond_the_edges(
     rows, columns = np.cumsum([0, *heights]).tolist(), np.cumsum([0, *widths]).tolist()
     whole = np.arange(1, 2 * rows[-1] * columns[-1] + 1, dtype=np.int32).reshape(2, rows[-1], columns[-1])
     cut = [np.split(row, columns[1:-1], axis=2) for row in np.split(whole, rows[1:-1], axis=1)]
-    window = Window(corner[0], corner[0] + size[0], corner[1], corner[1] + size[1])
+    window = Area(corner[0], corner[0] + size[0], corner[1], corner[1] + size[1])
     padded = np.pad(whole, ((0, 0), (3, 60), (3, 60)), constant_values=outside)
     expected = padded[:, corner[0] + 3 :, corner[1] + 3 :][:, : size[0], : size[1]]
     np.testing.assert_array_equal(Image(rows, columns, cut, outside).read(window), expected)
