@@ -53,11 +53,12 @@ def find_items(root: Path, output: Path) -> list[Item]:
     if output.resolve() == root.resolve():
         raise FusionError(f"{root} is where the photographs are: give another folder for the results.")
     items: list[Item] = []
-    for folder, below, files in os.walk(root, onerror=_refuse):
+    above = {root: {root.resolve()}}  # links are followed, but not back to a folder that leads here
+    for folder, below, files in os.walk(root, onerror=_refuse, followlinks=True):
         here = Path(folder)
-        below[:] = sorted(
-            name for name in below if not name.startswith(".") and (here / name).resolve() != output.resolve()
-        )
+        real = {name: (here / name).resolve() for name in below if not name.startswith(".")}
+        below[:] = sorted(name for name in real if real[name] not in {output.resolve(), *above[here]})
+        above |= {here / name: {real[name], *above[here]} for name in below}
         photographs = [here / name for name in sorted(files) if _is_photograph(here / name)]
         if photographs and here == root:
             raise FusionError(

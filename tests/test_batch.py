@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,16 @@ def test_it_goes_well_where_all_goes_well(capfd: pytest.CaptureFixture[str]) -> 
     assert batch("--format", "jpg") == 0
     assert read_image("out/x.jpg").shape == (96, 128, 3)
     assert capfd.readouterr().out.splitlines()[-1].startswith("2 fused, 0 kept, 0 failed, ")
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    shutil.move("in/day/stack", "elsewhere/stack")
+    Path("in/day/linked").symlink_to(folder / "elsewhere" / "stack")
+    Path("in/day/circle").symlink_to(folder / "in")
+    (folder / "elsewhere" / "stack" / "back").symlink_to(folder / "in" / "day")
+    found = {item.name for item in find_items(folder / "in", folder / "out")}
+    assert {name for name in found if name.startswith("day")} == {"day/linked"}
 
 
 @pytest.mark.usefixtures("folder")
