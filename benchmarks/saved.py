@@ -89,7 +89,8 @@ def checked(found: Any, name: str) -> Saved:
         if kind == estimate.KIND:
             _fit(found, ESTIMATE)
             for model in found["models"]:
-                _fit(model["seconds"], dict.fromkeys(found["boards"], _amount), f"the times of {model['model']!r}")
+                if absent := set(found["boards"]) - set(model["seconds"]):
+                    raise ValueError(f"{model['model']!r} has no time on {min(absent)}")
             return Estimate(Path(name).name, found)
         _fit(found, EVALUATION)
     except ValueError as error:

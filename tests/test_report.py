@@ -569,6 +569,7 @@ def test_estimates_for_boards_say_that_they_are(ending: str, tmp_path: Path) -> 
     ("key", "value"),
     [
         ("boards", ["Zero", "another"]),
+        ("boards", ["Zero", "another?"]),
         ("band", [1.5]),
         ("band", "wide"),
         ("method", None),
