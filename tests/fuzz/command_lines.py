@@ -92,7 +92,11 @@ def read_arguments(data: bytes) -> None:
     place = _place()
     before = _contents(place)
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
-    outputs = {name for option, name in itertools.pairwise(arguments) if option[:3] in WRITING}
+    outputs = {
+        os.path.normpath(option.partition("=")[2] or name)
+        for option, name in itertools.pairwise([*arguments, ""])
+        if option[:3] in WRITING
+    }
     command = next((argument for argument in arguments if not argument.startswith("-")), None)
     kept = os.getcwd()
     os.chdir(place)
