@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from fusiongcn_edge.benchmarks import latency
 from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
+from fusiongcn_edge.runtime.bundle import load_bundle
 from fusiongcn_edge.runtime.commands import add_engine_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
 from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.words import counted
 
 if TYPE_CHECKING:
     from fusiongcn_edge.benchmarks.cost import Cost
@@ -61,6 +63,8 @@ def run_cost(arguments: argparse.Namespace) -> int:
             raise FusionError("--engine is about a shipped model: leave it out for a file.")
         cost = cost_of_file(path, arguments.size, arguments.superpixels)
     else:
+        if path.is_file():
+            raise FusionError(f"{path} is neither an .onnx nor a .tflite file: give one, a bundle or a shipped model.")
         bundle = open_bundle(arguments.model, arguments.engine)
         height, width = arguments.size or (520, 520)
         cost = cost_of_bundle(bundle, height, width, arguments.superpixels)
@@ -169,7 +173,9 @@ def _counts(text: str) -> list[int]:
     try:
         return [whole_number(1)(part) for part in text.split(",")]
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of threads: give 1,2,4 for example") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no numbers of threads: give whole numbers from 1, as 1,2,4"
+        ) from None
 
 
 def _minutes(text: str) -> float:
@@ -189,13 +195,16 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         check_report(arguments.report)
         refuse_overwriting([], [arguments.report, *([arguments.json] if arguments.json else [])])
+    models = list(dict.fromkeys(arguments.model or [DEFAULT_MODEL]))
+    for model in models:
+        load_bundle(model)  # a wrong name is told before anything is measured
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         if arguments.photos is not None:
             inputs = latency.photo_inputs(arguments.photos)
         else:
             inputs = latency.made_inputs(list(dict.fromkeys(arguments.size or [(520, 520)])), Path(folder))
         configurations = latency.matrix(
-            list(dict.fromkeys(arguments.model or [DEFAULT_MODEL])),
+            models,
             list(dict.fromkeys(arguments.engine or [None])),
             list(dict.fromkeys(arguments.threads)),
             inputs,
@@ -209,7 +218,11 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         print(latency.table(report))
     if report["interrupted"]:
         return 130
-    if all(entry["error"] is not None for entry in report["configurations"]):
+    failed = [entry for entry in report["configurations"] if entry["error"] is not None]
+    if len(failed) == len(report["configurations"]):
         print("fusiongcn: none of the configurations could be measured.", file=sys.stderr)
         return 2
-    return 0
+    if failed:
+        told = f"{counted(len(failed), 'configuration')} could not be measured: {failed[0]['error']}"
+        print(f"fusiongcn: {told}", file=sys.stderr)
+    return int(bool(failed))

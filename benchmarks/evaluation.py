@@ -17,6 +17,7 @@ from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_ME
 from fusiongcn_edge.benchmarks.paired import Comparison, compare
 from fusiongcn_edge.benchmarks.sheets import Sheet
 from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.errors import mendable
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import Pair, find_pairs, named
 from fusiongcn_edge.runtime.silence import libraries_silenced
@@ -207,6 +208,4 @@ def _prefixed(progress: Report, before: str) -> Report:
 
 
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "Memory ran out: use smaller photographs or close other programs."
-    return " ".join(str(error).split())
+    return mendable(error) or " ".join(str(error).split())

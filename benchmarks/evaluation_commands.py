@@ -60,11 +60,8 @@ def run_metrics(arguments: argparse.Namespace) -> int:
     check_json(arguments.json, paths)
     with libraries_silenced():
         a, b, fused, *truth = (read_image(path) for path in paths)
-    try:
-        with Progress() as progress:
-            values = Judge(a, b, *truth).values(fused, lambda metric: progress(f"computing {metric}"))
-    except MemoryError:
-        raise FusionError("Memory ran out: give smaller images or close other programs.") from None
+    with Progress() as progress:
+        values = Judge(a, b, *truth).values(fused, lambda metric: progress(f"computing {metric}"))
     if arguments.json != STDOUT:
         print("\n".join(f"{name:<15}{value:>16.10f}" for name, value in values.items()))
     write_json(arguments.json, values)

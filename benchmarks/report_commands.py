@@ -23,9 +23,10 @@ REPORT_EXAMPLE = """example:
   fusiongcn report here.json quality.json -o report.html
   fusiongcn report pi5.json jetson.json -o boards.md
 
-Time, memory and energy come from 'benchmark --json', quality from 'evaluate --json'; a model's name joins them. Times
-that boards are estimated to take stand in docs/estimates.json. Several devices are laid side by side. The page needs no
-network: one file to keep or send. It shows the first pair that was measured with; so does the JSON.
+Time, memory and energy come from 'benchmark --json', quality from 'evaluate --json'; the name of a model, or of its
+folder, joins them. Times that boards are estimated to take stand in docs/estimates.json. Several devices are laid side
+by side. The page needs no network: one file to keep or send. It shows the first pair that was measured with; so does
+the JSON.
 """
 
 

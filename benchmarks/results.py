@@ -123,7 +123,8 @@ def put_together(saved: Sequence[Saved], metric: str | None = None) -> Results:
     estimates = tuple(each for each in saved if isinstance(each, Estimate))
     present = metrics_of([group for evaluation in evaluations for group in evaluation.facts["groups"]])
     if metric is not None and metric not in present:
-        raise FusionError(f"No evaluation has {metric!r}: choose among {', '.join(present) or 'what one has'}.")
+        remedy = f"choose among {', '.join(present)}" if present else "also give what 'fusiongcn evaluate --json' wrote"
+        raise FusionError(f"No evaluation has {metric!r}: {remedy}.")
     metric = metric or next((name for name in (*PREFERRED, *present) if name in present), None)
     for other in benchmarks[1:]:
         sizes = [sorted({own.size for own in each.configurations}) for each in (benchmarks[0], other)]

@@ -74,7 +74,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(0),
         default=8,
         metavar="N",
-        help="pairs of each folder, at most (default: %(default)s)",
+        help="pairs to calibrate with, and as many to judge with, at most (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0), default=0, metavar="N", help="draws pairs and windows (default: 0)"
@@ -146,7 +146,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     write_bundle(arguments.output, _manifest(bundle, arguments, chosen, calibrating, judging, loss), quantized.graphs)
     if arguments.picture:
         write_files({arguments.picture: picture(trials, chosen)})
-    print(closing_table(bundle, load_bundle(Path(arguments.output)), loss, judging))
+    print(closing_table(bundle, load_bundle(Path(arguments.output)), chosen, loss, judging))
     return 0
 
 

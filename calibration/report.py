@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.calibration.gate import Loss, Trial
-from fusiongcn_edge.calibration.layers import FP32, format_of
+from fusiongcn_edge.calibration.layers import FP16, FP32, format_of
 from fusiongcn_edge.calibration.samples import PairSet
 from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
@@ -29,9 +30,10 @@ def layers_table(trials: Sequence[Trial], chosen: Mapping[str, str]) -> str:
             f"{layer.name:20}{layer.kind:24}{layer.weights:>8}  {trial.precision:24}{loss.mean_flips:>9.4%}"
             f"{loss.mean_psnr:>6.1f} dB{loss.mean_error:>10.1e}{mark}"
         )
-    kept = [name for name, precision in chosen.items() if precision == FP32]
+    half, full = ([name for name, own in chosen.items() if own == precision] for precision in (FP16, FP32))
     lines.append(
-        f"Each layer alone, on the pairs that calibrate. In float32 stay: {', '.join(kept) or 'none of these'}."
+        "Each layer alone, on the pairs that calibrate. "
+        f"Without a row: {', '.join(half) or 'none'} in float16, {', '.join(full) or 'none'} in float32."
     )
     return "\n".join(lines) + "\n"
 
@@ -45,17 +47,18 @@ def why_not_all(bundle: Bundle) -> str:
     return f"Only convolutions are in integers: this model computes {', '.join(found).lower()} between them{reason}.\n"
 
 
-def closing_table(before: Bundle, after: Bundle, loss: Loss, judging: PairSet) -> str:
-    """The two models side by side; their speed is measured here and now."""
+def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss: Loss, judging: PairSet) -> str:
+    """The two models side by side; their speed is measured here and now. ``chosen``: the precision of each layer."""
     sizes = [_bytes(bundle) for bundle in (before, after)]
     times = _seconds(before, after, judging)
     ratios = times[:, 0] / times[:, 1]
     latency = 1000 * np.median(times, axis=0)
     rows = [
-        ("", "float32", after.precision),
+        ("", "float32", "quantized"),
+        ("layers", f"{len(chosen)} fp32", ", ".join(f"{n} {kind}" for kind, n in Counter(chosen.values()).items())),
         ("size of the bundle", f"{sizes[0]:,} bytes", f"{sizes[1]:,} bytes ({sizes[1] / sizes[0]:.0%})"),
         ("flipped decisions", "0 %", f"mean {loss.mean_flips:.3%}, worst {loss.worst_flips:.3%}"),
-        ("PSNR against float32", "–", f"mean {loss.mean_psnr:.1f} dB, worst {min(loss.psnr):.1f} dB"),
+        ("PSNR against float32", "–", f"mean {loss.mean_psnr:.1f} dB, worst {min(loss.psnr):.1f} dB (identical: 100)"),
         ("a window, this machine", f"{latency[0]:.0f} ms", f"{latency[1]:.0f} ms"),
         ("speed, this machine", "1.00", f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) times"),
     ]

@@ -42,7 +42,8 @@ class PairSet:
     def split(self) -> tuple[PairSet, PairSet]:
         """Every second pair, and the others."""
         one, other = (
-            _pair_set(half, f"{len(half)} of these: {self.source}") for half in (self.pairs[::2], self.pairs[1::2])
+            _pair_set(half, f"{len(half)} of the {len(self.pairs)} taken ({self.source})")
+            for half in (self.pairs[::2], self.pairs[1::2])
         )
         return one, other
 

@@ -85,8 +85,10 @@ def run_train(arguments: argparse.Namespace) -> int:
     recipe = PUBLISHED if arguments.recipe == "published" else RECIPES[arguments.network]
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
-    if not arguments.minutes > 0 or arguments.workers < 0:
-        raise TrainingError("minutes must be above 0 and workers not negative.")
+    if not arguments.minutes > 0:
+        raise TrainingError(f"--minutes {arguments.minutes:g} cannot be: give a number above 0.")
+    if arguments.workers < 0:
+        raise TrainingError(f"--workers {arguments.workers} cannot be: give 0 or more.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
     made = _make_run_folder(folder, training.STATE, {training.WEIGHTS, training.LOG})

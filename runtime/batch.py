@@ -49,7 +49,8 @@ def find_items(root: Path, output: Path) -> list[Item]:
         If there is nothing, two have the same name, or photographs lie in ``root`` itself.
     """
     if not root.is_dir():
-        raise FusionError(f"There is no folder {root}: give one with a folder for each stack, or with a/ and b/.")
+        what = f"{root} is a file" if root.is_file() else f"There is no folder {root}"
+        raise FusionError(f"{what}: give one with a folder for each stack, or with a/ and b/.")
     if output.resolve() == root.resolve():
         raise FusionError(f"{root} is where the photographs are: give another folder for the results.")
     items: list[Item] = []
@@ -103,7 +104,8 @@ def _pairs(folder: Path, name: Path) -> list[Item]:
         sources = tuple(path for same in found for path in same)
         problem = same_name(double) if double else None
         if len(sources) == 1:
-            problem = f"{sources[0]} has no partner: put one of that name beside it."
+            other = "b" if sources[0].parent.name == "a" else "a"
+            problem = f"{sources[0]} has no partner: put {folder / other / sources[0].name} there."
         items.append(Item((name / stem).as_posix(), sources, pair=True, problem=problem))
     return items
 

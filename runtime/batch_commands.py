@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -118,6 +119,9 @@ def run_batch(arguments: argparse.Namespace) -> int:
                 table.add(name, state, error=outcome.error, seconds=seconds, remaining=remaining, remarks=odd)
                 if done < len(jobs):
                     progress(f"[{done + 1}/{len(jobs)}] about {_duration(remaining)} left")
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        raise KeyboardInterrupt(number, "what is done is kept, and the same command goes on") from None
     finally:
         for output in outputs.values():
             remove_unfinished(output)

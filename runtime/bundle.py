@@ -148,6 +148,8 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
     BundleError
         If there is none, or it is truncated, altered, or of a newer format.
     """
+    if not isinstance(model, str | os.PathLike):
+        raise BundleError(f"{model!r} is no model: give the name of a shipped one or the path of a bundle.")
     path = Path(model)
     if isinstance(model, str) and model in shipped_bundles():
         by_engine = {manifest.parts[-3]: manifest.parent for manifest in _shipped_manifests(model)}

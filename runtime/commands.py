@@ -88,10 +88,17 @@ def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: the fast physical cores)")
     parser.add_argument(
         "--max-memory",
-        type=float,
+        type=_megabytes,
         metavar="MB",
         help="memory that may be used, in 10^6 bytes; less is slower, with the same result (default: what is free)",
     )
+
+
+def _megabytes(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of MB: give 250 for example") from None
 
 
 def open_fuser(arguments: argparse.Namespace) -> Fuser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+OPENCV_NO_MEMORY = -4  # cv2.Error.StsNoMem, without OpenCV
 LONGEST = 1000  # characters of a sentence; names of files and values in them can be as long as they like
 
 
@@ -41,19 +42,27 @@ class EngineError(FusionError):
     """An inference engine that is not installed or cannot run a graph."""
 
 
-def too_little_memory(height: int, width: int, needed: int) -> FusionError:
-    """What is told where ``--max-memory`` does not suffice; a little more than is ``needed``, in bytes, is named."""
+def too_little_memory(height: int, width: int, needed: int, smaller: str = "") -> FusionError:
+    """What is told where ``--max-memory`` does not suffice; a little more than is ``needed``, in bytes, is named, and a
+    ``smaller`` model, if there is one."""
     return FusionError(
         f"Photographs of {width}x{height} need about {1.05 * needed / 1e6:.0f} MB: "
-        "allow more memory, or use smaller ones."
+        "allow more (--max-memory), or use smaller ones" + (f" or the model {smaller}." if smaller else ".")
     )
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error says, numpy's or OpenCV's."""
+    if type(error).__module__ == "cv2":
+        return getattr(error, "code", None) == OPENCV_NO_MEMORY or "bad_alloc" in str(error)
+    return isinstance(error, MemoryError)
 
 
 def mendable(error: BaseException) -> str | None:
     """The sentence for what went wrong, if it is something that the user can mend; None if it is a fault of ours."""
     if isinstance(error, FusionError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if ran_out_of_memory(error):
         return "Memory ran out: use smaller photographs or close other programs."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""

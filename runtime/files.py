@@ -93,7 +93,8 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {path} cannot be made ({error.strerror}): choose another one.") from None
+        why = "there is a file of that name" if path.is_file() else error.strerror
+        raise OutputError(f"The folder {path} cannot be made ({why}): choose another one.") from None
 
 
 def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral, Real
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -24,7 +25,7 @@ from fusiongcn_edge.runtime.engines.base import (
     get_engine,
     installed_engines,
 )
-from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError
+from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ran_out_of_memory
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.networks import open_network
@@ -107,10 +108,10 @@ class Fuser:
     ) -> None:
         _check_engine(bundle, engine)
         most = max(MOST_THREADS, os.cpu_count() or 1)
-        if threads is not None and not 1 <= threads <= most:
-            raise FusionError(f"{threads} threads cannot be used: give a number from 1 to {most}.")
-        if max_memory is not None and not 0 < max_memory < 1e12:
-            raise FusionError(f"{max_memory} MB of memory cannot be used: give a number above 0.")
+        if threads is not None and not (isinstance(threads, Integral) and 1 <= threads <= most):
+            raise FusionError(f"{threads!r} threads cannot be used: give a number from 1 to {most}.")
+        if max_memory is not None and not (isinstance(max_memory, Real) and 0 < max_memory < 1e12):
+            raise FusionError(f"{max_memory!r} MB of memory cannot be used: give a number above 0.")
         if max_memory is not None and bundle.network == PUBLISHED and not bundle.stages:
             raise FusionError(
                 "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
@@ -190,7 +191,7 @@ class Fuser:
             with _opencv_threads(self.threads):
                 return self._fuse(first, second, progress, hard)
         except (MemoryError, RuntimeError, cv2.error) as error:  # RuntimeError where no thread can be started
-            if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem and "bad_alloc" not in str(error):
+            if isinstance(error, cv2.error) and not ran_out_of_memory(error):
                 raise
             if isinstance(error, RuntimeError) and "thread" not in str(error):
                 raise FusionError(f"Fusing failed ({error}): try again, or with another engine.") from None

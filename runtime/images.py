@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,19 @@ class Encoding:
     png_compression: int = 3
     tiff_compression: str = "lzw"
 
+    def __post_init__(self) -> None:
+        """Raises :class:`ImageError` for a value that there is not."""
+        for name, given, least, most in (
+            ("JPEG quality", self.jpeg_quality, 1, 100),
+            ("PNG compression", self.png_compression, 0, 9),
+        ):
+            if not isinstance(given, Integral) or not least <= given <= most:
+                raise ImageError(f"{given!r} is no {name}: give a whole number from {least} to {most}.")
+        if self.tiff_compression not in TIFF_COMPRESSIONS:
+            raise ImageError(
+                f"{self.tiff_compression!r} is no TIFF compression: use one of {', '.join(TIFF_COMPRESSIONS)}."
+            )
+
     def parameters(self, suffix: str) -> list[int]:
         """As OpenCV takes them, for a file name that ends with ``suffix``."""
         if suffix in {".jpg", ".jpeg"}:
@@ -95,11 +109,14 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
         If the file is missing, unreadable, no image, of a sample type other than 8 or 16 bits, or says that it has
         more pixels than fit into the memory that is free.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ImageError(f"{path!r} is no path: give the name of a file.")
     path = Path(path)
     try:
         data = read_file(path)
     except FileNotFoundError:
-        raise ImageError(f"There is no file {path}: check the path.") from None
+        pattern = any(character in str(path) for character in "*?")
+        raise ImageError(f"There is no file {path}: {'nothing matches it' if pattern else 'check the path'}.") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder: name one photograph.") from None
     except OSError as error:
@@ -111,7 +128,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
     found = decode(data, str(path))
     if found is None:
         raise ImageError(
-            f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP or WebP file."
+            f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP, WebP, HEIC or RAW file."
         )
     image, metadata = found
     if image.dtype not in (np.uint8, np.uint16):
@@ -245,6 +262,8 @@ def encode_images(
         If a folder cannot be written to.
     """
     files: dict[str | os.PathLike[str], bytes] = {}
+    if strange := set(metadata or {}) - set(images):
+        raise ImageError(f"There is metadata for {min(map(str, strange))}, which is not written: name it alike.")
     for path, image in images.items():
         check_writable(path, image)
         suffix = Path(path).suffix.lower()
@@ -266,6 +285,9 @@ def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     ------
     ImageError, OutputError
     """
+    _check_array(image, "picture")
+    if min(image.shape) < 1:
+        raise ImageError(f"The picture for {path} has no pixels: give one that has.")
     check_folder(path)
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
@@ -287,25 +309,12 @@ def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> 
         If they are not uint8 or uint16 arrays H x W, H x W x 3 or H x W x 4 of the same shape and type, or smaller
         than ``minimum_size`` pixels on a side.
     """
-    for which, image in (("first", first), ("second", second)):
-        if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
-            if image is None:
-                raise ImageError(
-                    f"The {which} photograph is None, which is what cv2.imread gives for a file that it cannot read: "
-                    "check its path."
-                )
-            found = getattr(image, "dtype", type(image).__name__)
-            raise ImageError(f"The {which} photograph is {found}: give a numpy array of uint8 or uint16.")
-        if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
-            raise ImageError(
-                f"The {which} photograph has shape {image.shape}: give height x width (gray), "
-                "height x width x 3 (BGR) or x 4 (BGR and alpha)."
-            )
+    _check_array(first, "first photograph")
+    _check_array(second, "second photograph")
     if first.shape[:2] != second.shape[:2]:
-        raise ImageError(
-            f"The photographs differ in size ({_size(first)} and {_size(second)} pixels): "
-            "crop or resize them to the same size, aligned to each other."
-        )
+        turned = first.shape[:2] == second.shape[1::-1]
+        remedy = "turn one of them" if turned else "crop or resize them to the same size, aligned to each other"
+        raise ImageError(f"The photographs differ in size ({_size(first)} and {_size(second)} pixels): {remedy}.")
     if first.shape != second.shape:
         raise ImageError(
             f"The photographs differ in their channels ({_kind(first)} and {_kind(second)}): convert one to the other."
@@ -318,6 +327,23 @@ def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> 
         raise ImageError(
             f"The photographs have {_size(first)} pixels, and this model needs at least "
             f"{minimum_size} on each side: use larger ones."
+        )
+
+
+def _check_array(image: Any, what: str) -> None:
+    if image is None:
+        raise ImageError(
+            f"The {what} is None, which is what cv2.imread gives for a file that it cannot read: check its path."
+        )
+    if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
+        found = getattr(image, "dtype", type(image).__name__)
+        raise ImageError(
+            f"The {what} is {found}: give a numpy array of uint8 or uint16 (a probability times 255, for example)."
+        )
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+        raise ImageError(
+            f"The {what} has shape {image.shape}: give height x width (gray), height x width x 3 (BGR) or x 4 (BGR and "
+            "alpha)."
         )
 
 

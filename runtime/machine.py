@@ -20,7 +20,7 @@ MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
 SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
 FREE_SHARE = 0.8  # of the free memory may be used
-MMAP_THRESHOLD = -3  # glibc's number for what is set here
+MMAP_THRESHOLD, ARENA_MAX = -3, -8  # glibc's numbers for what is set here
 
 
 def default_threads(cpus: Path = CPUS) -> int:
@@ -96,10 +96,14 @@ def _control_groups(controller: str) -> Iterator[tuple[int, Path]]:
 
 def return_memory_at_once() -> None:
     """From now on, arrays of a megabyte and more go back to the system as soon as nobody needs them. The C library
-    of most Linux systems, glibc, would come to keep those of up to 32 MB; with another, nothing changes.
+    of most Linux systems, glibc, would come to keep those of up to 32 MB; with another, nothing changes. Where address
+    space is limited, threads share what they get memory from: glibc would set 64 MB aside for each.
     """
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1 << 20)
+        c = ctypes.CDLL(None)
+        c.mallopt(MMAP_THRESHOLD, 1 << 20)
+        if resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            c.mallopt(ARENA_MAX, 1)
 
 
 def resident_memory() -> int:

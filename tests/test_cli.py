@@ -25,6 +25,7 @@ from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import EngineError, Fuser, info_commands
 from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.errors import mendable
 from fusiongcn_edge.runtime.images import read_image, write_image
 
 Picture = NDArray[Any]
@@ -684,3 +685,19 @@ def test_the_example_pair_of_the_repository_can_be_fused(random_bundle: Path, tm
     assert near.shape == far.shape
     near, far = (image[100:196, 200:328] for image in (near, far))
     assert Fuser.open(random_bundle).fuse(near, far).image.shape == near.shape
+
+
+@pytest.mark.parametrize("library", ["cv2", "numpy"])
+def test_without_what_the_runtime_needs_a_sentence_says_so(library: str) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from fusiongcn_edge.cli import main; sys.exit(main(['info']))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr.startswith("fusiongcn: numpy and OpenCV are needed and cannot be loaded (")
+    assert "pip install numpy opencv-python-headless" in process.stderr
+    assert process.stderr.count("\n") == 1
+
+
+def test_opencv_without_memory_is_told_in_a_sentence() -> None:
+    with pytest.raises(cv2.error) as caught:
+        cv2.copyMakeBorder(np.zeros((2, 2), np.uint8), 0, 1 << 30, 0, 1 << 16, cv2.BORDER_CONSTANT)
+    assert mendable(caught.value) == "Memory ran out: use smaller photographs or close other programs."

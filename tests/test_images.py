@@ -14,13 +14,17 @@ from PIL import Image
 
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.images import (
+    Encoding,
     check_pair,
     check_writable,
     network_input,
     read_image,
+    read_photograph,
     write_image,
     write_images,
 )
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
 
 Picture = NDArray[Any]
 
@@ -142,6 +146,49 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(
     assert message in refusal(check_writable, tmp_path / name, image)
     assert message in refusal(write_image, tmp_path / name, image)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((8, 8), np.float32), "picture is float32: give a numpy array of uint8 or uint16"),
+        (np.zeros((8, 8), bool), "picture is bool"),
+        (np.zeros((8, 8, 2), np.uint8), "picture has shape"),
+        (np.zeros((0, 8), np.uint8), "no pixels"),
+        (None, "cannot read"),
+        ("picture", "picture is str"),
+    ],
+)
+def test_what_is_no_picture_is_not_written(picture: Any, message: str, tmp_path: Path) -> None:
+    assert message in refusal(write_image, tmp_path / "x.png", picture)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jpeg_quality": 101}, "101 is no JPEG quality: give a whole number from 1 to 100"),
+        ({"png_compression": 1.5}, "1.5 is no PNG compression"),
+        ({"tiff_compression": "zip"}, "use one of none, lzw, deflate"),
+    ],
+)
+def test_an_encoding_that_there_is_not_is_refused(options: dict[str, Any], message: str) -> None:
+    assert message in refusal(lambda: Encoding(**options))
+
+
+def test_metadata_of_nothing_that_is_written_is_refused(tmp_path: Path) -> None:
+    image, metadata = noise("gray", np.uint8), read_photograph(EXAMPLE / "near.jpg").metadata
+    told = refusal(write_images, {tmp_path / "x.png": image}, Encoding(), {tmp_path / "y.png": metadata})
+    assert "y.png, which is not written" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_path_is_no_photograph() -> None:
+    assert "None is no path" in refusal(read_image, None)
+
+
+def test_a_name_that_no_shell_has_expanded_is_told(tmp_path: Path) -> None:
+    assert "*.tif: nothing matches it" in refusal(read_image, tmp_path / "*.tif")
 
 
 def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

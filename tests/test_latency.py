@@ -213,20 +213,25 @@ def test_everything_is_measured_and_kept(
 def test_one_failing_configuration_does_not_stop_the_rest(
     random_bundle: Path, tmp_path: Path, short: None, cli: Cli
 ) -> None:
-    models = ["--model", tmp_path / "nothing", "--model", random_bundle]
-    code, out, err = cli(*models, "--size", "40x48", "--rounds", 1, "--json", tmp_path / "r.json")
-    assert code == 0
+    options = ["--model", random_bundle, "--size", "40x48", "--rounds", 1]
+    code, out, err = cli(*options, "--engine", "litert", "--engine", "onnx", "--json", tmp_path / "r.json")
+    assert code == 1
     failed, measured = written(tmp_path / "r.json")["configurations"]
-    assert failed["error"].startswith("No model")
+    assert "is made for the engine 'onnx'" in failed["error"]
+    assert "1 configuration could not be measured" in err
     assert failed["samples"] == []
     assert failed["valid"] is False
     assert measured["error"] is None
     assert failed["error"] in out
     assert "1.00 (1.00 to 1.00)" in out
     assert "Traceback" not in err
-    code, _, err = cli("--model", tmp_path / "nothing", "--size", "40x48", "--rounds", 1)
+    code, _, err = cli(*options, "--engine", "litert")
     assert code == 2
     assert "none of the configurations" in err
+    code, out, err = cli(*options, "--model", tmp_path / "nothing")
+    assert code == 2
+    assert "No model" in err
+    assert out == ""
 
 
 def test_a_process_that_dies_is_told(random_bundle: Path, short: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return 128 + stopped[0] if stopped and code == 128 + signal.SIGINT else code
     except KeyboardInterrupt as error:
-        return _interrupted(error.args[0] if error.args else signal.SIGINT)
+        return _interrupted(*(error.args or (signal.SIGINT,)))
     except BrokenPipeError:  # whoever read the output has seen enough
         _say_nothing_more()
         return 0
@@ -94,8 +94,8 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interrupted(number: int) -> int:
-    print("fusiongcn: interrupted; no unfinished file was left.", file=sys.stderr)
+def _interrupted(number: int, remark: str = "no unfinished file was left") -> int:
+    print(f"fusiongcn: interrupted; {remark}.", file=sys.stderr)
     return 128 + number
 
 
@@ -145,6 +145,12 @@ def _run(arguments: list[str]) -> int:
 
 
 def _mendable(error: Exception) -> str | None:
-    from fusiongcn_edge.runtime.errors import mendable
-
+    try:
+        from fusiongcn_edge.runtime.errors import mendable
+    except (ImportError, OSError) as missing:  # the runtime cannot be imported at all
+        told = next((line.strip() for line in str(missing).splitlines() if line.strip()), type(missing).__name__)
+        return (
+            f"numpy and OpenCV are needed and cannot be loaded ({told.rstrip('.:')}): allow more memory, or install "
+            "them with 'pip install numpy opencv-python-headless'."
+        )
     return mendable(error)
