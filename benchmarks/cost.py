@@ -164,7 +164,7 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
     layers = _layers(graphs, height * width if bundle.stages or share else 0, share)
     weights = distinct([node for _, counts in engine.runs() for count in counts for node in count.nodes])
     return Cost(
-        model=f"{bundle.name}, {bundle.precision}, {bundle.engine}",
+        model=f"{bundle.path.resolve().name}, {bundle.precision}, {bundle.engine}",
         size=(height, width),
         superpixels=nodes,
         layers=layers,

@@ -64,7 +64,8 @@ def _engine_facts(name: str) -> dict[str, Any]:
 
 def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
     return {
-        "name": bundle.name,
+        "name": bundle.path.resolve().name,
+        "network": bundle.network,
         "precision": bundle.precision,
         "engine": bundle.engine,
         "blend": bundle.blend,

@@ -373,6 +373,7 @@ def test_mistakes_are_told_in_one_sentence(
     damaged, empty = tmp_path / "damaged.onnx", tmp_path / "empty.tflite"
     damaged.write_bytes(foreign.read_bytes()[:50])
     empty.write_bytes(b"")
+    (tmp_path / "text.txt").write_text("no model")
     for arguments, sentence in [
         (["nothing"], "No model"),
         ([tmp_path / "none.onnx"], "cannot be read"),
@@ -381,7 +382,8 @@ def test_mistakes_are_told_in_one_sentence(
         ([next(tflite_bundle.glob("*.tflite")), "--size", "9x9"], "are fixed"),
         ([random_bundle, "--size", "2x9"], "smaller than"),
         ([random_bundle, "--size", "40x60", "--superpixels", "9999"], "more than"),
-        ([random_bundle, "--engine", "litert"], "made for onnx"),
+        ([random_bundle, "--engine", "litert"], "made for the engine 'onnx'"),
+        ([tmp_path / "text.txt"], "neither an .onnx nor a .tflite"),
         ([foreign, "--engine", "onnx"], "leave it out"),
         ([foreign, "--json", tmp_path / "no" / "where.json"], "does not exist"),
         ([foreign, "--json", foreign], "another name"),
