@@ -436,6 +436,8 @@ def test_running_out_of_memory_is_not_called_a_damaged_file(
         monkeypatch.setattr(file, "_idle", [])
     with pytest.raises(FusionError, match=r"(?i)memory ran out"):
         fuser.fuse(*made_pair(40, 40))
+    with pytest.raises(FusionError, match="Memory ran out when"):
+        Fuser.open(tflite_bundle, threads=1).fuse(*made_pair(40, 40))
 
 
 @pytest.mark.parametrize("shape", [[2, None, 3], [2, 2.5, 3], [2, 0, 3], [2, -12, 3], [2, True, 3]])

@@ -112,7 +112,9 @@ class _Interpreter:
                 self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
                 self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
         except MemoryError:
-            raise
+            raise EngineError(
+                f"Memory ran out when {LIBRARY} opened {file}: close other programs, or export it again."
+            ) from None
         except Exception as error:
             raise cannot_open(LIBRARY, file, error) from None
         self._runners: dict[str, Any] = {}
