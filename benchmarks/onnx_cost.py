@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ MOVES = VIEWS | {
 TABLES = {"Gather", "GatherElements", "GatherND"}  # moves whose constants are weights all the same
 # operator -> places of its image or left factor, and of its weights or right factor
 CONVOLUTIONS = {"Conv": (0, 1), "FusedConv": (0, 1), "ConvInteger": (0, 1), "QLinearConv": (0, 3)}
+MOST_NUMBERS = 1 << 40  # in one tensor
 PRODUCTS = {"MatMul": 0, "FusedMatMul": 0, "MatMulInteger": 0, "QLinearMatMul": 0, "Gemm": 0}
 # what computes much and is not understood here
 UNKNOWN = {
@@ -125,13 +127,20 @@ class OnnxGraph:
                 del shape.dim[:]
                 for length in inputs[value.name]:
                     shape.dim.add().dim_value = length
-        try:
-            model = shape_inference.infer_shapes(model, data_prop=True, strict_mode=True)
-        except Exception as error:
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise FusionError(
-                f"The shapes in {self._name} do not fit together at this size ({reason}): give another size or file."
-            ) from None
+        for by_values in (False, True):  # of tensors that are shapes; the library makes them as long as the file says
+            try:
+                model = shape_inference.infer_shapes(model, data_prop=by_values, strict_mode=True)
+            except Exception as error:
+                reason = str(error).strip().splitlines()[-1][:200]
+                raise FusionError(
+                    f"The shapes in {self._name} do not fit together at this size ({reason}): give another size or "
+                    "file."
+                ) from None
+            for value in model.graph.value_info:
+                if math.prod(length for length in _dimensions(value) if isinstance(length, int)) > MOST_NUMBERS:
+                    raise FusionError(
+                        f"{self._name} says that {value.name!r} is larger than any memory: give another file."
+                    )
         shapes, sizes = {}, {}
         for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
             lengths = _dimensions(value)

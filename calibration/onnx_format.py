@@ -59,7 +59,7 @@ def layers_of(bundle: Bundle) -> list[Layer]:
         kinds = _kinds(model)
         for tensor in model.graph.initializer:
             weights = _array(tensor, graph)
-            if weights.dtype == np.float32 and weights.size >= FEWEST_WEIGHTS and np.ptp(weights) > 0:
+            if weights.dtype == np.float32 and weights.size >= FEWEST_WEIGHTS and weights.min() < weights.max():
                 found.append((key, kinds.get(tensor.name, PRODUCT), graph.file, tensor.name, weights))
     return gather(found)
 

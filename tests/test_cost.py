@@ -394,6 +394,17 @@ def test_mistakes_are_told_in_one_sentence(
         assert len(error.splitlines()) == 1
 
 
+def test_a_tensor_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
+    kernel = {"w": np.ones((8, 3, 3, 3), np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["wide"], pads=[0, 0, 0, 1 << 40]),
+        helper.make_node("Relu", ["wide"], ["y"]),
+    ]
+    (tmp_path / "bomb.onnx").write_bytes(onnx_model(nodes, {"x": (1, 3, 8, 9)}, kernel, ["y"]))
+    with pytest.raises(FusionError, match="'wide' is larger than any memory"):
+        cost_of_file(tmp_path / "bomb.onnx")
+
+
 @pytest.mark.parametrize("precision", [STATIC8, STATIC16])
 def test_graphs_between_quantize_and_dequantize_count_alike(precision: str) -> None:
     kernel = RNG.normal(size=(8, 3, 3, 3)).astype(np.float32)
