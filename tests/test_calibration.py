@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from fusiongcn_edge.calibration import commands, gate, onnx_format, samples
 from fusiongcn_edge.calibration.gate import Judge, Loss, Trial, search, sensitivities
@@ -482,3 +483,23 @@ def test_the_shipped_int8_model_is_small_and_says_what_it_lost(engine: str) -> N
     assert facts["judged"]["mean_flips"] <= 0.002
     assert set(facts["layers"]) == {layer.name for layer in format_of(before).layers_of(before)}
     assert Judge(before, [made_pair(96, 128)]).loss(after).mean_flips < 0.01
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_weights_at_both_ends_of_float32_are_a_layer_and_equal_ones_are_none() -> None:
+    def layers(weights: NDArray[np.float32]) -> int:
+        graph = helper.make_graph(
+            [helper.make_node("Conv", ["x", "w"], ["y"])],
+            "made",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 8, 9, 9))],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(weights, "w")],
+        )
+        data = helper.make_model(graph).SerializeToString()
+        bundle = SimpleNamespace(graphs={"cnn": SimpleNamespace(data=data, file="x")})
+        return len(onnx_format.layers_of(cast(Any, bundle)))
+
+    weights = np.full((64, 8, 3, 3), 3e38, np.float32)
+    assert layers(weights) == 0
+    weights[0] = -3e38
+    assert layers(weights) == 1
