@@ -155,9 +155,10 @@ def test_what_a_page_says_can_be_typed(
     page: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)  # it would start this process again
+    names: dict[str, object] = {}  # what a page has defined further up
     for language, content in blocks(page):
         if language == "python":
-            exec(compile(content, page, "exec"), {})
+            exec(compile(content, page, "exec"), names)
         elif language == "json":
             json.loads(content)
         for command in lines_of(content) if not language else ():
