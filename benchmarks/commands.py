@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -63,7 +64,7 @@ def run_cost(arguments: argparse.Namespace) -> int:
             raise FusionError("--engine is about a shipped model: leave it out for a file.")
         cost = cost_of_file(path, arguments.size, arguments.superpixels)
     else:
-        if path.is_file():
+        if os.path.isfile(path):  # the path's own method stumbles over names that are too long
             raise FusionError(f"{path} is neither an .onnx nor a .tflite file: give one, a bundle or a shipped model.")
         bundle = open_bundle(arguments.model, arguments.engine)
         height, width = arguments.size or (520, 520)

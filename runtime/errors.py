@@ -66,5 +66,5 @@ def mendable(error: BaseException) -> str | None:
         return "Memory ran out: use smaller photographs or close other programs."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}: check the files, the folders and the free space."
+        return str(OutputError(f"{where}{error.strerror}: check the files, the folders and the free space."))
     return None

@@ -376,6 +376,7 @@ def test_mistakes_are_told_in_one_sentence(
     (tmp_path / "text.txt").write_text("no model")
     for arguments, sentence in [
         (["nothing"], "No model"),
+        (["9" * 5000], "No model"),
         ([tmp_path / "none.onnx"], "cannot be read"),
         ([damaged], "no ONNX"),
         ([empty], "no TFLite file"),
