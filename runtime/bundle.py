@@ -28,7 +28,7 @@ LARGEST_MANIFEST = 1 << 24  # bytes; those shipped have ten thousand
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
 GRAPHS = ("gcn", "cnn")
-MOST_SEGMENTS, MOST_ITERATIONS = 10, 1000  # beyond, superpixels would take all memory or all day
+MOST_SEGMENTS, MOST_ITERATIONS, MOST_SIGMA = 10, 1000, 100  # beyond, superpixels would take all memory or all day
 MOST_SUPERPIXELS, LARGEST_SIZE = 8192, 2_000_000  # and pixels, that a graph of a fixed size may be for
 BLENDS = ("hard", "soft")
 IN_TURN, AT_ONCE = "in turn", "at once"  # how small regions of the decision map change sides
@@ -255,7 +255,7 @@ def _read_superpixels(pre: dict[str, Any]) -> SuperpixelSettings:
         guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
         segments_per_side=_positive(pre["superpixels"]["segments_per_side"], high=MOST_SEGMENTS),
         compactness=_positive(pre["superpixels"]["compactness"]),
-        sigma=_positive(pre["superpixels"]["sigma"], low=0.0),
+        sigma=_positive(pre["superpixels"]["sigma"], low=0.0, high=MOST_SIGMA),
         iterations=int(_positive(pre["superpixels"]["iterations"], low=1, high=MOST_ITERATIONS)),
     )
 

@@ -228,6 +228,7 @@ def test_no_number_of_the_manifest_can_be_something_else(value: Any, bundle_copy
         (("preprocessing", "superpixels", "sigma"), -1),
         (("preprocessing", "superpixels", "sigma"), 10**400),
         (("preprocessing", "superpixels", "iterations"), 0),
+        (("preprocessing", "superpixels", "sigma"), 1024),
         (("decision", "threshold"), -0.5),
         (("decision", "smallest_region"), -0.001),
         (("preprocessing", "guide", "kernel"), [[[0.0]]] * 5),

@@ -69,7 +69,9 @@ def killed(command: list[str], share: float, whole: float) -> None:
     while computed(process.pid) < share * whole and process.poll() is None:
         time.sleep(0.005)
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        for pid, _ in of_session(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     print(f"{ended(process)} at {share:.2f} of {whole:.2f} s of computing:", end=" ")
 
 
@@ -93,14 +95,18 @@ def ended(process: subprocess.Popen[Any]) -> str:
     return "killed" if process.wait() == -signal.SIGKILL else "had finished"
 
 
-def computed(group: int) -> float:
-    """Processor seconds of a group of processes, all that it has now."""
-    ticks = 0
+def of_session(session: int) -> Iterator[tuple[int, int]]:
+    """All processes of a session, with the clock ticks that each has computed for."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             fields = stat.read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:13])) * (int(fields[2]) == group)
-    return ticks / os.sysconf("SC_CLK_TCK")
+            if int(fields[3]) == session:
+                yield int(stat.parent.name), sum(map(int, fields[11:13]))
+
+
+def computed(session: int) -> float:
+    """Processor seconds of a session, of all processes that it has now."""
+    return sum(ticks for _, ticks in of_session(session)) / os.sysconf("SC_CLK_TCK")
 
 
 def seconds_of(command: list[str]) -> float:
@@ -290,13 +296,20 @@ def started(command: list[str]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )  # fmt: skip
-    caught = 0
-    while not caught >> (signal.SIGTERM - 1) & 1:
+    while not any(listens(pid) for pid in children(process.pid)):  # it is guarded: see fusiongcn_edge.guard
         assert process.poll() is None, process.communicate()[1]
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
         time.sleep(0.01)
     return process
+
+
+def children(pid: int | str) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def listens(pid: str) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 @linux
@@ -333,13 +346,13 @@ def test_a_benchmark_that_is_asked_to_stop_keeps_what_it_measured_and_ends_what_
     file = tmp_path / "b.json"
     command = [*FUSIONGCN, "benchmark", "--size", "64x64", "--rounds", "500", "--json", str(file)]
     process = started(command)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(begun := set(children.read_text().split())) == 0:
+    (benchmark,) = children(process.pid)
+    while len(begun := set(children(benchmark))) == 0:
         time.sleep(0.01)
-    while begun & set(children.read_text().split()):  # until the first round is over: then there is something to keep
+    while begun & set(children(benchmark)):  # until the first round is over: then there is something to keep
         time.sleep(0.01)
     time.sleep(0.5)
-    running = children.read_text().split()
+    running = children(benchmark)
     process.terminate()
     told = process.communicate(timeout=120)[0]
     assert process.returncode == 128 + signal.SIGTERM

@@ -24,7 +24,7 @@ ROOMS = {
 }
 # what a room may import from the package; in brackets, what it may only when a function that needs it is called
 MAY_IMPORT = {
-    "fusiongcn_edge": (set(), {"runtime", "model", "export", "calibration", "benchmarks"}),
+    "fusiongcn_edge": ({"guard"}, {"runtime", "model", "export", "calibration", "benchmarks"}),
     "fusiongcn_edge.runtime": (set(), set()),
     "fusiongcn_edge.model": ({"runtime"}, set()),
     "fusiongcn_edge.calibration": ({"runtime"}, set()),

@@ -2,6 +2,6 @@
 
 import sys
 
-from fusiongcn_edge.cli import main
+from fusiongcn_edge.cli import command
 
-sys.exit(main())
+sys.exit(command())

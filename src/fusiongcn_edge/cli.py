@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.guard import guarded
 
 # command -> (module, what it does in one line, extra that its libraries come with or None)
 COMMANDS = {
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError:  # what could not be printed would be tried again at the end
             _say_nothing_more()
         return 2
+
+
+def command() -> int:
+    """What the program ``fusiongcn`` is: :func:`main`, guarded against crashes of what it computes with."""
+    return guarded(main)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.reader import Reader, changed_bytes, changed_json, scratch
+from fuzz.reader import Reader, apart, changed_bytes, changed_json, scratch
 
 from fusiongcn_edge.runtime import Fuser, FusionResult
 from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, load_bundle, manifest_checksum
@@ -104,8 +104,9 @@ def with_graph(engine: str, data: bytes) -> Path:
 
 
 def read_graph(engine: str, data: bytes) -> None:
-    """Open a bundle with this graph and fuse with it."""
-    check(Fuser.open(with_graph(engine, data), threads=1).fuse(*pair()))
+    """Open a bundle with this graph and fuse with it, guarded as a command is."""
+    folder = with_graph(engine, data)
+    apart(lambda: check(Fuser.open(folder, threads=1).fuse(*pair())))
 
 
 def changed_onnx(data: bytes, rng: random.Random) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import signal
 import tempfile
 import traceback
 import warnings
@@ -14,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fusiongcn_edge.guard import CRASHES
 from fusiongcn_edge.runtime.errors import FusionError
 
 LONGEST = 1500  # characters of a sentence
@@ -127,6 +130,41 @@ class Reader:
             ]
             return Finding(f"{self.name}: {type(error).__name__} at {where[-1]}", traceback.format_exc())
         return None
+
+
+def apart(read: Callable[[], object]) -> None:
+    """Run what may crash in a process of its own, as commands are run (``fusiongcn_edge.guard``).
+
+    There a crash, or an end for want of memory, is told. What was raised is raised here again.
+    """
+    told, tell = os.pipe()
+    process = os.fork()
+    if process == 0:
+        refusal, fault = "", ""
+        for name in CRASHES:  # the fuzzer's own handlers would make an exit of it
+            signal.signal(signal.Signals[name], signal.SIG_DFL)
+        try:
+            os.close(told)
+            with open(os.devnull, "w") as nothing:
+                os.dup2(nothing.fileno(), 2)
+            read()
+        except FusionError as error:
+            refusal = str(error)
+        except BaseException:
+            fault = traceback.format_exc()
+        os.write(tell, json.dumps([refusal, fault[-10_000:]]).encode())
+        os._exit(0)
+    os.close(tell)
+    with open(told, "rb") as file:
+        said = file.read()
+    _, status = os.waitpid(process, 0)
+    if os.WIFSIGNALED(status):
+        return
+    refusal, fault = json.loads(said)
+    if refusal:
+        raise FusionError(refusal)
+    if fault:
+        raise AssertionError(fault)
 
 
 def unclear(sentence: str) -> str | None:

@@ -1,0 +1,161 @@
+"""A command that crashes or is killed is told of by the process that waits for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import onnx
+import pytest
+
+from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, manifest_checksum
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are guarded on Linux")
+EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
+GUARDED = """
+import ctypes, os, resource, signal, sys, time
+from fusiongcn_edge.guard import guarded
+def stop(number, frame):
+    print("asked", number, flush=True)
+    sys.exit(3)
+def main():
+    {body}
+    return 7
+sys.exit(guarded(main))
+"""
+WAITS = "signal.signal({}, stop); print(os.getpid(), flush=True); time.sleep(60)"
+
+
+def started(body: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", GUARDED.format(body=body)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(body: str) -> tuple[int, str]:
+    process = started(body)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_an_exit_code_is_handed_on() -> None:
+    assert ended("pass") == (7, "")
+    assert ended("sys.exit(4)") == (4, "")
+
+
+@pytest.mark.parametrize("crash", ["ctypes.string_at(0)", "os.abort()", "os.kill(os.getpid(), signal.SIGILL)"])
+def test_a_crash_is_one_sentence_and_code_2(crash: str) -> None:
+    code, said = ended(f"resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); {crash}")
+    assert code == 2
+    assert said.startswith("fusiongcn: a library crashed (")
+    assert said.count("\n") == 1
+    assert "--engine" in said
+
+
+def test_what_the_system_ended_says_that_memory_may_have_run_out() -> None:
+    code, said = ended("os.kill(os.getpid(), signal.SIGKILL)")
+    assert code == 128 + signal.SIGKILL
+    assert "memory runs out" in said
+    assert said.count("\n") == 1
+
+
+def test_a_limit_of_computing_time_is_told() -> None:
+    code, said = ended("resource.setrlimit(resource.RLIMIT_CPU, (1, 5))\n    while True: pass")
+    assert code == 128 + signal.SIGXCPU
+    assert "ulimit -t" in said
+
+
+def test_another_signal_ends_both_alike() -> None:
+    assert ended("os.kill(os.getpid(), signal.SIGPIPE)")[0] in (-signal.SIGPIPE, 7)  # Python ignores this one
+    assert ended("signal.signal(signal.SIGQUIT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGUSR1)") == (
+        -signal.SIGUSR1,
+        "",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_waiting_process_reaches_the_command(number: signal.Signals) -> None:
+    process = started(WAITS.format(int(number)))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert said == f"asked {int(number)}\n"
+    assert process.returncode == 3
+
+
+def test_a_signal_that_comes_to_the_process_and_its_group_is_one() -> None:
+    twice = "signal.signal(2, lambda *_: print('asked', flush=True)); print(flush=True); time.sleep(1); time.sleep(1)"
+    process = started(twice)
+    assert process.stdout is not None
+    process.stdout.readline()
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    assert process.communicate(timeout=60)[0] == "asked\n"
+    assert process.returncode == 7
+
+
+def test_a_pause_reaches_the_command() -> None:
+    process = started("print(os.getpid(), flush=True); time.sleep(1); print('done', flush=True)")
+    assert process.stdout is not None
+    command = process.stdout.readline().strip()
+    process.send_signal(signal.SIGTSTP)
+    for pid in (command, str(process.pid)):
+        await_state(pid, "T")
+    process.send_signal(signal.SIGCONT)
+    assert process.communicate(timeout=60)[0] == "done\n"
+    assert process.returncode == 7
+
+
+def await_state(pid: str, *states: str) -> None:
+    """Wait until a process is in one of these states of /proc; ``-`` is one that has gone."""
+    for _ in range(6000):
+        stat = Path(f"/proc/{pid}/stat")
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if stat.read_text().rpartition(")")[2].split()[0] in states:
+                return
+        if not stat.exists() and "-" in states:
+            return
+        time.sleep(0.01)
+    os.kill(int(pid), signal.SIGKILL)
+    pytest.fail(f"the process never came to be {states}")
+
+
+def test_the_command_ends_with_the_process_that_waits() -> None:
+    process = started(WAITS.format(int(signal.SIGTERM)))
+    assert process.stdout is not None
+    command = int(process.stdout.readline())
+    assert command != process.pid
+    process.kill()
+    process.wait()
+    await_state(str(command), "-", "Z")
+
+
+def test_a_graph_that_crashes_its_engine_is_a_sentence(tmp_path: Path) -> None:
+    bundle = tmp_path / "altered"
+    bundle.mkdir()
+    for file in (SHIPPED / "onnx" / "fusiongcn-lite").iterdir():
+        (bundle / file.name).write_bytes(file.read_bytes())
+    graph = onnx.load(bundle / "cnn.onnx")
+    (split,) = (node for node in graph.graph.node if node.op_type == "Split")
+    next(a for a in split.attribute if a.name == "num_outputs").i = 1  # of two: ONNX Runtime 1.32 aborts
+    altered = graph.SerializeToString()
+    (bundle / "cnn.onnx").write_bytes(altered)
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["graphs"]["cnn"] |= {"bytes": len(altered), "sha256": hashlib.sha256(altered).hexdigest()}
+    manifest["checksum"] = manifest_checksum(manifest)
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+    command = [sys.executable, "-m", "fusiongcn_edge", "fuse", str(EXAMPLE / "near.jpg"), str(EXAMPLE / "far.jpg")]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "fused.png"), "--model", str(bundle)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("fusiongcn: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["altered"]
