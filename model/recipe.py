@@ -66,7 +66,7 @@ PUBLISHED = Recipe(
 
 LITE = Recipe(
     network="lite", steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
-    noise=0.5, cell_sizes=(20.0, 48.0),
+    noise=0.5, cell_sizes=(20.0, 48.0), iterations=1,
 )  # fmt: skip
 
 RECIPES = {"fusiongcn": Recipe(), "lite": LITE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,34 +26,54 @@ def enforce_connectivity(labels: Labels, min_size: int, max_size: int) -> Labels
 
 
 def connected_components(labels: Labels) -> Labels:
-    """Number the 4-connected regions of equal label 0, 1, ... in the order a row-by-row scan meets them.
+    """Number the 4-connected regions of equal label 0, 1, ... in the order a row-by-row scan meets them."""
+    first, lowest = connected_runs(labels)
+    number = np.cumsum(lowest == np.arange(len(lowest)), dtype=np.int32) - np.int32(1)
+    return number[lowest].repeat(np.diff(first, append=labels.size)).reshape(labels.shape)
 
-    Horizontal runs are joined across rows by repeatedly hooking each onto the lowest run it touches (vectorised
-    union-find), so the work is proportional to the number of runs.
+
+def connected_runs(image: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Cut an image into horizontal runs of equal value, and tell which of them hang together.
+
+    The work is proportional to the number of runs: where one begins, it touches one in the row above and one in the row
+    below, and any two runs that touch do so where one of them begins. They are joined by repeatedly hooking each onto
+    the lowest one it touches (union-find, vectorised).
+
+    Parameters
+    ----------
+    image : H x W
+
+    Returns
+    -------
+    first : intp R
+        Where each run begins, as an index of the image's pixels in scan order; ascending.
+    lowest : int32 R
+        The lowest run of each run's 4-connected region.
     """
-    height, width = labels.shape
+    height, width = image.shape
     starts = np.ones((height, width), bool)
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=starts[:, 1:])
-    runs = np.cumsum(starts.ravel(), dtype=np.int32).reshape(height, width) - np.int32(1)
-    touching = labels[1:] == labels[:-1]
-    touching[:, 1:] &= starts[1:, 1:] | starts[:-1, 1:]  # once per touching pair of runs
-    upper, lower = runs[:-1][touching], runs[1:][touching]
-    parent = np.arange(runs[-1, -1] + 1, dtype=np.int32)
+    np.not_equal(image[:, 1:], image[:, :-1], out=starts[:, 1:])
+    first = np.flatnonzero(starts)
+    runs = np.arange(len(first), dtype=np.int32)
+    value = image.ravel()[first]
+    above, below = ((np.searchsorted(first, first + way, side="right") - 1).astype(np.int32) for way in (-width, width))
+    upper, lower = np.concatenate([above, runs]), np.concatenate([runs, below])
+    touching = np.concatenate([first >= width, first < image.size - width]) & (value[upper] == value[lower])
+    upper, lower = upper[touching], lower[touching]
+    lowest = runs
     while True:
-        a, b = parent[upper], parent[lower]
+        a, b = lowest[upper], lowest[lower]
         apart = a != b
         if not apart.any():
-            break
+            return first, lowest
         upper, lower, a, b = upper[apart], lower[apart], a[apart], b[apart]
-        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
+        lowest = lowest.copy()
+        np.minimum.at(lowest, np.maximum(a, b), np.minimum(a, b))
         while True:
-            grand = parent[parent]
-            if np.array_equal(grand, parent):
+            further = lowest[lowest]
+            if np.array_equal(further, lowest):
                 break
-            parent = grand
-    is_root = parent == np.arange(len(parent), dtype=np.int32)
-    number = np.cumsum(is_root, dtype=np.int32) - np.int32(1)
-    return number[parent][runs]
+            lowest = further
 
 
 def _flood(components: Labels, odd: NDArray[np.bool_], min_size: int, max_size: int) -> Labels:

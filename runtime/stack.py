@@ -94,6 +94,8 @@ def _compared(
         for top in range(0, len(image), ROWS):
             band = slice(top, top + ROWS)
             here = near[band]
+            if not here.any():
+                continue
             first, second = composite[band][here][:, None], frame[band][here][:, None]
             probability, kept = found.probability[band][here][:, None], decision[band][here][:, None]
             image[band][here] = blend(first, second, probability, kept, fuser.bundle.threshold)[:, 0]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult, ImageError
+from fusiongcn_edge.runtime import decision as decision_module
 from fusiongcn_edge.runtime.bundle import manifest_checksum
 from fusiongcn_edge.runtime.decision import blend, decision_map, take
 from fusiongcn_edge.runtime.fuser import STAGES
@@ -157,14 +159,16 @@ def by_scikit_image(probability: NDArray[np.float32], threshold: float, smallest
     st.sampled_from([0.5, 1, 2]),
     st.sampled_from([0.2, 0.5, 0.6]),
     st.sampled_from([0, 0.001, 0.01, 0.1, 1, 2]),
+    st.sampled_from([0, 2**32]),
     st.integers(0, 2**32 - 1),
 )
 def test_small_regions_change_sides(
-    height: int, width: int, blur: float, threshold: float, smallest: float, seed: int
+    height: int, width: int, blur: float, threshold: float, smallest: float, few_runs: int, seed: int
 ) -> None:
     noise = np.random.default_rng(seed).random((height, width), np.float32)
     probability = np.clip((cv2.GaussianBlur(noise, (0, 0), blur).reshape(height, width) - 0.5) * 3 + 0.5, 0, 1)
-    found = decision_map(probability, threshold, smallest)
+    with mock.patch.object(decision_module, "FEW_RUNS", few_runs):  # either way of telling regions apart
+        found = decision_map(probability, threshold, smallest)
     assert found.dtype == bool
     np.testing.assert_array_equal(found, by_scikit_image(probability, threshold, smallest))
 
@@ -250,6 +254,24 @@ def test_a_mixed_pixel_lies_between_its_sources(dtype: type[np.unsignedinteger],
     np.testing.assert_array_equal(fused[:5], first[:5])
     np.testing.assert_array_equal(fused[5:10], second[5:10])
     np.testing.assert_array_equal(fused[10:15], first[10:15])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(60, 70), (60, 70, 3), (60, 70, 4)])
+@pytest.mark.parametrize("few_unsure", [0, 2**32])
+def test_pixels_that_are_sure_are_taken_as_mixing_would_give_them(
+    dtype: type[np.unsignedinteger], shape: tuple[int, ...], few_unsure: int
+) -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.integers(0, np.iinfo(dtype).max + 1, (2, *shape), dtype=dtype)
+    # many of them near 0 and 1, at either side of what rounding takes away
+    probability = (1 / (1 + np.exp(-rng.normal(0, 8, shape[:2])))).astype(np.float32)
+    with mock.patch.object(decision_module, "FEW_UNSURE", few_unsure):
+        fused = blend(first, second, probability, probability > 0.5, 0.5)
+    weight = probability.reshape(*shape[:2], *(1 for _ in shape[2:]))
+    expected = second + (first - second.astype(np.float32)) * weight
+    colours = (..., slice(3)) if len(shape) == 3 else ...
+    np.testing.assert_array_equal(fused[colours], np.rint(expected)[colours])
 
 
 def test_a_speckle_that_was_removed_does_not_return_by_mixing() -> None:
