@@ -1,4 +1,4 @@
-"""What the tests stand on: a random network with its bundle and, where they are at hand, the authors' files."""
+"""What the tests stand on: a random network, its bundle, photographs and, where at hand, the authors' files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
 from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.images import read_image, write_image
 
 # the same examples in every run: a failure can always be repeated
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+Picture = NDArray[Any]
+Fails = Callable[..., str]
 
 SHARED = Path(os.environ.get("FUSIONGCN_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
@@ -185,6 +190,41 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture += cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC) * (255 / 3)
         cv2.imwrite(str(folder / f"photo-{index}.png"), np.clip(picture, 0, 255).astype(np.uint8))
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder, hidden files too."""
+    found = folder.rglob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photographs: tuple[Picture, Picture], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, holding the pair ``a.png`` and ``b.png``."""
+    monkeypatch.chdir(tmp_path)
+    for name, image in zip(("a.png", "b.png"), photographs, strict=True):
+        write_image(tmp_path / name, image)
+    return tmp_path
+
+
+@pytest.fixture
+def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Fails:
+    """Runs a command that must end with exit code 2, one sentence and no file made or changed; gives the sentence."""
+
+    def run(*arguments: str | Path) -> str:
+        before = contents(folder)
+        capfd.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        printed = capfd.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("fusiongcn: ")
+        assert printed.err.endswith(".\n")
+        assert printed.err.count("\n") == 1
+        assert "Traceback" not in printed.err
+        assert contents(folder) == before
+        return printed.err
+
+    return run
 
 
 def pytest_configure() -> None:
