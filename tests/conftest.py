@@ -31,6 +31,9 @@ from fusiongcn_edge.runtime.images import read_image, write_image
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
 
+# what fails in them is explained as in the tests themselves
+pytest.register_assert_rewrite("processes")
+
 Picture = NDArray[Any]
 Fails = Callable[..., str]
 
@@ -225,6 +228,17 @@ def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Fails:
         return printed.err
 
     return run
+
+
+@pytest.fixture
+def stacks(tmp_path: Path, photographs: tuple[Picture, Picture]) -> Path:
+    """A folder with six pairs."""
+    for number in range(6):
+        for side, picture in zip("ab", photographs, strict=True):
+            path = tmp_path / "in" / side / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_image(path, np.roll(picture, 7 * number, axis=1))
+    return tmp_path / "in"
 
 
 def pytest_configure() -> None:
