@@ -32,10 +32,11 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 # what fails in them is explained as in the tests themselves
-pytest.register_assert_rewrite("processes")
+pytest.register_assert_rewrite("processes", "reports")
 
 Picture = NDArray[Any]
 Fails = Callable[..., str]
+Json = dict[str, Any]
 
 SHARED = Path(os.environ.get("FUSIONGCN_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
@@ -239,6 +240,22 @@ def stacks(tmp_path: Path, photographs: tuple[Picture, Picture]) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_image(path, np.roll(picture, 7 * number, axis=1))
     return tmp_path / "in"
+
+
+@pytest.fixture
+def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs ``fusiongcn report`` on these contents, which must succeed, and gives what it writes."""
+
+    def run(*contents: Json, output: str = "page.html", options: tuple[str, ...] = ()) -> str:
+        names = []
+        for number, content in enumerate(contents):
+            names.append(str(tmp_path / f"{number}.json"))
+            Path(names[-1]).write_text(json.dumps(content))
+        code = main(["report", *names, "-o", str(tmp_path / output), *options])
+        assert code == 0, capsys.readouterr().err
+        return (tmp_path / output).read_text("utf-8")
+
+    return run
 
 
 def pytest_configure() -> None:
