@@ -24,7 +24,7 @@ from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.images import read_image, write_image
 
 # the same examples in every run: a failure can always be repeated
@@ -150,6 +150,12 @@ def whole_tflite_bundle(random_checkpoint: Path) -> Path:
     path = random_checkpoint.parent / "whole-tflite"
     export_bundle(random_checkpoint, path, form="tflite", whole_cnn=True, sizes=[(48, 64)], superpixels=[60])
     return path
+
+
+@pytest.fixture(params=["onnx", "litert"])
+def bundle(request: pytest.FixtureRequest, random_bundle: Path, tflite_bundle: Path) -> Bundle:
+    """The random network for either engine, opened."""
+    return load_bundle(random_bundle if request.param == "onnx" else tflite_bundle)
 
 
 @pytest.fixture
