@@ -188,6 +188,14 @@ def photographs() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return first, second
 
 
+@pytest.fixture
+def picture() -> Picture:
+    """Bright corners of different brightness, RGB, 32 x 48."""
+    picture = np.zeros((32, 48, 3), np.uint8)
+    picture[:8, :16], picture[:8, 32:], picture[24:, :16] = (250, 40, 10), 120, 60
+    return picture
+
+
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three tiny photographs, full of detail, to make scenes from."""

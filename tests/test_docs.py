@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import pytest
 import test_capture
+from camera_files import bayer_dng
 from numpy.typing import NDArray
-from test_metadata import bayer_dng
 
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import COMMANDS, main
