@@ -294,3 +294,26 @@ def test_export_without_its_libraries_names_the_extra(library: str, random_check
         "checkout (to export to TFLite: pip install '.[export-tflite]' in the checkout).\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_exports_both_forms(
+    random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    called = []
+    monkeypatch.setattr(bundler, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
+    arguments = ["--checkpoint", str(random_checkpoint), "-o", str(tmp_path / "mine"), "--precision", "fp16"]
+    options = ["--size", "40x60", "--size", "20x30", "--superpixels", "99"]
+    assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0
+    common = {"precision": "fp16", "whole_cnn": False}
+    assert called == [
+        (
+            (str(random_checkpoint), f"{tmp_path}/mine-tflite"),
+            {"form": "tflite", **common, "sizes": [(40, 60), (20, 30)], "superpixels": [99]},
+        ),
+        ((str(random_checkpoint), f"{tmp_path}/mine-onnx"), {"form": "onnx", **common}),
+    ]
+    assert "mine-tflite: fp16 tflite" in capfd.readouterr().out
+    (tmp_path / "mine-tflite").write_text("precious")
+    called.clear()
+    assert main(["export", "--format", "onnx,tflite", *arguments]) == 2
+    assert called == []
