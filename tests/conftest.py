@@ -32,7 +32,7 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 # what fails in them is explained as in the tests themselves
-pytest.register_assert_rewrite("processes", "reports")
+pytest.register_assert_rewrite("processes", "refusals", "reports")
 
 Picture = NDArray[Any]
 Fails = Callable[..., str]
