@@ -1,4 +1,4 @@
-"""What the tests stand on: a random network with its bundle and, where they are at hand, the authors' files."""
+"""What the tests stand on: a random network, its bundle, photographs and, where at hand, the authors' files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.images import read_image, write_image
 
 # the same examples in every run: a failure can always be repeated
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+# what fails in them is explained as in the tests themselves
+pytest.register_assert_rewrite("processes", "refusals", "reports")
+
+Picture = NDArray[Any]
+Fails = Callable[..., str]
+Json = dict[str, Any]
 
 SHARED = Path(os.environ.get("FUSIONGCN_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
@@ -143,6 +152,12 @@ def whole_tflite_bundle(random_checkpoint: Path) -> Path:
     return path
 
 
+@pytest.fixture(params=["onnx", "litert"])
+def bundle(request: pytest.FixtureRequest, random_bundle: Path, tflite_bundle: Path) -> Bundle:
+    """The random network for either engine, opened."""
+    return load_bundle(random_bundle if request.param == "onnx" else tflite_bundle)
+
+
 @pytest.fixture
 def bundle_copy(random_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that a test may damage."""
@@ -173,6 +188,14 @@ def photographs() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return first, second
 
 
+@pytest.fixture
+def picture() -> Picture:
+    """Bright corners of different brightness, RGB, 32 x 48."""
+    picture = np.zeros((32, 48, 3), np.uint8)
+    picture[:8, :16], picture[:8, 32:], picture[24:, :16] = (250, 40, 10), 120, 60
+    return picture
+
+
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three tiny photographs, full of detail, to make scenes from."""
@@ -185,6 +208,68 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture += cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC) * (255 / 3)
         cv2.imwrite(str(folder / f"photo-{index}.png"), np.clip(picture, 0, 255).astype(np.uint8))
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder, hidden files too."""
+    found = folder.rglob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photographs: tuple[Picture, Picture], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, holding the pair ``a.png`` and ``b.png``."""
+    monkeypatch.chdir(tmp_path)
+    for name, image in zip(("a.png", "b.png"), photographs, strict=True):
+        write_image(tmp_path / name, image)
+    return tmp_path
+
+
+@pytest.fixture
+def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Fails:
+    """Runs a command that must end with exit code 2, one sentence and no file made or changed; gives the sentence."""
+
+    def run(*arguments: str | Path) -> str:
+        before = contents(folder)
+        capfd.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        printed = capfd.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("fusiongcn: ")
+        assert printed.err.endswith(".\n")
+        assert printed.err.count("\n") == 1
+        assert "Traceback" not in printed.err
+        assert contents(folder) == before
+        return printed.err
+
+    return run
+
+
+@pytest.fixture
+def stacks(tmp_path: Path, photographs: tuple[Picture, Picture]) -> Path:
+    """A folder with six pairs."""
+    for number in range(6):
+        for side, picture in zip("ab", photographs, strict=True):
+            path = tmp_path / "in" / side / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_image(path, np.roll(picture, 7 * number, axis=1))
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs ``fusiongcn report`` on these contents, which must succeed, and gives what it writes."""
+
+    def run(*contents: Json, output: str = "page.html", options: tuple[str, ...] = ()) -> str:
+        names = []
+        for number, content in enumerate(contents):
+            names.append(str(tmp_path / f"{number}.json"))
+            Path(names[-1]).write_text(json.dumps(content))
+        code = main(["report", *names, "-o", str(tmp_path / output), *options])
+        assert code == 0, capsys.readouterr().err
+        return (tmp_path / output).read_text("utf-8")
+
+    return run
 
 
 def pytest_configure() -> None:

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import pytest
 import test_capture
+from camera_files import bayer_dng
 from numpy.typing import NDArray
-from test_metadata import bayer_dng
 
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import COMMANDS, main
@@ -60,7 +60,7 @@ OTHERWISE = [
     (
         r"^fusiongcn quantize fusiongcn --engine litert",
         "fusiongcn quantize fusiongcn-lite --engine litert --recipe fp16",
-        "the search over all layers of the published network takes an hour; tests/test_calibration.py has a small one",
+        "the search over all layers of the published network takes an hour; tests/test_quantize.py has a small one",
     ),
     (r"--max-memory 250", "--max-memory 2500", "the process that runs the tests holds torch"),
     (r"--threads 1,2", "--threads 1", "half of the time"),

@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import RANDOM_SUPERPIXELS, Stage
+from conftest import RANDOM_SUPERPIXELS, Fails, Stage, contents
+from processes import python
 from torch.nn import functional as F
 
+from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.export.forms import ExportError
@@ -239,3 +241,79 @@ def test_an_export_writes_over_nothing(kind: str, random_bundle: Path, tmp_path:
     with pytest.raises(BundleError, match="exists, and no model is written over: choose another name"):
         write_bundle(output, {}, {})
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+# the command
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_an_exported_bundle_can_be_fused_with(
+    folder: Path, random_checkpoint: Path, random_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--checkpoint", str(random_checkpoint), "--format", "onnx", "-o", "mine"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out.startswith("mine: fp32 onnx, greatest difference from torch ")
+    assert printed.err == ""
+    assert contents(folder / "mine") == contents(random_bundle)
+    assert main(["fuse", "a.png", "b.png", "-o", "out.png", "--model", "mine"]) == 0
+
+
+def test_a_missing_checkpoint(fails: Fails) -> None:
+    assert "no checkpoint none.ckpt" in fails("export", "--checkpoint", "none.ckpt", "-o", "bundle")
+
+
+def test_a_text_for_a_checkpoint(fails: Fails, folder: Path) -> None:
+    (folder / "notes.ckpt").write_text("weights? what weights?")
+    assert "notes.ckpt is no checkpoint" in fails("export", "--checkpoint", "notes.ckpt", "-o", "bundle")
+
+
+def test_a_checkpoint_of_another_network(fails: Fails) -> None:
+    torch.save(torch.nn.Linear(2, 3).state_dict(), "other.ckpt")
+    assert "is not a FusionGCN checkpoint" in fails("export", "--checkpoint", "other.ckpt", "-o", "bundle")
+
+
+@pytest.mark.usefixtures("no_second_export")
+@pytest.mark.parametrize(("output", "message"), [("a.png", "a.png exists"), ("no/such/bundle", "does not exist")])
+def test_a_bundle_that_cannot_be_written(output: str, message: str, fails: Fails, random_checkpoint: Path) -> None:
+    assert message in fails("export", "--checkpoint", random_checkpoint, "-o", output)
+
+
+@pytest.mark.usefixtures("no_second_export")
+def test_an_export_that_comes_out_wrong(fails: Fails) -> None:
+    save_checkpoint("other.ckpt", FusionGCN(), {"superpixels": RANDOM_SUPERPIXELS, "origin": {}})
+    assert "differ from the network" in fails("export", "--checkpoint", "other.ckpt", "-o", "bundle")
+
+
+@pytest.mark.parametrize("library", ["torch", "onnx", "onnxscript"])
+def test_export_without_its_libraries_names_the_extra(library: str, random_checkpoint: Path, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from fusiongcn_edge.cli import main; sys.exit(main())"
+    done = python(code, "export", "--checkpoint", random_checkpoint, "-o", tmp_path / "bundle")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"fusiongcn: 'fusiongcn export' needs {library}, which is not installed: pip install '.[export]' in the "
+        "checkout (to export to TFLite: pip install '.[export-tflite]' in the checkout).\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_exports_both_forms(
+    random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    called = []
+    monkeypatch.setattr(bundler, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
+    arguments = ["--checkpoint", str(random_checkpoint), "-o", str(tmp_path / "mine"), "--precision", "fp16"]
+    options = ["--size", "40x60", "--size", "20x30", "--superpixels", "99"]
+    assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0
+    common = {"precision": "fp16", "whole_cnn": False}
+    assert called == [
+        (
+            (str(random_checkpoint), f"{tmp_path}/mine-tflite"),
+            {"form": "tflite", **common, "sizes": [(40, 60), (20, 30)], "superpixels": [99]},
+        ),
+        ((str(random_checkpoint), f"{tmp_path}/mine-onnx"), {"form": "onnx", **common}),
+    ]
+    assert "mine-tflite: fp16 tflite" in capfd.readouterr().out
+    (tmp_path / "mine-tflite").write_text("precious")
+    called.clear()
+    assert main(["export", "--format", "onnx,tflite", *arguments]) == 2
+    assert called == []

@@ -1,4 +1,4 @@
-"""The light network: what holds by construction, and its superpixels."""
+"""The light network: what holds by construction, its bundles on either engine, and what ships."""
 
 from __future__ import annotations
 
@@ -27,18 +27,8 @@ from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.machine import resident_memory
 from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.regions import (
-    DETAILS,
-    RegionSettings,
-    Seen,
-    grid_slic,
-    luminance,
-    region_affinity,
-    region_features,
-    regions,
-    see,
-)
-from fusiongcn_edge.runtime.windows import WINDOW_BYTES, cover, window_side, window_size
+from fusiongcn_edge.runtime.regions import RegionSettings, luminance, region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.windows import WINDOW_BYTES
 
 SETTINGS = RegionSettings(segments_per_side=0.5, compactness=0.1, iterations=3)
 
@@ -89,47 +79,6 @@ def test_a_tile_depends_on_no_luminance_beyond_the_halo(network: FusionGCNLite) 
     assert int(looked_at.min()) == 128 - REACH
     assert REACH <= MARGIN
     assert int(looked_at.max()) <= 135 + REACH
-
-
-def test_superpixels_follow_an_edge() -> None:
-    guide = np.zeros((48, 64), np.float32)
-    guide[:, 29:] = 1
-    labels = grid_slic(guide, cell=8, compactness=0.2, iterations=3)
-    assert not set(labels[:, :29].ravel()) & set(labels[:, 29:].ravel())
-
-
-def test_superpixels_of_a_flat_image_are_the_grid() -> None:
-    labels = grid_slic(np.zeros((16, 24), np.float32), cell=8, compactness=0.2, iterations=3)
-    np.testing.assert_array_equal(labels, np.repeat(np.repeat([[0, 1, 2], [3, 4, 5]], 8, axis=0), 8, axis=1))
-
-
-def test_the_affinity_is_the_share_of_the_border() -> None:
-    labels = np.repeat(np.repeat([[0, 1], [0, 2]], 4, axis=0), 4, axis=1).astype(np.int32)
-    flat = Seen(np.zeros((2, 32, 32), np.uint8), np.zeros((2, DETAILS, 8, 8), np.float32))
-    affinity = region_affinity(flat, labels)
-    np.testing.assert_allclose(affinity, [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-
-
-def test_the_sharper_photograph_has_more_detail_in_every_feature() -> None:
-    first, _ = random_pair(64, 64)
-    flat = np.full_like(first, 128)
-    seen = see(first, flat)
-    features = region_features(seen, regions(seen, SETTINGS))
-    assert (features[0, :, :4] > features[1, :, :4]).all()
-
-
-def test_sizes_are_filled_up_with_the_edge() -> None:
-    first, second = random_pair(61, 70)
-    gray = see(first, second).gray
-    assert gray.shape == (2, 64, 72)
-    assert (gray[:, 61:] == gray[:, 60:61]).all()
-
-
-def test_details_are_the_same_in_bands_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = random_pair(200, 64)
-    at_once = see(first, second).details
-    monkeypatch.setattr("fusiongcn_edge.runtime.regions.BAND", 64 * 20)
-    np.testing.assert_array_equal(see(first, second).details, at_once)
 
 
 def test_it_trains_and_its_checkpoint_says_what_it_is(photo_folder: Path, tmp_path: Path) -> None:
@@ -191,19 +140,6 @@ def test_windows_give_what_the_whole_gives(
     assert len([size for size in sizes if len(size) == 4]) >= 9
 
 
-@pytest.mark.parametrize("side", [128, 192, 256, 320])
-def test_the_shipped_model_decides_in_windows_as_at_once(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = made_pair(360, 440, seed=4)
-    fuser = Fuser.open(engine="onnx", threads=1)
-    whole = fuser.fuse(*pair)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_PIXELS", side * side)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_PIXELS", side * side)
-    windowed = fuser.fuse(*pair)
-    assert 0.2 < whole.decision.mean() < 0.8
-    assert np.mean(windowed.decision != whole.decision) <= 0.0005
-    np.testing.assert_allclose(windowed.probability, whole.probability, atol=1e-5)  # nor is there a seam
-
-
 def test_windows_of_one_size_give_what_the_whole_gives(bundles: dict[str, Path]) -> None:
     pair = random_pair(240, 300)
     one, other = (Fuser.open(bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
@@ -259,34 +195,6 @@ def test_little_memory_makes_windows_smaller_or_is_refused(bundles: dict[str, Pa
     assert len(sizes) >= 4
     # what the engine keeps to work in is part of what the process holds now, and is not needed once more
     np.testing.assert_array_equal(fuser.fuse(*pair).probability, first)
-
-
-@pytest.mark.parametrize(("length", "side"), [(520, 520), (3040, 904), (1000, 128), (40, 904), (121 * 8, 120)])
-def test_windows_cover_a_length_and_keep_off_their_edges(length: int, side: int) -> None:
-    windows = cover(length, side, MARGIN)
-    assert [edge for _, (edge, _) in windows] == [0, *(edge for _, (_, edge) in windows[:-1])]
-    assert windows[-1][1][1] == length
-    for start, (first, last) in windows:
-        assert start % 8 == first % 8 == 0
-        assert start == 0 or first >= start + MARGIN
-        assert last == length or last <= start + side - MARGIN
-        assert start == 0 or start + side <= length
-
-
-@pytest.mark.parametrize(("length", "longest"), [(520, 1024), (4056, 1024), (3040, 903), (1016, 256)])
-def test_equal_windows_are_the_fewest_and_the_shortest(length: int, longest: int) -> None:
-    allowed = range(2 * MARGIN + 8, min(length, longest) + 1, 8)
-    fewest = min(len(cover(length, side, MARGIN)) for side in allowed)
-    shortest = next(side for side in allowed if len(cover(length, side, MARGIN)) == fewest)
-    assert window_side(length, longest, MARGIN) == shortest
-
-
-@pytest.mark.parametrize(("height", "width"), [(24, 8000), (8000, 24), (504, 904), (3040, 4056), (520, 520)])
-def test_windows_have_the_pixels_that_are_allowed(height: int, width: int) -> None:
-    rows, columns = window_size(height, width, 1 << 19, MARGIN)
-    assert rows * columns <= 1 << 19
-    if height * width <= 1 << 19:
-        assert (rows, columns) == (height, width)
 
 
 def test_what_cannot_be_exported_is_said(checkpoint: Path, tmp_path: Path) -> None:

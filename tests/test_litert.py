@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import shutil
 import subprocess
@@ -16,31 +15,22 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
+from cnn import inputs, probability
 from conftest import Stage
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from fusiongcn_edge.cli import main
-from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.litert_stages import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime import EngineError, Fuser, FusionError, tiles, windows
-from fusiongcn_edge.runtime.area import Area
+from fusiongcn_edge.runtime import EngineError, Fuser, FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.engines import litert_engine
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.graph import region_graph
-from fusiongcn_edge.runtime.networks import open_cnn
 from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.tiles import best_size
-
-Arrays = dict[str, NDArray[np.generic]]
 
 # kernels of XNNPACK (its list in the LiteRT documentation), and what is still needed of others: by tables alone
 XNNPACK = {
@@ -62,24 +52,6 @@ def operators(bundle: Bundle) -> dict[str, set[str]]:
             subgraph = model.subgraphs[signature.subgraphIndex]
             found[signature.signatureKey.decode()] = {codes[op.opcodeIndex] for op in subgraph.operators}
     return found
-
-
-def inputs(height: int, width: int, nodes: int = 9) -> Arrays:
-    """A pair as the CNN gets it, with superpixels of at least four by four pixels."""
-    rng = np.random.default_rng(height)
-    small = rng.integers(0, nodes, (height // 4 + 1, width // 4 + 1), np.int32)
-    small.ravel()[:nodes] = np.arange(nodes)
-    return {
-        "images": rng.uniform(-1, 1, (2, 3, height, width)).astype(np.float32),
-        "labels": small.repeat(4, 0).repeat(4, 1)[:height, :width],
-        "shallow": rng.random((2, nodes, 18), np.float32),
-        "deep": rng.random((2, nodes, 36), np.float32),
-    }
-
-
-def probability(path: Path, arrays: Arrays, threads: int = 1) -> NDArray[np.float32]:
-    bundle = load_bundle(path)
-    return open_cnn(bundle, get_engine(bundle.engine), threads).run(arrays)["probability"]
 
 
 def with_file(bundle: Path, file: str, data: bytes) -> None:
@@ -160,121 +132,6 @@ def test_too_many_superpixels_are_refused_with_what_to_do(tflite_bundle: Path) -
         probability(tflite_bundle, inputs(80, 80, nodes=61))
 
 
-# tiles
-
-
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 40), (33, 47), (100, 40), (20, 130), (3, 5)])
-def test_tiles_give_what_the_network_gives(height: int, width: int, tflite_bundle: Path, whole_bundle: Path) -> None:
-    arrays = inputs(height, width, nodes=2 if height < 9 else 9)
-    expected = probability(whole_bundle, arrays)
-    assert np.ptp(expected) > 0.01
-    np.testing.assert_allclose(probability(tflite_bundle, arrays), expected, rtol=0, atol=1e-4)
-
-
-def test_what_is_kept_and_how_many_threads_changes_no_bit(tflite_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle, arrays = load_bundle(tflite_bundle), inputs(75, 60)
-    expected = probability(tflite_bundle, arrays)
-    size = best_size(bundle, 75, 60)
-    for given_up in range(len(bundle.keep) + 1):
-        chosen = tiles._plan(bundle, 75, 60, bundle.keep[given_up:], 1 + given_up % 3, size)
-        monkeypatch.setattr(tiles, "plan", lambda *_, chosen=chosen: chosen)
-        np.testing.assert_array_equal(probability(tflite_bundle, arrays, chosen.threads), expected)
-
-
-def test_what_is_computed_again_is_computed_once_for_a_tile(
-    tflite_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle, calls = load_bundle(tflite_bundle), list[str]()
-    run = litert_engine.LitertGraph.run
-
-    def counted(self: litert_engine.LitertGraph, inputs: Arrays) -> Arrays:
-        calls.append(str(self._graph.entry))
-        return run(self, inputs)
-
-    monkeypatch.setattr(litert_engine.LitertGraph, "run", counted)
-    monkeypatch.setattr(
-        tiles, "plan", lambda *_: tiles._plan(bundle, 64, 80, (), 1, "16x40")
-    )  # nothing is kept but the probability
-    monkeypatch.setattr(tiles, "best_size", lambda *_: "16x40")
-    probability(tflite_bundle, inputs(64, 80))
-    # eight tiles; each stage's window grows by its readers' reach, so that it takes a few tiles, once for each of the
-    # five sweeps that ask for it
-    assert calls.count("stem@16x40") < 8 * 5 * 9
-
-
-def test_the_size_whose_tiles_fit_best_is_taken(tflite_bundle: Path) -> None:
-    bundle = load_bundle(tflite_bundle)
-    assert best_size(bundle, 32, 80) == "16x40"
-    assert best_size(bundle, 24, 100) == "24x20"
-    arrays = inputs(48, 80)
-    both = []
-    for size in ("16x40", "24x20"):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tiles, "best_size", lambda *_, size=size: size)
-            both.append(probability(tflite_bundle, arrays))
-    np.testing.assert_allclose(*both, rtol=0, atol=1e-4)
-
-
-def test_a_stage_that_is_not_there_for_every_size_is_a_damaged_bundle(tflite_copy: Path) -> None:
-    manifest = json.loads((tflite_copy / "bundle.json").read_text())
-    del manifest["graphs"]["mix@16x40"]
-    manifest["checksum"] = manifest_checksum(manifest)
-    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
-    with pytest.raises(FusionError, match="not there for the same sizes"):
-        load_bundle(tflite_copy)
-
-
-# one graph of a fixed size
-
-
-def test_a_graph_of_the_right_size_answers_as_the_network(whole_tflite_bundle: Path, whole_bundle: Path) -> None:
-    arrays = inputs(48, 64)
-    np.testing.assert_allclose(
-        probability(whole_tflite_bundle, arrays), probability(whole_bundle, arrays), rtol=0, atol=1e-3
-    )
-
-
-@pytest.mark.parametrize(("height", "width"), [(40, 64), (150, 128), (96, 300), (16, 400)])
-def test_other_sizes_are_served_by_mirroring_and_overlapping_windows(
-    height: int, width: int, whole_tflite_bundle: Path, whole_bundle: Path
-) -> None:
-    arrays = inputs(height, width, nodes=20)
-    found, expected = probability(whole_tflite_bundle, arrays), probability(whole_bundle, arrays)
-    assert found.shape == expected.shape
-    assert found.dtype == np.float32
-    assert 0 <= found.min() < found.max() <= 1
-    assert np.mean((found > 0.5) == (expected > 0.5)) > 0.9  # the statistics over the image are those of a window
-
-
-@given(height=st.integers(1, 300), width=st.integers(1, 300), rows=st.integers(16, 90), columns=st.integers(16, 90))
-def test_windows_cover_an_image_and_overlap(height: int, width: int, rows: int, columns: int) -> None:
-    covered = np.zeros((height, width))
-    placed = windows._windows(height, width, (rows, columns))
-    for window in placed:
-        assert window.top >= 0
-        assert window.left >= 0
-        inner = window.within(Area(0, height, 0, width))
-        covered[inner.top : inner.bottom, inner.left : inner.right] += 1
-    assert covered.min() >= 1
-    for side, length, starts in (
-        (rows, height, sorted({window.top for window in placed})),
-        (columns, width, sorted({window.left for window in placed})),
-    ):
-        assert all(later - former <= side - side // 4 + 1 for former, later in itertools.pairwise(starts))
-        assert starts[-1] + side >= length
-        assert starts[-1] <= max(0, length - side)
-
-
-def test_windows_of_one_answer_are_blended_to_that_answer() -> None:
-    class Constant:
-        def run(self, inputs: Arrays) -> Arrays:
-            return {"probability": np.full(inputs["labels"].shape, 0.3, np.float32)}
-
-    cnn = object.__new__(windows.OverlappingCnn)
-    cnn._sizes = {(32, 48): types.SimpleNamespace(holding=lambda nodes: (nodes, Constant()))}
-    np.testing.assert_allclose(cnn.run(inputs(100, 131))["probability"], 0.3, rtol=1e-6)
-
-
 # fusing
 
 
@@ -346,6 +203,15 @@ def test_float16_is_smaller_and_nearly_the_same(
 
 
 # mistakes
+
+
+def test_a_stage_that_is_not_there_for_every_size_is_a_damaged_bundle(tflite_copy: Path) -> None:
+    manifest = json.loads((tflite_copy / "bundle.json").read_text())
+    del manifest["graphs"]["mix@16x40"]
+    manifest["checksum"] = manifest_checksum(manifest)
+    (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(FusionError, match="not there for the same sizes"):
+        load_bundle(tflite_copy)
 
 
 def test_an_export_says_what_it_cannot_do(random_checkpoint: Path, tmp_path: Path) -> None:
@@ -458,29 +324,6 @@ def test_a_table_is_spread_by_places_alone(spread: dict[str, str], tflite_copy: 
     (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(FusionError, match="damaged"):
         load_bundle(tflite_copy)
-
-
-def test_the_command_line_exports_both_forms(
-    random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    called = []
-    monkeypatch.setattr(bundler, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
-    arguments = ["--checkpoint", str(random_checkpoint), "-o", str(tmp_path / "mine"), "--precision", "fp16"]
-    options = ["--size", "40x60", "--size", "20x30", "--superpixels", "99"]
-    assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0
-    common = {"precision": "fp16", "whole_cnn": False}
-    assert called == [
-        (
-            (str(random_checkpoint), f"{tmp_path}/mine-tflite"),
-            {"form": "tflite", **common, "sizes": [(40, 60), (20, 30)], "superpixels": [99]},
-        ),
-        ((str(random_checkpoint), f"{tmp_path}/mine-onnx"), {"form": "onnx", **common}),
-    ]
-    assert "mine-tflite: fp16 tflite" in capfd.readouterr().out
-    (tmp_path / "mine-tflite").write_text("precious")
-    called.clear()
-    assert main(["export", "--format", "onnx,tflite", *arguments]) == 2
-    assert called == []
 
 
 def test_the_xnnpack_kernels_are_in_use(tflite_bundle: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from camera_files import FORMATS, NOTE, SOFTWARE, SRGB, Tag, camera_exif, copied, save, told
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, ImageOps
 
-from fusiongcn_edge import __version__
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.exif import Exif, Field, exif_block, exif_of_result, read_exif
+from fusiongcn_edge.runtime.exif import exif_of_result
 from fusiongcn_edge.runtime.images import (
     Encoding,
     check_layouts,
@@ -32,72 +31,6 @@ from fusiongcn_edge.runtime.images import (
 from fusiongcn_edge.runtime.metadata import Metadata, read_metadata, with_metadata
 
 Picture = NDArray[Any]
-Tag = ExifTags.Base
-
-FORMATS = [".jpg", ".png", ".tif"]
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-NOTE = bytes(range(256)) * 3 + b"odd"
-SOFTWARE = f"fusiongcn-edge {__version__}"
-
-
-def camera_exif(orientation: int = 1) -> Image.Exif:
-    """As a camera writes it, with exposure, maker's note and place, and with a thumbnail's size."""
-    exif = Image.Exif()
-    exif[Tag.Make], exif[Tag.Model], exif[Tag.Orientation] = "Maker", "Camera 7", orientation
-    exif[Tag.Software], exif[Tag.DateTime] = "Firmware 1.0", "2024:05:06 07:08:09"
-    exif[Tag.XResolution], exif[Tag.ImageWidth] = 72.0, 9999
-    exif.get_ifd(ExifTags.IFD.Exif).update(
-        {
-            Tag.ExposureTime: 1 / 250,
-            Tag.ISOSpeedRatings: 400,
-            Tag.DateTimeOriginal: "2024:05:06 07:08:09",
-            Tag.ExifImageWidth: 9999,
-            Tag.ExifImageHeight: 8888,
-            Tag.MakerNote: NOTE,
-            Tag.FNumber: 2.8,
-        }
-    )
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (47.0, 22.0, 30.0)})
-    loaded = Image.Exif()
-    loaded.load(exif.tobytes())
-    return loaded
-
-
-def save(path: Path, picture: Picture, exif: Image.Exif | bytes | None = None, profile: bytes | None = SRGB) -> Path:
-    """With Pillow, RGB or gray."""
-    extra: dict[str, Any] = {} if exif is None else {"exif": exif}
-    if path.suffix == ".tif" and isinstance(exif, Image.Exif):  # where Pillow leaves out the lists within the list
-        tags = TiffImagePlugin.ImageFileDirectory_v2()
-        for tag, value in exif.items():
-            tags[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else value
-        del tags[Tag.ImageWidth]
-        extra = {"tiffinfo": tags}
-    Image.fromarray(picture).save(path, quality=95, icc_profile=profile, **extra)
-    return path
-
-
-@pytest.fixture
-def picture() -> Picture:
-    """Bright corners of different brightness, RGB, 32 x 48."""
-    picture = np.zeros((32, 48, 3), np.uint8)
-    picture[:8, :16], picture[:8, 32:], picture[24:, :16] = (250, 40, 10), 120, 60
-    return picture
-
-
-def told(path: Path) -> dict[str, Any]:
-    """What Pillow reads, without the details of how a file stores the picture."""
-    with Image.open(path) as image:
-        exif = image.getexif()
-        found = {Tag(tag).name: value for tag, value in exif.items() if tag in (0x10F, 0x110, 0x112, 0x131, 0x132)}
-        photo, gps = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
-        thumbnail = exif.get_ifd(ExifTags.IFD.IFD1)
-        return {**found, "photo": photo, "gps": gps, "thumbnail": thumbnail, "profile": image.info.get("icc_profile")}
-
-
-def copied(source: Path, target: Path) -> Path:
-    photograph = read_photograph(source)
-    write_images({target: photograph.pixels}, metadata={target: photograph.metadata})
-    return target
 
 
 @pytest.mark.parametrize("target", FORMATS)
@@ -219,78 +152,6 @@ def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
     assert told(copied(tmp_path / "a.jpg", tmp_path / "b.png"))["profile"] is None
 
 
-def test_the_maker_s_note_keeps_its_place_in_a_jpeg(picture: Picture, tmp_path: Path) -> None:
-    def place(path: Path) -> int:
-        return path.read_bytes().index(NOTE) - path.read_bytes().index(b"Exif\0\0")
-
-    save(tmp_path / "a.jpg", picture, camera_exif())
-    copied(tmp_path / "a.jpg", tmp_path / "b.jpg")
-    assert place(tmp_path / "b.jpg") == place(tmp_path / "a.jpg")
-
-
-def test_a_thumbnail_of_the_source_does_not_stand_for_the_result(picture: Picture, tmp_path: Path) -> None:
-    small = io.BytesIO()
-    Image.fromarray(picture).save(small, "jpeg")
-    tags = struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<HHHII", 1, 0x112, 3, 1, 1) + struct.pack("<I", 26)
-    tags += struct.pack("<HHHIIHHIII", 2, 0x201, 4, 1, 56, 0x202, 4, 1, len(small.getvalue()), 0) + small.getvalue()
-    save(tmp_path / "a.jpg", picture, b"Exif\0\0" + tags)
-    assert told(tmp_path / "a.jpg")["thumbnail"]
-    found = told(copied(tmp_path / "a.jpg", tmp_path / "b.jpg"))
-    assert found["thumbnail"] == {}
-    assert small.getvalue() not in (tmp_path / "b.jpg").read_bytes()
-
-
-def test_more_exif_than_a_jpeg_can_hold_loses_its_largest_values_alone(picture: Picture, tmp_path: Path) -> None:
-    exif = camera_exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[Tag.UserComment] = bytes(40_000)
-    exif.get_ifd(ExifTags.IFD.Exif)[Tag.MakerNote] = bytes(50_000)
-    save(tmp_path / "a.png", picture, exif)
-    found = told(copied(tmp_path / "a.png", tmp_path / "b.jpg"))
-    assert Tag.MakerNote not in found["photo"]
-    assert len(found["photo"][Tag.UserComment]) == 40_000
-    assert found["photo"][Tag.ISOSpeedRatings] == 400
-
-
-def test_both_byte_orders_tell_the_same(picture: Picture, tmp_path: Path) -> None:
-    little = camera_exif()
-    little.endian = "<"
-    for name, exif in (("little", little.tobytes()), ("big", read_swapped(little.tobytes()))):
-        save(tmp_path / f"{name}.jpg", picture, b"Exif\0\0" + exif.removeprefix(b"Exif\0\0"))
-        for target in FORMATS:
-            copied(tmp_path / f"{name}.jpg", tmp_path / f"{name}{target}.{target[1:]}")
-    for target in FORMATS:
-        one, other = (told(tmp_path / f"{name}{target}.{target[1:]}") for name in ("little", "big"))
-        assert one == other
-        assert one["photo"][Tag.ISOSpeedRatings] == 400
-
-
-def read_swapped(data: bytes) -> bytes:
-    """Pillow writes its own byte order: the other one of the same tags."""
-    exif = read_exif(data.removeprefix(b"Exif\0\0"))
-    assert exif is not None
-    return exif_block(exif.in_order({"<": ">", ">": "<"}[exif.order]))
-
-
-BROKEN = {
-    "no tags at all": b"",
-    "no byte order": b"XX*\0\x08\0\0\0" + bytes(20),
-    "tags beyond the end": b"II*\0\xff\xff\xff\xff",
-    "many tags announced": b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0",
-    "values beyond the end": b"II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\0\0\0\xff\xff\0\0\0\0\0\0",
-    "a list within itself": b"MM\0*\0\0\0\x08\0\x01\x87\x69\0\x04\0\0\0\x01\0\0\0\x08\0\0\0\0",
-    "an orientation that is none": b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",
-}
-
-
-@pytest.mark.parametrize("source", [".jpg", ".png"])
-@pytest.mark.parametrize("kind", BROKEN)
-def test_broken_exif_stops_nothing(kind: str, source: str, picture: Picture, tmp_path: Path) -> None:
-    save(tmp_path / f"a{source}", picture, b"Exif\0\0" + BROKEN[kind])
-    for target in FORMATS:
-        found = told(copied(tmp_path / f"a{source}", tmp_path / f"b{target}"))
-        assert (found["Software"], found["Orientation"], found["profile"]) == (SOFTWARE, 1, SRGB)
-
-
 @given(st.data())
 def test_no_damage_to_a_file_s_metadata_raises(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["jpeg", "png", "tiff"]))
@@ -308,14 +169,6 @@ def test_no_damage_to_a_file_s_metadata_raises(data: st.DataObject) -> None:
         with Image.open(io.BytesIO(with_metadata(clean.getvalue(), metadata, (16, 16, 3)))) as written:
             assert written.getexif()[Tag.Software] == SOFTWARE
             written.load()
-
-
-def test_values_that_all_overlap_do_not_fill_the_memory() -> None:
-    size, count = 1 << 20, 900
-    entries = b"".join(struct.pack("<HHII", 0x0100 + i, 7, size - 100_000, 50_000) for i in range(count))
-    exif = read_exif((struct.pack("<2sHIH", b"II", 42, 8, count) + entries).ljust(size, b"\0"))
-    assert exif is not None
-    assert sum(len(field.data) for field in exif.tags.values() if isinstance(field, Field)) <= size
 
 
 def test_a_profile_that_unpacks_without_end_is_cut_off() -> None:
@@ -339,12 +192,6 @@ def test_what_is_written_twice_tells_the_same(picture: Picture, tmp_path: Path) 
     copied(tmp_path / "a.jpg", tmp_path / "b.tif")
     copied(tmp_path / "b.tif", tmp_path / "c.tif")
     assert told(tmp_path / "b.tif") == told(tmp_path / "c.tif")
-
-
-def test_tags_are_none_where_there_are_none() -> None:
-    assert read_exif(b"") is None
-    assert read_metadata(b"BM" + bytes(60)) == Metadata()
-    assert Exif("<", {}).orientation is None
 
 
 # orientations that contradict each other
@@ -417,82 +264,3 @@ def test_a_quality_that_cannot_be_is_refused(option: list[str], capfd: pytest.Ca
         main(["fuse", "a.jpg", "b.jpg", "-o", "fused.jpg", *option])
     assert caught.value.code == 2
     assert "give a whole number from" in capfd.readouterr().err
-
-
-# HEIC and camera RAW
-
-
-@pytest.mark.parametrize("depth", [8, 16])
-def test_heic_is_read_upright_with_its_exif(depth: int, picture: Picture, tmp_path: Path) -> None:
-    heif = pytest.importorskip("pillow_heif", reason="pillow-heif, of the extra heic, is not installed")
-    samples = picture.astype(np.uint16) * 257 if depth == 16 else picture
-    stored = heif.from_bytes("RGB;16" if depth == 16 else "RGB", (48, 32), samples.tobytes())
-    stored.info["icc_profile"] = SRGB
-    stored.save(tmp_path / "a.heic", quality=-1, exif=camera_exif(6).tobytes())
-    photograph = read_photograph(tmp_path / "a.heic")
-    assert photograph.pixels.dtype == (np.uint16 if depth == 16 else np.uint8)
-    shown = np.rot90(samples, -1)[:, :, ::-1].astype(int)
-    assert photograph.pixels.shape == shown.shape
-    assert np.abs(photograph.pixels - shown).mean() < np.iinfo(samples.dtype).max / 50
-    found = told(copied(tmp_path / "a.heic", tmp_path / "b.png"))
-    assert (found["Model"], found["Orientation"], found["photo"][Tag.MakerNote]) == ("Camera 7", 1, NOTE)
-
-
-def bayer_dng(path: Path, sensor: Picture, orientation: int) -> None:
-    """A camera's RAW file of 14 bits, whose colours are sRGB's."""
-    identity = [number for i in range(9) for number in (int(i % 4 == 0), 1)]
-    tags = [
-        (50706, "B", 4, (1, 4, 0, 0), True),  # version of DNG
-        (50708, "s", 0, "Maker Camera", True),
-        (271, "s", 0, "Maker", True),
-        (272, "s", 0, "Camera 7", True),
-        (274, "H", 1, orientation, True),
-        (33421, "H", 2, (2, 2), True),  # the pattern of the filters, red first
-        (33422, "B", 4, (0, 1, 1, 2), True),
-        (50714, "H", 1, 0, True),  # black and white level
-        (50717, "H", 1, 16_383, True),
-        (50721, 10, 9, identity, True),
-        (50728, 5, 3, (1,) * 6, True),
-        (50778, "H", 1, 21, True),
-    ]
-    tifffile.imwrite(path, sensor, photometric=32_803, planarconfig=1, extratags=tags)
-
-
-def test_camera_raw_is_developed_to_sixteen_bits_upright(tmp_path: Path) -> None:
-    pytest.importorskip("rawpy", reason="rawpy, of the extra raw, is not installed")
-    sensor = np.full((64, 96), 1000, np.uint16)
-    sensor[:16, :32] = 12_000
-    bayer_dng(tmp_path / "a.dng", sensor, 6)
-    photograph = read_photograph(tmp_path / "a.dng")
-    assert photograph.pixels.dtype == np.uint16
-    assert photograph.pixels.shape == (96, 64, 3)
-    corners = photograph.pixels[5, -5], photograph.pixels[5, 5], photograph.pixels[-5, 5]
-    assert corners[0].min() > 3 * corners[1].max()
-    np.testing.assert_array_equal(corners[1], corners[2])
-    sensor[40:, 40:] = 16_000  # a highlight elsewhere, as one frame of a stack may have it, changes nothing
-    bayer_dng(tmp_path / "b.dng", sensor, 6)
-    np.testing.assert_array_equal(read_photograph(tmp_path / "b.dng").pixels[5, -5], corners[0])
-    found = told(copied(tmp_path / "a.dng", tmp_path / "b.tif"))
-    assert (found["Model"], found["Orientation"], found["Software"]) == ("Camera 7", 1, SOFTWARE)
-
-
-@pytest.mark.parametrize(("suffix", "library"), [(".heic", "pillow_heif"), (".dng", "rawpy"), (".NEF", "rawpy")])
-def test_damaged_heic_and_raw_are_refused(suffix: str, library: str, tmp_path: Path) -> None:
-    pytest.importorskip(library, reason=f"{library} is not installed")
-    for content in (b"", b"no photograph " * 20):
-        (tmp_path / f"a{suffix}").write_bytes(content)
-        with pytest.raises(FusionError, match="is no image that can be read, or is damaged"):
-            read_image(tmp_path / f"a{suffix}")
-
-
-@pytest.mark.parametrize(
-    ("suffix", "library", "extra"),
-    [(".heic", "pillow-heif", "heic"), (".HEIF", "pillow-heif", "heic"), (".dng", "rawpy", "raw")],
-)
-def test_a_missing_library_is_named_with_its_extra(
-    suffix: str, library: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, library.replace("-", "_"), None)
-    (tmp_path / f"a{suffix}").write_bytes(b"anything")
-    with pytest.raises(FusionError, match=rf"needs {library}, which is not installed: pip install '.*\[{extra}\]'"):
-        read_image(tmp_path / f"a{suffix}")
