@@ -90,6 +90,14 @@ def test_a_signal_to_the_waiting_process_reaches_the_command(number: signal.Sign
     assert process.returncode == 3
 
 
+def test_where_threads_run_already_the_process_is_left_alone() -> None:
+    code = GUARDED.format(body="print(os.getpid())").replace(
+        "sys.exit(g", "import threading; threading.Thread(target=time.sleep, args=[1]).start(); sys.exit(g"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert int(process.communicate(timeout=60)[0]) == process.pid
+
+
 def test_a_signal_that_comes_to_the_process_and_its_group_is_one() -> None:
     twice = "signal.signal(2, lambda *_: print('asked', flush=True)); print(flush=True); time.sleep(1); time.sleep(1)"
     process = started(twice)

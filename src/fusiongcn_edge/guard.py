@@ -23,7 +23,7 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def guarded(main: Callable[[], int]) -> int:
     """Run a command and give its exit code: 2, and a sentence, if it crashed; 128 and the signal's number if it was
     ended."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1:  # other threads' locks would stay locked
         return main()
     waiting = os.getpid()
     awaited = {number for name in HANDED_ON if signal.getsignal(number := signal.Signals[name]) != signal.SIG_IGN}
