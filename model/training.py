@@ -331,12 +331,18 @@ def run(
 
 
 class _StopRequest:
-    """Lets the step in hand be finished when the process is asked to stop (``SIGNALS``); asked again, it stops."""
+    """Lets the step in hand be finished when the process is asked to stop (``SIGNALS``); asked again, it stops.
+
+    A signal may come to a process and to its group: what comes again within ``ONCE`` seconds is the same one.
+    """
+
+    ONCE = 0.5
 
     SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
     def __init__(self) -> None:
         self.requested: int | None = None  # the signal's number
+        self._since = 0.0
 
     def __enter__(self) -> _StopRequest:
         heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # not under nohup
@@ -344,8 +350,10 @@ class _StopRequest:
         return self
 
     def _request(self, number: int, _: object) -> None:
-        self.requested = number
-        signal.signal(number, signal.default_int_handler)
+        if self.requested is None:
+            self.requested, self._since = number, time.monotonic()
+        elif time.monotonic() - self._since > self.ONCE:
+            raise KeyboardInterrupt(number)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

@@ -57,12 +57,10 @@ def _flip_small_regions(decision: NDArray[np.bool_], least: float, sides: tuple[
     first, lowest = connected_runs(decision)
     lengths = np.diff(first, append=decision.size)
     small = np.bincount(lowest, lengths)[lowest] < least
-    pixels = decision.ravel()
     if len(sides) == 1:
-        small &= pixels[first] == sides[0]
-    first, lengths = first[small], lengths[small]
-    ends = np.cumsum(lengths)
-    pixels[np.arange(lengths.sum()) + np.repeat(first - (ends - lengths), lengths)] ^= True
+        small &= decision.ravel()[first] == sides[0]
+    if small.any():
+        decision ^= np.repeat(small, lengths).reshape(decision.shape)
 
 
 def _flip_many_small_regions(decision: NDArray[np.bool_], least: float, sides: tuple[bool, ...]) -> None:
@@ -109,7 +107,7 @@ def blend(
         band = slice(top, top + rows)
         p, d = probability[band].ravel(), decision[band].ravel()
         overruled = (p > threshold) != d
-        unsure = overruled | (np.abs(p - half) < sure)
+        unsure = overruled | (d != (p > half)) | (np.abs(p - half) < sure)
         here: Any = np.flatnonzero(unsure)
         if len(here) == 0:
             continue

@@ -12,10 +12,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, NoReturn
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.guard import guarded
+from fusiongcn_edge.guard import ONCE, guarded
 
 # command -> (module, what it does in one line, extra that its libraries come with or None)
 COMMANDS = {
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when done, 2 for a mistake of the user's (told in one sentence on standard error), 128 and the
     number of the signal if one asked it to stop."""
     stopped: list[int] = []
+    if sys.stdout is None or sys.stderr is None:  # closed by who started this
+        nowhere = open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):  # a name of a file may hold bytes that are no text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -85,7 +89,13 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
     """Whatever politely asks the process to stop is a KeyboardInterrupt with the signal's number, so that what is half
     written is removed; the number is noted in ``stopped``, too."""
 
+    since = 0.0
+
     def stop(number: int, _: Any) -> None:
+        nonlocal since
+        if stopped and monotonic() - since < ONCE:
+            return
+        since = monotonic()
         stopped.append(number)
         raise KeyboardInterrupt(number)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.reader import Reader, apart, changed_bytes, changed_json, scratch
+from fuzz.reader import Apart, Reader, changed_bytes, changed_json, scratch
 
 from fusiongcn_edge.runtime import Fuser, FusionResult
 from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, load_bundle, manifest_checksum
@@ -104,9 +104,18 @@ def with_graph(engine: str, data: bytes) -> Path:
 
 
 def read_graph(engine: str, data: bytes) -> None:
-    """Open a bundle with this graph and fuse with it, guarded as a command is."""
-    folder = with_graph(engine, data)
-    apart(lambda: check(Fuser.open(folder, threads=1).fuse(*pair())))
+    """Open a bundle with this graph and fuse with it."""
+    check(Fuser.open(with_graph(engine, data), threads=1).fuse(*pair()))
+
+
+def read_onnx(data: bytes) -> None:
+    """The same on ONNX Runtime."""
+    read_graph("onnx", data)
+
+
+def read_tflite(data: bytes) -> None:
+    """The same on LiteRT."""
+    read_graph("litert", data)
 
 
 def changed_onnx(data: bytes, rng: random.Random) -> bytes:
@@ -209,10 +218,8 @@ def _changed_either(data: bytes, rng: random.Random) -> bytes:
 
 READERS = [
     Reader("manifest", _manifests, read_manifest, _changed_manifest),
-    Reader("onnx", lambda: _graphs("onnx", "onnx"), lambda data: read_graph("onnx", data), changed_onnx, 1 << 17),
-    Reader(
-        "tflite", lambda: _graphs("litert", "tflite"), lambda data: read_graph("litert", data), changed_tflite, 1 << 17
-    ),
+    Reader("onnx", lambda: _graphs("onnx", "onnx"), Apart(__name__, "read_onnx"), changed_onnx, 1 << 17),
+    Reader("tflite", lambda: _graphs("litert", "tflite"), Apart(__name__, "read_tflite"), changed_tflite, 1 << 17),
     Reader(
         "quantizable",
         _both,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
 import re
+import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import traceback
 import warnings
@@ -16,10 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fusiongcn_edge.guard import CRASHES
+from fusiongcn_edge.guard import end_with
 from fusiongcn_edge.runtime.errors import FusionError
 
 LONGEST = 1500  # characters of a sentence
+MOST_MEGABYTES = 2500  # that a process of a reader's own may hold
 NUMBERS = [0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1]
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2, 3, 8, 16, 56, 1.5, 1e-9, 1e18, -1e300, 2**31, 10**30, float("nan"), float("inf"),
@@ -122,49 +127,97 @@ class Reader:
         except FusionError as error:
             fault = unclear(str(error))
             return fault and Finding(f"{self.name}: {fault}", str(error))
+        except ApartError as error:
+            return Finding(f"{self.name}: {error.finding.title}", error.finding.text)
         except Exception as error:
-            where = [
-                f"{Path(frame.filename).stem}:{frame.name}:{frame.lineno}"
-                for frame in traceback.extract_tb(error.__traceback__)
-                if "fusiongcn_edge" in frame.filename or "/fuzz/" in frame.filename
-            ]
-            return Finding(f"{self.name}: {type(error).__name__} at {where[-1]}", traceback.format_exc())
+            fault = fault_of(error)
+            return Finding(f"{self.name}: {fault.title}", fault.text)
         return None
 
 
-def apart(read: Callable[[], object]) -> None:
-    """Run what may crash in a process of its own, as commands are run (``fusiongcn_edge.guard``).
+class ApartError(Exception):
+    """What was wrong in a process of its own."""
 
-    There a crash, or an end for want of memory, is told. What was raised is raised here again.
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.title)
+        self.finding = finding
+
+
+class Apart:
+    """A reader that may crash, in a process of its own, as commands are run (``fusiongcn_edge.guard``).
+
+    There a crash is told, so it is no finding here; whatever else is wrong is raised. The process reads one input after
+    the other until it ends. Coverage cannot guide it.
     """
-    told, tell = os.pipe()
-    process = os.fork()
-    if process == 0:
-        refusal, fault = "", ""
-        for name in CRASHES:  # the fuzzer's own handlers would make an exit of it
-            signal.signal(signal.Signals[name], signal.SIG_DFL)
+
+    def __init__(self, module: str, function: str) -> None:
+        self._code = f"from fuzz.reader import serve; serve({module!r}, {function!r})"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, data: bytes) -> None:
+        if self._process is None:
+            paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", self._code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            )  # fmt: skip
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            os.close(told)
-            with open(os.devnull, "w") as nothing:
-                os.dup2(nothing.fileno(), 2)
-            read()
+            process.stdin.write(len(data).to_bytes(8, "little") + data)
+            process.stdin.flush()
+            said = process.stdout.readline()
+        except BrokenPipeError:
+            said = b""
+        if not said:
+            self._process = None
+            if process.wait() == -signal.SIGKILL:
+                raise ApartError(Finding("killed, as where memory runs out", "exit code -9"))
+            assert process.returncode < 0, f"the process ended with {process.returncode}"
+            return
+        told = json.loads(said)
+        if told["megabytes"] > MOST_MEGABYTES:
+            process.kill()
+            self._process = None
+            raise ApartError(Finding("too much memory", f"{told['megabytes']} MB"))
+        if told["fault"]:
+            raise ApartError(Finding(*told["fault"]))
+        if told["refusal"]:
+            raise FusionError(told["refusal"])
+
+
+def serve(module: str, function: str) -> None:
+    """What such a process does."""
+    end_with(os.getppid())
+    read = getattr(importlib.import_module(module), function)
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "w")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)  # libraries print
+    os.dup2(nothing, 2)
+    while length := source.read(8):
+        told: dict[str, Any] = {"refusal": "", "fault": None}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)
+                read(source.read(int.from_bytes(length, "little")))
         except FusionError as error:
-            refusal = str(error)
-        except BaseException:
-            fault = traceback.format_exc()
-        os.write(tell, json.dumps([refusal, fault[-10_000:]]).encode())
-        os._exit(0)
-    os.close(tell)
-    with open(told, "rb") as file:
-        said = file.read()
-    _, status = os.waitpid(process, 0)
-    if os.WIFSIGNALED(status):
-        return
-    refusal, fault = json.loads(said)
-    if refusal:
-        raise FusionError(refusal)
-    if fault:
-        raise AssertionError(fault)
+            told["refusal"] = str(error)
+        except Exception as error:
+            fault = fault_of(error)
+            told["fault"] = [fault.title, fault.text]
+        told["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        print(json.dumps(told), file=sink, flush=True)
+
+
+def fault_of(error: Exception) -> Finding:
+    """An error, by its type and place."""
+    where = [
+        f"{Path(frame.filename).stem}:{frame.name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "fusiongcn_edge" in frame.filename or "/fuzz/" in frame.filename
+    ]
+    return Finding(f"{type(error).__name__} at {where[-1]}", traceback.format_exc())
 
 
 def unclear(sentence: str) -> str | None:
