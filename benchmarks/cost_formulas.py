@@ -80,9 +80,11 @@ def published_convention(bundle: Bundle, height: int, width: int, nodes: int) ->
     terms, pixels = bundle.macs_terms, height * width
     return {
         "params": bundle.params,
-        "operations": pixels * (terms["per_pixel"] + bundle.superpixels.guide_kernel.size + 4 * NORMALISED)
-        + AVERAGED * (pixels + 1)
-        + terms["per_pair"],
+        "operations": round(
+            pixels * (terms["per_pixel"] + bundle.superpixels.guide_kernel.size + 4 * NORMALISED)
+            + AVERAGED * (pixels + 1)
+            + terms["per_pair"]
+        ),
         "published_operations_520x520": PUBLISHED_OPERATIONS,
         "of_these_normalisation": pixels * 4 * NORMALISED,
         "of_these_guide": pixels * bundle.superpixels.guide_kernel.size,

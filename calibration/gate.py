@@ -96,7 +96,7 @@ def sensitivities(
     wanted = [(layer, step) for layer, ladder in ladders.items() for step in ladder if step not in lossless]
     trials = []
     for number, (layer, precision) in enumerate(wanted, start=1):
-        progress(f"layer {number} of {len(wanted)}: {layer.name} in {precision}")
+        progress(f"trial {number} of {len(wanted)}: layer {layer.name} in {precision}")
         trials.append(
             Trial(layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples)))
         )

@@ -83,7 +83,7 @@ def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        label = f"{indent}{printable(key.replace('_', ' '))}:"
+        label = f"{indent}{printable(key if '.' in key else key.replace('_', ' '))}:"  # names of files stay
         if isinstance(value, dict):
             lines += [label, *_lines(value, indent + "  ")]
         elif isinstance(value, list):
