@@ -10,7 +10,7 @@ photograph is. What is kept between stages and what is computed again is decided
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ from fusiongcn_edge.runtime.tiled_image import Image
 from fusiongcn_edge.runtime.windows import RESULT
 
 Array = NDArray[Any]
+Each = Callable[[Callable[[Area], dict[str, Array]], Sequence[Area]], Iterable[dict[str, Array]]]  # map, or a pool's
 TILE_PIXELS = 8192  # small enough for a core's cache, large enough that calls do not count
 TILE_COLUMNS = 256  # at most
 FLOATS_PER_PIXEL = 700  # of a tile, that a stage needs at most at once
@@ -55,6 +56,7 @@ class TiledCnn:
         self._threads = threads
         self._limit = limit
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
+        self._pool = ThreadPoolExecutor(threads)  # kept: each new thread may begin another heap, and none is given back
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """The probability of a pair.
@@ -94,7 +96,7 @@ class TiledCnn:
             raise too_little_memory(height, width, held + chosen.bytes, smaller="fusiongcn-lite")
         self._pooled = max(self._pooled, chosen.working)
         one_pass = _Pass(self.bundle, self._opened[size], tables, images, labels, places, chosen)
-        return {RESULT: one_pass.probability()}
+        return {RESULT: one_pass.probability(self._pool)}
 
 
 def tile_of(bundle: Bundle, size: str) -> tuple[int, int] | None:
@@ -222,16 +224,15 @@ class _Pass:
         self.window = self.images["labels"].window
         self.rows, self.columns = tile_edges(self.window.bottom, self.window.right, tile_of(bundle, chosen.size))
 
-    def probability(self) -> NDArray[np.float32]:
-        with ThreadPoolExecutor(self.plan.threads) as pool:
-            for number, stage in enumerate(self.stages):
-                if swept(stage, self.plan.kept):
-                    self._sweep(stage, pool)
-                    needed = still_read(self.stages[number + 1 :], self.plan.kept, self.stages) | {RESULT}
-                    self.images = {name: image for name, image in self.images.items() if name in needed}
+    def probability(self, pool: ThreadPoolExecutor) -> NDArray[np.float32]:
+        for number, stage in enumerate(self.stages):
+            if swept(stage, self.plan.kept):
+                self._sweep(stage, pool.map if self.plan.threads > 1 else map)
+                needed = still_read(self.stages[number + 1 :], self.plan.kept, self.stages) | {RESULT}
+                self.images = {name: image for name, image in self.images.items() if name in needed}
         return self.images[RESULT].read(self.window)
 
-    def _sweep(self, stage: Stage, pool: ThreadPoolExecutor) -> None:
+    def _sweep(self, stage: Stage, each: Each) -> None:
         """Run a stage over all tiles: keep its images, turn its sums into statistics."""
         kept = [name for name in stage.outputs if name in self.plan.kept]
 
@@ -247,7 +248,7 @@ class _Pass:
         ]
         last_read = {name: self._distance(stage, name) for name in self._read_for_the_last_time(stage)}
         tiles: list[dict[str, Array]] = []
-        for tile in pool.map(compute, windows):
+        for tile in each(compute, windows):
             tiles.append(tile)
             done = self.rows[len(tiles) // across]
             for name, distance in last_read.items():
