@@ -136,7 +136,7 @@ def sharpnesses(
 
 def sharpness(frame: NDArray[Any]) -> NDArray[np.float32]:
     """How much detail there is in each cell of a grid over a frame, as a logarithm, of its green; float32, flat."""
-    green = frame if frame.ndim == 2 else np.ascontiguousarray(frame[:, :, 1])
+    green = np.ascontiguousarray(frame if frame.ndim == 2 else frame[:, :, 1])  # OpenCV takes no row that is repeated
     detail = cv2.Laplacian(green, cv2.CV_32F)
     np.abs(detail, out=detail)
     cells = cv2.resize(detail, (CELLS, CELLS), interpolation=cv2.INTER_AREA) * (255 / np.iinfo(frame.dtype).max)

@@ -321,3 +321,8 @@ def test_a_frame_that_vanishes_is_told_and_nothing_is_written(
     assert main(["stack", *FILES, "-o", "fused.png", "--model", str(random_bundle)]) == 2
     assert "There is no file" in capfd.readouterr().err
     assert list(folder.iterdir()) == []
+
+
+def test_a_frame_of_one_row_repeated_is_a_frame() -> None:
+    frame = np.broadcast_to(np.arange(64, dtype=np.uint8), (64, 64))
+    np.testing.assert_array_equal(sharpness(frame), sharpness(frame.copy()))
