@@ -336,7 +336,7 @@ class _StopRequest:
     A signal may come to a process and to its group: what comes again within ``ONCE`` seconds is the same one.
     """
 
-    ONCE = 0.5
+    ONCE = 2.0
 
     SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 

@@ -36,7 +36,10 @@ WAITS = "signal.signal({}, stop); print(os.getpid(), flush=True); time.sleep(600
 
 def started(body: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", GUARDED.format(body=body)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=os.setpgrp,  # nothing pauses in a group that has nobody to let it go on
+    )  # fmt: skip
 
 
 def ended(body: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from typing import NoReturn
 CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 HANDED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP")  # to the command, which knows how to stop
 FROM_TERMINAL = ("SIGTTIN", "SIGTTOU")  # stop whatever is not in the terminal's foreground when it reads or writes
-ONCE = 0.5  # seconds within which a signal that comes again is the same one: some come to a process and to its group
+ONCE = 2.0  # seconds within which a signal that comes again is the same one: some come to a process and to its group
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 

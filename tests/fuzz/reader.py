@@ -7,7 +7,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fusiongcn_edge.benchmarks.memory import peak_memory
 from fusiongcn_edge.guard import end_with
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -206,7 +206,7 @@ def serve(module: str, function: str) -> None:
         except Exception as error:
             fault = fault_of(error)
             told["fault"] = [fault.title, fault.text]
-        told["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        told["megabytes"] = peak_memory() >> 20
         print(json.dumps(told), file=sink, flush=True)
 
 
