@@ -1,4 +1,4 @@
-"""Memory of one process that fuses again and again, as on a device that is never switched off.
+"""Memory of one process that fuses again and again, as a command does on a device that is never switched off.
 
     python -m fusiongcn_edge.benchmarks.endurance [--model NAME|PATH] [--engine NAME] [--size HxW] [--fusions N]
 
@@ -14,7 +14,7 @@ from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
-from fusiongcn_edge.runtime.machine import resident_memory
+from fusiongcn_edge.runtime.machine import resident_memory, return_memory_at_once
 from fusiongcn_edge.runtime.pairs import made_pair
 
 PARTS = 10
@@ -35,6 +35,7 @@ def main() -> int:
 
     def measure() -> None:
         nonlocal grown
+        return_memory_at_once()  # as commands do
         fuser = Fuser.open(arguments.model, engine=arguments.engine, threads=arguments.threads)
         found = growth(fuser, arguments.size, arguments.fusions)
         grown = (found[-1] - found[0]) / 1e6

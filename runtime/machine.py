@@ -95,15 +95,14 @@ def _control_groups(controller: str) -> Iterator[tuple[int, Path]]:
 
 
 def return_memory_at_once() -> None:
-    """From now on, arrays of a megabyte and more go back to the system as soon as nobody needs them. The C library
-    of most Linux systems, glibc, would come to keep those of up to 32 MB; with another, nothing changes. Where address
-    space is limited, threads share what they get memory from: glibc would set 64 MB aside for each.
+    """From now on, arrays of a megabyte and more go back to the system as soon as nobody needs them, and all threads
+    share one heap. The C library of most Linux systems, glibc, would come to keep arrays of up to 32 MB, and to fill a
+    heap for each thread, of 64 MB of address space; with another library, nothing changes.
     """
     with suppress(OSError, AttributeError, TypeError):
         c = ctypes.CDLL(None)
         c.mallopt(MMAP_THRESHOLD, 1 << 20)
-        if resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-            c.mallopt(ARENA_MAX, 1)
+        c.mallopt(ARENA_MAX, 1)
 
 
 def resident_memory() -> int:

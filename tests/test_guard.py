@@ -123,8 +123,8 @@ STOPS_SLOWLY = """
 import os, sys, time
 from fusiongcn_edge import cli
 def run(arguments):
-    print(os.getpid(), flush=True)
     try:
+        print(os.getpid(), flush=True)
         time.sleep(600)
     finally:
         time.sleep(0.2)
