@@ -31,6 +31,7 @@ from fusiongcn_edge.benchmarks.energy import PowerLog, find_sensor
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image, write_images
 from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
+from fusiongcn_edge.runtime.words import counted
 
 KIND, SCHEMA = "fusiongcn benchmark", 1
 WORKER = "fusiongcn_edge.benchmarks.latency_worker"
@@ -64,7 +65,7 @@ class Configuration:
         engine = self.facts.get("engine", self.engine)
         threads = self.facts.get("threads", self.threads)
         parts = [Path(self.model).name or self.model, engine, f"{self.size[0]}x{self.size[1]}"]
-        return " ".join([part for part in parts if part] + ([f"{threads} threads"] if threads else []))
+        return " ".join([part for part in parts if part] + ([counted(threads, "thread")] if threads else []))
 
     def warm(self) -> list[dict[str, Any]]:
         """The samples that count for the steady state."""

@@ -16,6 +16,7 @@ from fusiongcn_edge.calibration.samples import PairSet
 from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.machine import default_threads
+from fusiongcn_edge.runtime.words import counted
 
 ROUNDS = 5  # of the comparison of speed
 
@@ -32,8 +33,8 @@ def layers_table(trials: Sequence[Trial], chosen: Mapping[str, str]) -> str:
         )
     half, full = ([name for name, own in chosen.items() if own == precision] for precision in (FP16, FP32))
     lines.append(
-        "Each layer alone, on the pairs that calibrate. "
-        f"Without a row: {', '.join(half) or 'none'} in float16, {', '.join(full) or 'none'} in float32."
+        "Each layer alone in 8 or 16 bits of integers, on the pairs that calibrate. "
+        f"Chosen in float16: {', '.join(half) or 'none'}; in float32: {', '.join(full) or 'none'}."
     )
     return "\n".join(lines) + "\n"
 
@@ -64,7 +65,10 @@ def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss
     ]
     lines = [f"{row[0]:24}{row[1]:>16}  {row[2]}" for row in rows]
     height, width = judging.pairs[0][0].shape[:2]
-    lines.append(f"Judged on {judging.source}, in windows of {width}x{height} or so, with {default_threads()} threads.")
+    lines.append(
+        f"Flips and PSNR are of {judging.source} {judging.source}, in windows of up to {width}x{height} pixels, with "
+        f"{counted(default_threads(), 'thread')}."
+    )
     return "\n".join([*lines, f"Written: {after.path}"])
 
 

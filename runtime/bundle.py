@@ -7,6 +7,7 @@ version promises stands in COMPATIBILITY.md beside this file.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import math
@@ -157,10 +158,12 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
     if os.path.isfile(path):
         raise BundleError(f"{path} is a file, and a bundle is a folder: give the folder that 'fusiongcn export' made.")
     if not str(model) or not os.path.isdir(path):
-        shipped = ", ".join(shipped_bundles()) or "none yet"
+        shipped = shipped_bundles()
+        near = difflib.get_close_matches(str(model), shipped, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
         raise BundleError(
-            f"No model {str(model)!r} was found: give the path of a bundle made by 'fusiongcn export', "
-            f"or the name of a shipped one ({shipped})."
+            f"No model {str(model)!r} was found{meant}: give the path of a bundle made by 'fusiongcn export', "
+            f"or the name of a shipped one ({', '.join(shipped) or 'none yet'})."
         )
     try:
         manifest = json.loads(read_file(path / MANIFEST, LARGEST_MANIFEST).decode("utf-8"))

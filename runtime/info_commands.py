@@ -31,12 +31,7 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_info(arguments: argparse.Namespace) -> int:
     """Print the facts about engines and a model, as text or JSON."""
-    facts: dict[str, Any] = {
-        "version": __version__,
-        "engines": {name: _engine_facts(name) for name in ENGINES},
-        "shipped_models": shipped_bundles(),
-        "default_model": DEFAULT_MODEL,
-    }
+    facts: dict[str, Any] = {"version": __version__}
     if arguments.bundle is not None and arguments.model is not None:
         raise FusionError(f"Two models are named, {arguments.bundle} and {arguments.model}: name one.")
     model = arguments.bundle if arguments.model is None else arguments.model
@@ -45,6 +40,8 @@ def run_info(arguments: argparse.Namespace) -> int:
         facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
     elif arguments.size is not None or arguments.engine is not None:
         raise FusionError("--size and --engine are about a model: name one as well, 'fusiongcn info fusiongcn-lite'.")
+    facts["engines"] = {name: _engine_facts(name) for name in ENGINES}
+    facts |= {"shipped_models": shipped_bundles(), "default_model": DEFAULT_MODEL}
     if arguments.json:
         print(json.dumps(facts, indent=1))
     else:

@@ -26,10 +26,18 @@ COMMANDS = {
     "capture": ("fusiongcn_edge.runtime.capture_commands", "photograph with a Raspberry Pi's camera, and fuse", None),
     "info": ("fusiongcn_edge.runtime.info_commands", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
-    "quantize": ("fusiongcn_edge.calibration.commands", "put a model's weights into 8 bits, if it loses little", None),
+    "quantize": (
+        "fusiongcn_edge.calibration.commands",
+        "put a model's weights into 8 bits, if it loses little",
+        "calibration",
+    ),
     "metrics": ("fusiongcn_edge.benchmarks.evaluation_commands", "measure how good one fused photograph is", None),
     "evaluate": ("fusiongcn_edge.benchmarks.evaluation_commands", "compare models and other methods on pairs", None),
-    "cost": ("fusiongcn_edge.benchmarks.commands", "count what fusing a pair costs, from a model's graphs", None),
+    "cost": (
+        "fusiongcn_edge.benchmarks.commands",
+        "count what fusing a pair costs, from a model's graphs",
+        "calibration",
+    ),
     "benchmark": ("fusiongcn_edge.benchmarks.commands", "measure time, memory and energy on this device", None),
     "report": ("fusiongcn_edge.benchmarks.report_commands", "make a page or tables of what was measured", None),
     "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
@@ -123,7 +131,8 @@ def _run(arguments: list[str]) -> int:
     parser = Parser(
         prog="fusiongcn",
         description="Fuse photographs focused at different depths into one that is sharp everywhere.",
-        epilog="'fusiongcn COMMAND --help' tells about a command.",
+        epilog="'fusiongcn COMMAND --help' tells about a command. One with [EXTRA] needs libraries of its own: "
+        "pip install '.[EXTRA]' in the checkout.",
     )
     parser.add_argument("--version", action="version", version=f"fusiongcn-edge {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -132,8 +141,9 @@ def _run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(called, COMMANDS, n=1)
         parser.error(f"there is no command {called!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     explains: Parser = parser
-    for name, (module_name, summary, _) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    for name, (module_name, summary, extra) in COMMANDS.items():
+        needs = f" [{extra}]" if extra else ""
+        command = commands.add_parser(name, help=summary + needs, description=summary[0].upper() + summary[1:] + ".")
         if name == called:
             module = importlib.import_module(module_name)
             getattr(module, f"add_{name}_arguments")(command)
