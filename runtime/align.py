@@ -287,28 +287,34 @@ def moved_onto(
     beyond : as ``frame``, optional
         The reference, whose pixels are taken where the frame has none; default: the nearest of the frame.
     """
-    height, width = frame.shape[:2]
-    if alignment.moves(height, width):
-        result = np.empty((area.bottom - area.top, area.right - area.left, *frame.shape[2:]), frame.dtype)
-        for top in range(area.top, area.bottom, ROWS):
-            band = Area(top, min(top + ROWS, area.bottom), area.left, area.right)
-            _interpolate(frame, alignment.matrix, band, result[band.top - area.top : band.bottom - area.top], beyond)
-    else:
-        result = frame[area.top : area.bottom, area.left : area.right]
-    if exposed and alignment.gain != 1:
-        most = np.iinfo(frame.dtype).max
-        table = np.clip(np.rint(np.arange(most + 1) * alignment.gain), 0, most).astype(frame.dtype)
-        alpha = result[:, :, 3].copy() if result.ndim == 3 and result.shape[2] == 4 else None
-        result = table[result]
-        if alpha is not None:
-            result[:, :, 3] = alpha
-    return np.ascontiguousarray(result)
+    gain = alignment.gain if exposed else 1.0
+    if not alignment.moves(*frame.shape[:2]):
+        return np.ascontiguousarray(_brightened(frame[area.top : area.bottom, area.left : area.right], gain))
+    result = np.empty((area.bottom - area.top, area.right - area.left, *frame.shape[2:]), frame.dtype)
+    for top in range(area.top, area.bottom, ROWS):
+        band = Area(top, min(top + ROWS, area.bottom), area.left, area.right)
+        rows = result[band.top - area.top : band.bottom - area.top]
+        missing = _interpolate(frame, alignment.matrix, band, rows)
+        rows[...] = _brightened(rows, gain)
+        if beyond is not None:  # as bright as it should be already
+            rows[missing] = beyond[band.top : band.bottom, band.left : band.right][missing]
+    return result
 
 
-def _interpolate(
-    frame: NDArray[Any], matrix: Matrix, area: Area, result: NDArray[Any], beyond: NDArray[Any] | None
-) -> None:
-    """An area of the reference from those rows of the frame that it needs."""
+def _brightened(pixels: NDArray[Any], gain: float) -> NDArray[Any]:
+    """Values, not alpha, times the gain."""
+    if gain == 1:
+        return pixels
+    most = np.iinfo(pixels.dtype).max
+    table = np.clip(np.rint(np.arange(most + 1) * gain), 0, most).astype(pixels.dtype)
+    result = table[pixels]
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        result[:, :, 3] = pixels[:, :, 3]
+    return result
+
+
+def _interpolate(frame: NDArray[Any], matrix: Matrix, area: Area, result: NDArray[Any]) -> NDArray[np.bool_]:
+    """Into ``result``, an area of the reference from those rows of the frame that it needs; gives where it has none."""
     edges = np.array([(x, y) for x in (area.left, area.right) for y in (area.top, area.bottom)], np.float64)
     rows = transformed(matrix, edges)[:, 1]
     first = int(np.clip(math.floor(rows.min()) - REACH, 0, len(frame) - 1))
@@ -325,7 +331,5 @@ def _interpolate(
     values = turned(source, cv2.INTER_CUBIC)
     cv2.max(values, turned(cv2.erode(source, around), cv2.INTER_NEAREST), dst=values)
     cv2.min(values, turned(cv2.dilate(source, around), cv2.INTER_NEAREST), dst=values)
-    if beyond is not None:
-        there = turned(np.ones(source.shape[:2], np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) == 0
-        values[there] = beyond[area.top : area.bottom, area.left : area.right][there]
     result[...] = values
+    return turned(np.ones(source.shape[:2], np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) == 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Scales, align, covered, moved_onto
 from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
-from fusiongcn_edge.runtime.stack import Frames, focus_order, sharpnesses
+from fusiongcn_edge.runtime.stack import Frames, focus_order, names_of, sharpnesses
 from fusiongcn_edge.runtime.words import counted
 
 
@@ -94,7 +94,7 @@ def align_frames(
         raise FusionError(f"There is no alignment {model!r}: choose one of {', '.join(MODELS)}.")
     if reference is not None and not 0 <= reference < len(frames):
         raise FusionError(f"There is no frame {reference}: give a reference from 0 to {len(frames) - 1}.")
-    names = names or [str(number + 1) for number in range(len(frames))]
+    names = names_of(frames, names)
     tell = progress or (lambda text: None)
     if len(frames) < 2:
         raise ImageError(f"{counted(len(frames), 'photograph')} cannot be aligned: give at least 2.")

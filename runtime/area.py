@@ -26,7 +26,6 @@ class Area(NamedTuple):
             max(self.left, other.left), min(self.right, other.right),
         )  # fmt: skip
 
-    def of(self, array: NDArray[Any], origin: Area) -> NDArray[Any]:
-        """This part of an array that holds the area ``origin``."""
-        rows = slice(self.top - origin.top, self.bottom - origin.top)
-        return array[..., rows, self.left - origin.left : self.right - origin.left]
+    def of(self, array: NDArray[Any], top: int = 0, left: int = 0) -> NDArray[Any]:
+        """This part of an array, a view, whose first pixel is in row ``top`` and column ``left``."""
+        return array[..., self.top - top : self.bottom - top, self.left - left : self.right - left]

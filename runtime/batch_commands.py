@@ -42,7 +42,6 @@ from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encod
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import LookedAt, remarks
-from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.workers import in_workers
 
 MOST_WORKERS = 64
@@ -161,8 +160,8 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
             stack = fuser.fuse_stack(frames, names=[files.paths[number] for number in numbers])
             image, order = stack.image, stack.order
             del stack
-        with libraries_silenced():
-            ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: files.metadata}).items()
+        own = files.metadata(numbers[0])
+        ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: own}).items()
         report = [] if turned is None else alignment_report(turned, files.paths)
         write_files({output: data, record_path(output): record(mark, data, report)})
         seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]

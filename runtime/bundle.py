@@ -102,12 +102,12 @@ class Bundle:
     quantization: dict[str, Any]  # how it was made from float32, and what it lost; empty if it was not
 
     def variants(self, name: str) -> dict[str, Graph]:
-        """A graph for each of the sizes that it is there for, which are the keys; just one, "", if it takes any."""
+        """The graph's variants by the size that each is made for; one, under "", if its size is free."""
         return {key.partition("@")[2]: graph for key, graph in self.graphs.items() if _base(key) == name}
 
     @property
     def sizes(self) -> list[str]:
-        """The sizes that the CNN is there for; "" if it takes any."""
+        """The sizes that the CNN's graphs are made for; "" if its size is free."""
         return list(self.variants(self.stages[-1].graph if self.stages else "cnn"))
 
     def at_size(self, size: str) -> Bundle:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import signal
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 
 from fusiongcn_edge.runtime.camera import photographs_at
 from fusiongcn_edge.runtime.commands import chosen_encoding, open_fuser
-from fusiongcn_edge.runtime.errors import OutputError
+from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
 from fusiongcn_edge.runtime.files import make_folder
 from fusiongcn_edge.runtime.images import Encoding, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
@@ -56,28 +58,45 @@ def _positions(text: str) -> list[float]:
 
 
 def run_capture(arguments: argparse.Namespace) -> int:
-    """Photograph, fuse, write."""
-    check_writable(arguments.output, np.empty((1, 1, 3), np.uint8))
-    with tempfile.TemporaryDirectory(prefix="fusiongcn-") as temporary:
-        folder, suffix, encoding = Path(temporary), ".tif", Encoding(tiff_compression="none")
-        if arguments.keep_frames is not None:
-            folder, suffix, encoding = arguments.keep_frames, Path(arguments.output).suffix, chosen_encoding(arguments)
-            make_folder(folder)
-        positions = arguments.positions
-        names = [f"{number:02}-{position:g}-dioptres{suffix}" for number, position in enumerate(positions, start=1)]
-        paths = [str(folder / name) for name in names]
-        for path in filter(os.path.lexists, paths):
-            raise OutputError(f"{path} is there already, and photographs are not replaced: keep these elsewhere.")
-        check_maps(arguments, paths)
-        try:
-            open_fuser(arguments)  # what is wrong with it shows before there are photographs
-            with Progress() as progress, closing(photographs_at(positions)) as photographs:
-                for number, path in enumerate(paths, start=1):
-                    progress(f"[{number}/{len(paths)}] photograph at {positions[number - 1]:g} dioptres")
-                    write_images({path: next(photographs)}, encoding)
-        except BaseException:
-            if arguments.keep_frames is not None:
-                with suppress(OSError):  # unless there is something in it
-                    folder.rmdir()
+    """Photograph, fuse, write. Photographs that could not be fused are kept: their scene may be gone."""
+    output, kept = Path(arguments.output), arguments.keep_frames
+    check_writable(output, np.empty((1, 1, 3), np.uint8))
+    suffix, encoding = (
+        (output.suffix, chosen_encoding(arguments)) if kept else (".tif", Encoding(tiff_compression="none"))
+    )
+    positions = arguments.positions
+    names = [f"{number:02}-{position:g}-dioptres{suffix}" for number, position in enumerate(positions, start=1)]
+    for path in [kept / name for name in names if os.path.lexists(kept / name)] if kept else []:
+        raise OutputError(f"{path} is there already, and photographs are not replaced: keep these elsewhere.")
+    check_maps(arguments, [str(kept / name) for name in names] if kept else [])
+    open_fuser(arguments)  # what is wrong with it shows before there are photographs
+    made = not (kept and kept.is_dir())
+    if kept:
+        make_folder(kept)
+    folder = kept or Path(tempfile.mkdtemp(prefix=f"{output.stem}-frames-", dir=output.parent))
+    paths = [str(folder / name) for name in names]
+    try:
+        with Progress() as progress, closing(photographs_at(positions)) as photographs:
+            for number, path in enumerate(paths, start=1):
+                progress(f"[{number}/{len(paths)}] photograph at {positions[number - 1]:g} dioptres")
+                write_images({path: next(photographs)}, encoding)
+    except BaseException:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif made:
+            with suppress(OSError):  # unless there is something in it
+                folder.rmdir()
+        raise
+    where = f"the photographs are in {folder}"
+    try:
+        fuse_files(arguments, paths)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(stop.args[0] if stop.args else signal.SIGINT, where) from None
+    except Exception as error:
+        sentence = mendable(error)
+        if sentence is None:
             raise
-        return fuse_files(arguments, paths)
+        raise FusionError(f"{sentence.rstrip('.')}; {where}.") from None
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0

@@ -28,7 +28,6 @@ from fusiongcn_edge.runtime.machine import return_memory_at_once
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import look_at, remarks
 from fusiongcn_edge.runtime.sheet import row
-from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.stack import Frames
 
 PREVIEW_HEIGHT = 400  # pixels
@@ -270,8 +269,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         panels = [("first photograph", first), ("second photograph", second)]
         panels += [("decision (white: first)", result.decision.astype(np.uint8) * 255), ("fused", result.image)]
         pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
-    with libraries_silenced():
-        write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
+    write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata()})
     odd = remarks(files.paths, looks, aligned=arguments.align != "none")
     tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape

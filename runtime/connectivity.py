@@ -33,7 +33,7 @@ def connected_components(labels: Labels) -> Labels:
 
 
 def connected_runs(image: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """Cut an image into horizontal runs of equal value, and tell which of them hang together.
+    """Cut an image into horizontal runs of equal value, and tell which of them are connected.
 
     The work is proportional to the number of runs: where one begins, it touches one in the row above and one in the row
     below, and any two runs that touch do so where one of them begins. They are joined by repeatedly hooking each onto

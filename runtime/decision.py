@@ -14,7 +14,7 @@ from fusiongcn_edge.runtime.connectivity import connected_runs
 THRESHOLD = 0.5
 SMALLEST_REGION = 0.001
 OVERRULED, MOST_OVERRULED = np.float32(4), np.float32(0.3)  # see blend; chosen on pairs with a truth and by Q_CV
-BAND = 1 << 15  # pixels that are looked at at a time: they stay in a core's cache
+BAND = 1 << 15  # pixels per block: they stay in a core's cache
 FEW_RUNS = 16  # pixels, on average, that runs of equal decision are long where they are few
 FEW_UNSURE = 4  # one pixel in so many, at most, where those that are mixed are few
 ROUNDED_AWAY = 0.49  # gray levels by which a pixel is mixed that is not worth mixing: rounding takes them away

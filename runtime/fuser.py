@@ -190,11 +190,9 @@ class Fuser:
         try:
             with _opencv_threads(self.threads):
                 return self._fuse(first, second, progress, hard)
-        except (MemoryError, RuntimeError, cv2.error) as error:  # RuntimeError where no thread can be started
-            if isinstance(error, cv2.error) and not ran_out_of_memory(error):
+        except (MemoryError, RuntimeError, cv2.error) as error:
+            if not ran_out_of_memory(error) and "can't start new thread" not in str(error):
                 raise
-            if isinstance(error, RuntimeError) and "thread" not in str(error):
-                raise FusionError(f"Fusing failed ({error}): try again, or with another engine.") from None
             raise FusionError(
                 f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no more could be had'}): "
                 "use smaller photographs or close other programs."

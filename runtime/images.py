@@ -25,8 +25,8 @@ SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
 WRITABLE = TRANSPARENT | {".jpg", ".jpeg", ".bmp"}
 READABLE = {*WRITABLE, *HEIC, *RAW}
+LONGEST_SIDE = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels; the format's, or its encoder's
 TIFF_COMPRESSIONS = {"none": 1, "lzw": 5, "deflate": 8}  # by their numbers in the format
-
 
 Layout = tuple[int | None, int, int]  # orientation, height and width
 
@@ -125,7 +125,8 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
             "permissions."
         ) from None
     decode = decoder(path.suffix.lower()) or _decode
-    found = decode(data, str(path))
+    with libraries_silenced():
+        found = decode(data, str(path))
     if found is None:
         raise ImageError(
             f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP, WebP, HEIC or RAW file."
@@ -142,13 +143,11 @@ class PhotographFiles:
     Attributes
     ----------
     paths : sequence of str
-    metadata : Metadata
-        The first one's, as soon as it was read.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = paths
-        self.metadata = Metadata()
+        self._first = Metadata()
         self._layouts: dict[str, Layout] = {}
         self._profiles: dict[str, bytes | None] = {}
 
@@ -156,14 +155,17 @@ class PhotographFiles:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        with libraries_silenced():
-            photograph = read_photograph(self.paths[index])
+        photograph = read_photograph(self.paths[index])
         self._layouts[self.paths[index]] = photograph.layout
         check_layouts(self._layouts)
         self._profiles[self.paths[index]] = photograph.metadata.profile
         if index == 0:
-            self.metadata = photograph.metadata
+            self._first = photograph.metadata
         return photograph.pixels
+
+    def metadata(self, index: int = 0) -> Metadata:
+        """A photograph's own, once the first was read; of others it is read again, since it may be large."""
+        return self._first if index == 0 else read_photograph(self.paths[index]).metadata
 
     def remarks(self) -> list[str]:
         """A sentence, if the same numbers mean different colours in the photographs read so far."""
@@ -268,7 +270,8 @@ def encode_images(
         check_writable(path, image)
         suffix = Path(path).suffix.lower()
         try:
-            ok, encoded = cv2.imencode(suffix, image, encoding.parameters(suffix))
+            with libraries_silenced():
+                ok, encoded = cv2.imencode(suffix, image, encoding.parameters(suffix))
         except cv2.error:
             ok = False
         if not ok:
@@ -298,6 +301,10 @@ def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
         raise ImageError(f"{path} cannot hold 16 bits per channel: use .png or .tif.")
     if image.ndim == 3 and image.shape[2] == 4 and suffix not in TRANSPARENT:
         raise ImageError(f"{path} cannot hold the photographs' alpha channel: use .png, .tif or .webp.")
+    if max(image.shape[:2]) > LONGEST_SIDE.get(suffix, math.inf):
+        raise ImageError(
+            f"{path} cannot hold {_size(image)} pixels, but at most {LONGEST_SIDE[suffix]:,} a side: use .png or .tif."
+        )
 
 
 def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> None:

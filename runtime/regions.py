@@ -1,4 +1,4 @@
-"""What the Lite sees of a pair: luminance, and superpixels with their graph at a quarter of the resolution.
+"""What Lite sees of a pair: luminance, and superpixels with their graph at a quarter of the resolution.
 
 SLIC (Achanta et al., TPAMI 2012) with one liberty: a pixel chooses among the nine cells of the seed grid around it, and
 regions need not be connected. So every iteration is a handful of whole-image operations.
@@ -50,7 +50,7 @@ class RegionSettings:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the Lite sees of a pair.
+    """What Lite sees of a pair.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def filled_up(height: int, width: int) -> tuple[int, int]:
 
 
 def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
-    """What the Lite sees of two photographs, as ``Fuser.fuse`` takes them."""
+    """What Lite sees of two photographs, as ``Fuser.fuse`` takes them."""
     height, width = filled_up(*first.shape[:2])
     gray = np.empty((2, height, width), first.dtype)
     details = np.empty((2, DETAILS, height // STEP, width // STEP), np.float32)

@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 
-_lock = Lock()
+_lock = RLock()
 
 
 @contextmanager

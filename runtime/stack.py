@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.decision import blend
-from fusiongcn_edge.runtime.errors import ImageError
+from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.words import counted
 
@@ -61,6 +61,17 @@ class StackResult:
     order: tuple[int, ...]
 
 
+def names_of(frames: Frames, names: Sequence[str] | None) -> Sequence[str]:
+    """What errors call the frames; their numbers, from 1 on, where no names are given."""
+    if names is None:
+        return [str(number) for number in range(1, len(frames) + 1)]
+    if len(names) != len(frames):
+        raise FusionError(
+            f"There are {counted(len(frames), 'photograph')} and {counted(len(names), 'name')}: give one for each."
+        )
+    return names
+
+
 def fuse_stack(
     fuser: Fuser,
     frames: Frames,
@@ -71,9 +82,7 @@ def fuse_stack(
     if not 2 <= len(frames) <= MOST_FRAMES:
         raise ImageError(f"{counted(len(frames), 'photograph')} cannot be fused: give from 2 to {MOST_FRAMES:,}.")
     tell = progress or (lambda text: None)
-    order = focus_order(
-        sharpnesses(frames, names or [str(n + 1) for n in range(len(frames))], fuser.bundle.minimum_size, tell)
-    )
+    order = focus_order(sharpnesses(frames, names_of(frames, names), fuser.bundle.minimum_size, tell))
     composite = frames[order[0]]
     frame = np.full(composite.shape[:2], order[0], np.uint16)
     for step, number in enumerate(order[1:], start=1):

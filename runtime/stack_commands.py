@@ -24,7 +24,6 @@ from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import LookedAt, remarks
-from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.stack import frame_colours
 
 STACK_EXAMPLE = """examples:
@@ -92,8 +91,7 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         pictures[arguments.depth] = frame
     if arguments.depth_preview is not None:
         pictures[arguments.depth_preview] = frame_colours(frame, len(files))
-    with libraries_silenced():
-        write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata})
+    write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata(numbers[0])})
     order = [numbers[place] for place in result.order]  # of the focus: neighbours are most alike
     odd = remarks([files.paths[n] for n in order], [frames.looks[n] for n in order], aligned=arguments.align != "none")
     tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, pictures)])

@@ -47,7 +47,7 @@ class Image:
             found *= self._outside
         for place, tile in parts:
             covered = place.within(inner)
-            covered.of(found, window)[...] = covered.of(tile, place)
+            covered.of(found, window.top, window.left)[...] = covered.of(tile, place.top, place.left)
         return found
 
     def forget(self, row: int) -> None:

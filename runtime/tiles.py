@@ -298,7 +298,7 @@ class _Pass:
                     if name not in found:
                         rows, columns = window.bottom - window.top, window.right - window.left
                         found[name] = np.empty((*image.shape[:-2], rows, columns), image.dtype)
-                    part.of(found[name], window)[...] = image
+                    part.of(found[name], window.top, window.left)[...] = image
         return found
 
     def _run(self, stage: Stage, computed: Area, wanted: Area, known: dict[str, Image]) -> dict[str, Array]:
@@ -315,7 +315,8 @@ class _Pass:
                 raise wrong_output(stage.graph, name, image, f"an image of {size}")
         if computed == wanted:
             return outputs
-        return {n: part if n in stage.sums else wanted.of(part, computed) for n, part in outputs.items()}
+        top, left = computed.top, computed.left
+        return {n: part if n in stage.sums else wanted.of(part, top, left) for n, part in outputs.items()}
 
     def _input(self, stage: Stage, name: str, window: Area, needed: Area, known: dict[str, Image]) -> Array:
         window, needed = (w.grown(stage.reach.get(name, 0)) for w in (window, needed))

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +78,8 @@ class WindowedCnn:
                     raise wrong_output(self._file, RESULT, found, f"1 x 4 x {size[0] // 2} x {size[1] // 2}")
                 quads = found[0]
                 own = Area(*rows, *columns)
-                halves = Area(*(edge // 2 for edge in own)).of(quads, Area(top // 2, -1, left // 2, -1))
-                target = own.of(probability, Area(0, height, 0, width))
+                halves = Area(*(edge // 2 for edge in own)).of(quads, top // 2, left // 2)
+                target = own.of(probability)
                 for place, values in enumerate(halves):
                     target[place // 2 :: 2, place % 2 :: 2] = values
         if size == (height, width):  # of a larger photograph, the memory is needed to decide
@@ -161,9 +161,9 @@ class _LiteInputs:
         self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Area
     ) -> dict[str, Array]:
         """The inputs for a window; beyond the lower and right end, the edge is repeated."""
-        luminance(_with_edge(gray, window), out=self.both_orders[0])
+        luminance(_filled(gray, window, "edge"), out=self.both_orders[0])
         self.both_orders[1] = self.both_orders[0, ::-1]
-        places = _with_edge(labels, Area(*(edge // STEP for edge in window)))
+        places = _filled(labels, Area(*(edge // STEP for edge in window)), "edge")
         if self._channels_last:  # with mode "clip" it is written at once; there is nothing to clip
             np.take(context, places, axis=1, out=self.context.transpose(0, 2, 3, 1), mode="clip")
         else:
@@ -171,13 +171,13 @@ class _LiteInputs:
         return {"luminance": self.both_orders, "context": self.context}
 
 
-def _with_edge(image: Array, window: Area) -> Array:
-    """A window of an image that repeats its edge below and on the right."""
-    inner = window.of(image, Area(0, 0, 0, 0))
+def _filled(image: Array, window: Area, mode: Literal["edge", "reflect"]) -> Array:
+    """A window of an image; what it has beyond the lower and right edge is filled as ``np.pad`` does."""
+    inner = window.of(image)
     more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
     if not any(more):
         return inner
-    return np.pad(inner, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="edge")
+    return np.pad(inner, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode=mode)
 
 
 class OverlappingCnn:
@@ -207,20 +207,20 @@ class OverlappingCnn:
         for window in _windows(height, width, size):
             inner = window.within(Area(0, height, 0, width))
             own = np.outer(*(_ramp(side) for side in size)).astype(np.float32)
-            own = inner.of(own, window)
-            inner.of(total, Area(0, height, 0, width))[...] += own * inner.of(self._window(inputs, window), window)
-            inner.of(weight, Area(0, height, 0, width))[...] += own
+            own = inner.of(own, window.top, window.left)
+            inner.of(total)[...] += own * inner.of(self._window(inputs, window), window.top, window.left)
+            inner.of(weight)[...] += own
         return {RESULT: total / weight}
 
     def _window(self, inputs: Arrays, window: Area) -> Array:
         """The probability in one window, with only those superpixels that it touches."""
-        labels = _mirrored(inputs["labels"], window)
+        labels = _filled(inputs["labels"], window, "reflect")
         touched, own = np.unique(labels, return_inverse=True)
         room, graph = self._sizes[labels.shape].holding(len(touched))
         tables = {name: filled(inputs[name][:, touched], (1,), room) for name in ("shallow", "deep")}
         found = graph.run(
             {
-                "images": _mirrored(inputs["images"], window),
+                "images": _filled(inputs["images"], window, "reflect"),
                 "labels": own.reshape(labels.shape).astype(np.int32),
                 **tables,
             }
@@ -241,10 +241,3 @@ def _ramp(side: int) -> NDArray[np.float32]:
     """Weights along a side: rising over a quarter of it, level, falling again."""
     steps = np.arange(side, dtype=np.float32) + 0.5
     return np.minimum(1, np.minimum(steps, side - steps) / max(1, side // 4))
-
-
-def _mirrored(image: Array, window: Area) -> Array:
-    """A window that may reach beyond the lower and right edge, where the image is mirrored."""
-    more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]
-    padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + [(0, pixels) for pixels in more], mode="reflect")
-    return padded[..., window.top : window.bottom, window.left : window.right]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from fuzz.photographs import PROFILE
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Alignment, Scales, align, covered, moved_onto, transformed
 from fusiongcn_edge.runtime.area import Area
-from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.images import read_image, read_photograph, write_image, write_images
+from fusiongcn_edge.runtime.metadata import Metadata
 
 Picture = NDArray[Any]
 
@@ -238,6 +240,10 @@ def test_the_whole_area_shows_the_reference_where_a_frame_has_nothing(breathing:
     # the fourth frame is larger and shifted to the left: of the reference's right side it has all, at the top nothing
     np.testing.assert_array_equal(aligned[3][-3:, :50], breathing[0][-3:, :50])
     assert (aligned[3][100:200, 100:300] != breathing[0][100:200, 100:300]).any()
+    dark = [*breathing[:3], breathing[3] // 2]
+    aligned = align_frames(dark, "similarity", reference=0, whole=True, match_exposure=True)
+    assert aligned.alignments[3].gain > 1.8
+    np.testing.assert_array_equal(aligned[3][-3:, :50], breathing[0][-3:, :50])
 
 
 def test_a_frame_that_cannot_be_aligned_is_named_or_skipped(breathing: list[Picture]) -> None:
@@ -329,6 +335,9 @@ def test_stack_leaves_out_what_it_cannot_align_and_numbers_the_others_as_given(
     breathing: list[Picture], capfd: pytest.CaptureFixture[str]
 ) -> None:
     names = ["alien.png", *(f"{number}.png" for number in range(4))]
+    for name in names[:2]:
+        pixels = read_image(name)
+        write_images({name: pixels}, metadata={name: Metadata(profile=PROFILE if name == "0.png" else None)})
     options = ["--align", "similarity", "--skip-unaligned", "--keep-area", "--threads", "1"]
     assert main(["stack", *names, "-o", "fused.png", "--depth", "depth.png", *options]) == 0
     lines = capfd.readouterr().out.splitlines()
@@ -339,6 +348,7 @@ def test_stack_leaves_out_what_it_cannot_align_and_numbers_the_others_as_given(
     expected = Fuser.open(threads=1).fuse_stack(align_frames(breathing, "similarity", whole=True))
     np.testing.assert_array_equal(read_image("fused.png"), expected.image)
     np.testing.assert_array_equal(read_image("depth.png"), expected.frame + 1)
+    assert read_photograph("fused.png").metadata.profile == PROFILE  # the first one's of those that were fused
 
 
 @pytest.mark.parametrize("command", [["fuse", "0.png", "alien.png"], ["stack", "0.png", "1.png", "2.png", "alien.png"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime import Fuser, ImageError, stack_commands
 from fusiongcn_edge.runtime.camera import photographs_at
 from fusiongcn_edge.runtime.images import psnr, read_image
 
@@ -219,3 +219,37 @@ def test_positions_that_make_no_sense(positions: str, folder: Path, capfd: pytes
         main(["capture", f"--positions={positions}", "-o", "fused.png"])
     assert caught.value.code == 2
     assert "two or more different dioptres" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("camera")
+def test_photographs_that_could_not_be_fused_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> NoReturn:
+        raise ImageError("They cannot be aligned.")
+
+    monkeypatch.setattr(stack_commands, "aligned", full)
+    assert main(CAPTURE) == 2
+    (kept,) = folder.iterdir()
+    assert capfd.readouterr().err == f"fusiongcn: They cannot be aligned; the photographs are in {kept.name}.\n"
+    assert [read_image(path).shape for path in sorted(kept.iterdir())] == [(200, 300, 3)] * 3
+
+    def stopped(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt(15)
+
+    monkeypatch.setattr(stack_commands, "aligned", stopped)
+    assert main([*CAPTURE, "--keep-frames", "kept"]) == 128 + 15
+    assert capfd.readouterr().err == "fusiongcn: interrupted; the photographs are in kept.\n"
+    assert len(list((folder / "kept").iterdir())) == 3
+
+
+def test_only_a_folder_that_was_made_for_the_photographs_is_removed(
+    camera: type[Picamera2], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "mine").mkdir()
+    assert main([*CAPTURE, "--keep-frames", "new", "--depth", "no/depth.png"]) == 2
+    monkeypatch.setattr(camera, "stuck", True)
+    for name in ("mine", "new"):
+        monkeypatch.setattr(camera, "cameras", [])
+        assert main([*CAPTURE, "--keep-frames", name]) == 2
+    assert [path.name for path in folder.iterdir()] == ["mine"]

@@ -46,12 +46,11 @@ def test_what_vanished_before_it_was_looked_at_is_not_taken_for_made(tmp_path: P
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (RuntimeError("boom"), "Fusing failed (boom)"),
         (RuntimeError("can't start new thread"), "Memory ran out (can't start new thread)"),
         (MemoryError(), "Memory ran out (no more could be had)"),
     ],
 )
-def test_an_engine_that_throws_is_told_and_the_next_pair_is_fused(
+def test_memory_that_runs_out_is_told_and_the_next_pair_is_fused(
     error: Exception, sentence: str, model: str, photographs: tuple[Picture, Picture]
 ) -> None:
     throwing = False
@@ -68,6 +67,14 @@ def test_an_engine_that_throws_is_told_and_the_next_pair_is_fused(
     assert str(told.value).startswith(sentence)
     throwing = False
     np.testing.assert_array_equal(fuser.fuse(*photographs).image, before)
+
+
+def test_a_mistake_in_the_callers_own_code_stays_visible(photographs: tuple[Picture, Picture]) -> None:
+    def progress(stage: str) -> None:
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        Fuser.open(threads=1).fuse(*photographs, progress=progress)
 
 
 THROWING = """

@@ -20,7 +20,7 @@ from fusiongcn_edge.benchmarks import stacks
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import Fuser, ImageError
+from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.stack import focus_order, frame_colours, sharpness
 
@@ -140,6 +140,8 @@ def test_frames_that_do_not_go_together_are_named(fuser: Fuser, frames: list[Pic
         fuser.fuse_stack([*frames[:2], frames[2][:, 1:]])
     with pytest.raises(ImageError, match="Photographs near and far: the photographs differ in depth"):
         fuser.fuse_stack([frames[0], frames[1].astype(np.uint16)], names=["near", "far"])
+    with pytest.raises(FusionError, match="There are 2 photographs and 1 name: give one for each"):
+        fuser.fuse_stack(frames[:2], names=["near"])
 
 
 # the order of focus
