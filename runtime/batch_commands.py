@@ -165,7 +165,12 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
         report = [] if turned is None else alignment_report(turned, files.paths)
         write_files({output: data, record_path(output): record(mark, data, report)})
         seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]
-        odd = remarks([name for name, _ in seen], [look for _, look in seen], aligned=arguments.align != "none")
+        odd = remarks(
+            [name for name, _ in seen],
+            [look for _, look in seen],
+            aligned=arguments.align != "none",
+            exposed=arguments.match_exposure,
+        )
         return odd + files.remarks()
 
     return fuse

@@ -270,7 +270,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         panels += [("decision (white: first)", result.decision.astype(np.uint8) * 255), ("fused", result.image)]
         pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata()})
-    odd = remarks(files.paths, looks, aligned=arguments.align != "none")
+    odd = remarks(files.paths, looks, aligned=arguments.align != "none", exposed=arguments.match_exposure)
     tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape
     print(

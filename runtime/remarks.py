@@ -18,24 +18,32 @@ SIDE = 384  # cells along each side of what is compared: a size that Fourier tra
 FINE, COARSE = 2, 10  # cells on either side that a mean is taken over; what lies between is compared
 LEAST_CONTRAST = 0.005  # of the full range: what is flatter counts as flat
 SHIFTED = 2.0, 0.3  # pixels and cells; the pairs of Lytro, MFFW, MFI-WHU and NYU-D reach 1.1 pixels
+TURNED = 2.6  # pixels that the corners move beside a shift; two of the same pairs reach 4
 BETTER = 0.01  # correlation that a shift must gain to be believed
+UNEQUAL = 0.08  # of the brightness; of 69 pairs for research one reaches 0.1, and the next one 0.05
 UNRELATED = 0.4  # correlation: pairs of one scene reach 0.7 at least
 DARK = 0.02  # of the full range
+STOP = cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 1e-4  # of the search for scale and rotation
+SMOOTHED = 5  # cells on which it looks at once
 SMALLEST = 128  # pixels on the shorter side: in smaller photographs single pixels would be compared
 
+CORNERS = np.array([(0, SIDE, 0, SIDE), (0, 0, SIDE, SIDE), (1, 1, 1, 1)], np.float64)
+
 Gray = NDArray[np.float32]
+Moves = NDArray[np.float64]  # 2 x 3: from a cell (x, y, 1) to where what it shows is in the other picture
 
 
 class Look(NamedTuple):
     """What is kept of a photograph to compare it with others.
 
     ``size``: width and height; ``picture``: local contrast, float32 ``SIDE`` x ``SIDE``; ``seen``: the range of gray
-    levels, of 1; ``content``: a number that equal photographs have in common.
+    levels, of 1; ``brightness``: their mean; ``content``: a number that equal photographs have in common.
     """
 
     size: tuple[int, int]
     picture: Gray
     seen: float
+    brightness: float
     content: int
 
 
@@ -47,17 +55,18 @@ def look_at(photograph: NDArray[Any]) -> Look:
     picture = _mean(_mean(gray, FINE), FINE) - _mean(gray, COARSE)
     picture /= np.sqrt(_mean(picture * picture, COARSE) + np.float32(LEAST_CONTRAST**2))
     rows, columns = photograph.shape[:2]
-    return Look((columns, rows), picture, float(gray.max() - gray.min()), hash(small.tobytes()))
+    return Look((columns, rows), picture, float(gray.max() - gray.min()), float(gray.mean()), hash(small.tobytes()))
 
 
 def _mean(picture: Gray, around: int) -> Gray:
     return np.asarray(cv2.blur(picture, (2 * around + 1, 2 * around + 1)), np.float32)
 
 
-def remarks(names: Sequence[str], looks: Sequence[Look], *, aligned: bool) -> list[str]:
+def remarks(names: Sequence[str], looks: Sequence[Look], *, aligned: bool, exposed: bool) -> list[str]:
     """A sentence on each kind of thing that is odd about photographs of one scene, neighbours in focus side by side.
 
-    ``aligned``: they were turned onto each other, so that how they lie need not be looked at.
+    ``aligned``: they were turned onto each other, so that how they lie need not be looked at; ``exposed``: they were
+    made equally bright.
     """
     found = []
     flat = [name for name, look in zip(names, looks, strict=True) if look.seen < DARK]
@@ -66,37 +75,90 @@ def remarks(names: Sequence[str], looks: Sequence[Look], *, aligned: bool) -> li
     for (name, look), (other, other_look) in pairwise(zip(names, looks, strict=True)):
         if look.content == other_look.content:
             found.append(f"{name} and {other} are the same photograph: give ones that are focused at different depths.")
-        elif not flat and not aligned:
-            found += _displaced(name, look, other, other_look)
+        elif not flat:
+            displaced = [] if aligned else _displaced(name, look, other, other_look)
+            found += displaced or ([] if exposed else _unequal(name, look, other, other_look))
         if len(found) > 1:
             break
     return found
 
 
+def _unequal(name: str, look: Look, other: str, other_look: Look) -> list[str]:
+    """Blurring leaves the mean what it is, so it tells how they were exposed."""
+    ratio = other_look.brightness / look.brightness
+    if abs(math.log(ratio)) < UNEQUAL:
+        return []
+    return [f"{other} is {ratio:.2f} times as bright as {name}: try --match-exposure."]
+
+
 def _displaced(name: str, look: Look, other: str, other_look: Look) -> list[str]:
     if min(look.size) < SMALLEST:
         return []
-    window = cv2.createHanningWindow((SIDE, SIDE), cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(look.picture, other_look.picture, window)
-    before = after = correlation(look.picture, other_look.picture)
-    edge = math.ceil(max(abs(x), abs(y))) + 1
-    if 4 * edge < SIDE:
-        moves = np.array([(1, 0, x), (0, 1, y)])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        moved = np.asarray(cv2.warpAffine(other_look.picture, moves, (SIDE, SIDE), flags=flags), np.float32)
-        inner = slice(edge, -edge)
-        before, after = (correlation(look.picture[inner, inner], p[inner, inner]) for p in (other_look.picture, moved))
-    width, height = look.size
-    right, down = x * width / SIDE, y * height / SIDE
-    if max(before, after) < UNRELATED:
+    first, second = look.picture, other_look.picture
+    shifted = np.eye(2, 3)
+    shifted[:, 2] = _shift(first, second)
+    before, after = _likeness(first, second, shifted)
+    turned = _turned(first, second, shifted if after > before + BETTER else np.eye(2, 3))
+    at_last = _likeness(first, second, turned)[1]
+    if max(before, after, at_last) < UNRELATED:
         return [f"{name} and {other} hardly show the same: try --align similarity, or give photographs of one scene."]
-    pixels, cells = SHIFTED
-    if max(abs(right), abs(down)) > pixels and max(abs(x), abs(y)) > cells and after > before + BETTER:
+    pixels = np.array(look.size) / SIDE  # of a cell
+    apart = _corners(turned)
+    beside = np.abs(apart - apart.mean(axis=1, keepdims=True)).max(axis=1)  # that no shift explains
+    if (beside * pixels).max() > TURNED and at_last > max(before, after) + BETTER:
+        most = (np.abs(apart).max(axis=1) * pixels).max()
+        return [
+            f"{name} and {other} seem to differ in scale or rotation, by up to {most:.0f} pixels: "
+            "try --align similarity."
+        ]
+    least, cells = SHIFTED
+    right, down = shifted[:, 2] * pixels
+    if max(abs(right), abs(down)) > least and np.abs(shifted[:, 2]).max() > cells and after > before + BETTER:
         return [
             f"{name} and {other} seem to be shifted against each other, by about {right:+.0f} {down:+.0f} pixels: "
             "try --align similarity."
         ]
     return []
+
+
+def _shift(first: Gray, second: Gray) -> tuple[float, float]:
+    """How far to the right and down the second picture shows what the first one does, in cells."""
+    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(first.copy(), second.copy(), window)  # it writes into what it is given
+    return x, y
+
+
+def _turned(first: Gray, second: Gray, start: Moves) -> Moves:
+    """Shift, rotation, scale and shear that lay ``second`` on ``first`` (ECC: Evangelidis and Psarakis, TPAMI 2008);
+    where none are found, those to start with."""
+    to, onto = (cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for picture in (first, second))
+    to_half = np.array([(1, 1, 0.5)])  # cells of the halves are twice as large
+    moves = (start * to_half).astype(np.float32)
+    try:
+        cv2.findTransformECC(to, onto, moves, cv2.MOTION_AFFINE, STOP, None, SMOOTHED)  # type: ignore[call-overload]
+    except cv2.error:  # it did not converge
+        return start
+    return moves / to_half
+
+
+def _corners(moves: Moves) -> NDArray[np.float64]:
+    """How far to the right and down the corners of a picture move, in cells; 2 x 4."""
+    return np.asarray(moves @ CORNERS - CORNERS[:2])
+
+
+def _moved(picture: Gray, moves: Moves) -> Gray:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, moves, (SIDE, SIDE), flags=flags), np.float32)
+
+
+def _likeness(first: Gray, second: Gray, moves: Moves) -> tuple[float, float]:
+    """Correlation before and after the second is moved, where both show something."""
+    edge = math.ceil(np.abs(_corners(moves)).max()) + 1
+    if 4 * edge >= SIDE:
+        before = correlation(first, second)
+        return before, before
+    inner = slice(edge, -edge)
+    return tuple(correlation(first[inner, inner], p[inner, inner]) for p in (second, _moved(second, moves)))  # type: ignore[return-value]
 
 
 class LookedAt:

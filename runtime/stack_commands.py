@@ -93,7 +93,12 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         pictures[arguments.depth_preview] = frame_colours(frame, len(files))
     write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata(numbers[0])})
     order = [numbers[place] for place in result.order]  # of the focus: neighbours are most alike
-    odd = remarks([files.paths[n] for n in order], [frames.looks[n] for n in order], aligned=arguments.align != "none")
+    odd = remarks(
+        [files.paths[n] for n in order],
+        [frames.looks[n] for n in order],
+        aligned=arguments.align != "none",
+        exposed=arguments.match_exposure,
+    )
     tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
