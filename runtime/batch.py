@@ -7,12 +7,14 @@ import itertools
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.files import read_file
+from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import is_photograph, same_name
 
 
@@ -41,12 +43,13 @@ class Item:
 def find_items(root: Path, output: Path) -> list[Item]:
     """What lies below ``root``, in the order of the names: ``[SET/]a/NAME.ext`` with ``[SET/]b/NAME.ext`` are a pair,
     any other folder with photographs is a stack, but for ``truth`` beside a and b. What is below ``output`` is left
-    out, and so are results of an earlier batch, wherever they were written, and what is hidden.
+    out, and so are results of an earlier batch, wherever they were written, and what is hidden. Photographs in ``root``
+    itself are an item that cannot be made.
 
     Raises
     ------
     FusionError
-        If there is nothing, two have the same name, or photographs lie in ``root`` itself.
+        If there is nothing else, or two have the same name.
     """
     if not root.is_dir():
         what = f"{root} is a file" if root.is_file() else f"There is no folder {root}"
@@ -54,6 +57,7 @@ def find_items(root: Path, output: Path) -> list[Item]:
     if output.resolve() == root.resolve():
         raise FusionError(f"{root} is where the photographs are: give another folder for the results.")
     items: list[Item] = []
+    stray: list[Path] = []
     above = {root: {root.resolve()}}  # links are followed, but not back to a folder that leads here
     for folder, below, files in os.walk(root, onerror=_refuse, followlinks=True):
         here = Path(folder)
@@ -61,16 +65,22 @@ def find_items(root: Path, output: Path) -> list[Item]:
         below[:] = sorted(name for name in real if real[name] not in {output.resolve(), *above[here]})
         above |= {here / name: {real[name], *above[here]} for name in below}
         photographs = [here / name for name in sorted(files) if _is_photograph(here / name)]
-        if photographs and here == root:
-            raise FusionError(
-                f"{photographs[0]} belongs to no stack: put each stack into a folder of its own, or fuse one with "
-                "'fusiongcn stack'."
-            )
+        if here == root:
+            stray, photographs = photographs, []
         if {"a", "b"} <= set(below):
             items += _pairs(here, here.relative_to(root))
             below[:] = [name for name in below if name not in ("a", "b", "truth")]
         if photographs:
-            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False))
+            alone = _alone(here, photographs)
+            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False, problem=alone))
+    if stray:
+        problem = (
+            f"{stray[0]} belongs to no stack: put each stack into a folder of its own, or fuse one with "
+            "'fusiongcn stack'."
+        )
+        if not items:
+            raise FusionError(problem)
+        items.append(Item(stray[0].name, tuple(stray), pair=False, problem=problem))
     if not items:
         raise FusionError(
             f"There is nothing to fuse in {root}: give each stack its folder, or put pairs into a/ and b/."
@@ -80,6 +90,15 @@ def find_items(root: Path, output: Path) -> list[Item]:
         if former.name == later.name:
             raise FusionError(f"Two results would be called {later.name}: rename one of them in {root}.")
     return items
+
+
+def _alone(folder: Path, photographs: list[Path]) -> str | None:
+    """Why a folder is no stack."""
+    if folder.name in ("a", "b") and not (folder.parent / {"a": "b", "b": "a"}[folder.name]).is_dir():
+        return f"{folder} has no folder beside it with its partners: of pairs, one is called a and the other b."
+    if len(photographs) < 2:
+        return f"{photographs[0]} is alone in its folder, and a stack has at least 2 (pairs lie in folders a and b)."
+    return None
 
 
 def _refuse(error: OSError) -> NoReturn:
@@ -125,17 +144,50 @@ def fingerprint(item: Item, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([stats, item.pair, settings], sort_keys=True).encode()).hexdigest()
 
 
-def record(mark: str, result: bytes, report: list[str]) -> bytes:
-    """What is noted beside a result (the bytes of its file) with a fingerprint."""
-    noted = {"made_from": mark, "sha256": hashlib.sha256(result).hexdigest(), "alignment": report}
-    return json.dumps(noted, indent=1).encode()
+def record(mark: str, result: bytes, report: list[str], output: Path) -> bytes:
+    """What is noted beside a result (the bytes of its file) with a fingerprint, before it is written to ``output``."""
+    replaced = _hash_of(output)
+    noted = {"made_from": mark, "sha256": _hash(result), "alignment": report}
+    return json.dumps(noted | ({"replaced": replaced} if replaced else {}), indent=1).encode()
 
 
 def is_made(output: Path, mark: str) -> bool:
     """Whether a result is there as it was written, made from what has this fingerprint."""
+    noted = _noted(output)
+    return mark != "" and noted.get("made_from") == mark and noted.get("sha256") == _hash_of(output)
+
+
+def in_the_way(output: Path) -> str | None:
+    """Why a file must not be written over: no batch made it, or it was changed since; None if there is none, or it is
+    a result, be it damaged.
+    """
+    if not output.is_file():
+        return None
+    noted = _noted(output)
+    if not noted:
+        return f"{output} is there, and no batch made it: move it away, or choose another folder."
+    if _hash_of(output) not in (noted.get("sha256"), noted.get("replaced")):
+        with suppress(ImageError):
+            read_image(output)
+            return f"{output} was changed since it was made: move it away, or choose another folder."
+    return None
+
+
+def _noted(output: Path) -> dict[str, Any]:
     try:
         noted = json.loads(read_file(record_path(output)))
-        made_so = noted["made_from"] == mark and noted["sha256"] == hashlib.sha256(read_file(output)).hexdigest()
-        return mark != "" and bool(made_so)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _hash_of(path: Path) -> str:
+    """ "" for what cannot be read."""
+    try:
+        return _hash(read_file(path))
+    except OSError:
+        return ""

@@ -18,6 +18,7 @@ from fusiongcn_edge.runtime.batch import (
     Item,
     find_items,
     fingerprint,
+    in_the_way,
     is_made,
     record,
     record_path,
@@ -50,10 +51,11 @@ BATCH_EXAMPLE = """examples:
   fusiongcn batch stacks -o fused --align similarity
   fusiongcn batch pairs -o fused --format jpg --workers 2 --json-progress
 
-Below DIR, every folder with photographs is a stack, and a/NAME.jpg with b/NAME.jpg are a pair. The result is
-OUT/FOLDER.png or OUT/NAME.png. Started again, only what is missing is made, and what was made with other settings or
-from photographs that have changed since; a hidden file beside each result notes that. What fails does not stop the
-rest: the closing table says why, and the exit code is 1.
+Below DIR, every folder with photographs is a stack, and a/NAME.jpg with b/NAME.jpg are a pair (these two folders must
+be called a and b). The result is OUT/FOLDER.png or OUT/NAME.png. Started again, only what is missing is made, and what
+was made with other settings or from photographs that have changed since; a hidden file beside each result notes that.
+What no batch has made, or somebody has changed since, is not written over. What fails does not stop the rest: its line
+says why, and the exit code is 1.
 """
 
 
@@ -96,17 +98,17 @@ def run_batch(arguments: argparse.Namespace) -> int:
         check_folder(output)
         remove_unfinished(output)
     marks = {item.name: fingerprint(item, settings) for item in items}
-    table = _Table(arguments.json_progress, [item.name for item in items])
-    left = []
-    for item in items:
-        if item.problem is not None:
-            table.add(item.name, "failed", error=item.problem)
-        elif is_made(outputs[item.name], marks[item.name]):
-            table.add(item.name, "kept")
-        else:
-            left.append(item)
-    try:
-        with Progress() as progress:
+    with Progress() as progress:
+        table = _Table(arguments.json_progress, [item.name for item in items], progress)
+        try:
+            left = []
+            for item in items:
+                if item.problem is None and is_made(outputs[item.name], marks[item.name]):
+                    table.add(item.name, "kept")
+                elif problem := item.problem or in_the_way(outputs[item.name]):
+                    table.add(item.name, "failed", error=problem)
+                else:
+                    left.append(item)
             jobs = [(item, outputs[item.name], marks[item.name]) for item in left]
             if left:
                 progress(f"[1/{len(jobs)}] {left[0].name}")
@@ -118,12 +120,13 @@ def run_batch(arguments: argparse.Namespace) -> int:
                 table.add(name, state, error=outcome.error, seconds=seconds, remaining=remaining, remarks=odd)
                 if done < len(jobs):
                     progress(f"[{done + 1}/{len(jobs)}] about {_duration(remaining)} left")
-    except KeyboardInterrupt as stop:
-        number = stop.args[0] if stop.args else signal.SIGINT
-        raise KeyboardInterrupt(number, "what is done is kept, and the same command goes on") from None
-    finally:
-        for output in outputs.values():
-            remove_unfinished(output)
+        except KeyboardInterrupt as stop:
+            number = stop.args[0] if stop.args else signal.SIGINT
+            there = f"{table.made} of {len(items)} are made, and the same command goes on"
+            raise KeyboardInterrupt(number, there) from None
+        finally:
+            for output in outputs.values():
+                remove_unfinished(output)
     tell([*unused_alignment(arguments), *unused_encoding(arguments, map(str, outputs.values()))])
     return table.close(perf_counter() - start)
 
@@ -163,7 +166,7 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
         own = files.metadata(numbers[0])
         ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: own}).items()
         report = [] if turned is None else alignment_report(turned, files.paths)
-        write_files({output: data, record_path(output): record(mark, data, report)})
+        write_files({record_path(output): record(mark, data, report, output), output: data})  # in this order
         seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]
         odd = remarks(
             [name for name, _ in seen],
@@ -171,7 +174,8 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
             aligned=arguments.align != "none",
             exposed=arguments.match_exposure,
         )
-        return odd + files.remarks()
+        left_out = [item.sources[number].name for number in range(len(files)) if number not in numbers]
+        return [*odd, *files.remarks(), *(f"{name} is left out, because it cannot be aligned." for name in left_out)]
 
     return fuse
 
@@ -181,12 +185,13 @@ def _quiet(text: str) -> None:
 
 
 class _Table:
-    """What became of each item: told at once as JSON, or at the end as a table."""
+    """What becomes of each item, told as soon as it is known: a line of a table, or JSON."""
 
-    def __init__(self, as_json: bool, names: list[str]) -> None:
-        self._json, self._names, self._rows = as_json, names, dict[str, str]()
+    def __init__(self, as_json: bool, names: list[str], progress: Progress) -> None:
+        self._json, self._progress = as_json, progress
+        self._items, self._width = len(names), max(len(printable(name)) for name in names)
         self._counts = {"done": 0, "kept": 0, "failed": 0}
-        self._tell({"event": "start", "items": len(names)})
+        self._tell({"event": "start", "items": self._items})
 
     def add(
         self,
@@ -200,9 +205,10 @@ class _Table:
     ) -> None:
         """``state``: done, kept (it was made before) or failed."""
         self._counts[state] += 1
-        self._rows[name] = error or (f"{seconds:.1f} s" if state == "done" else "")
-        self._rows[name] = "  note: ".join([self._rows[name], *remarks])
-        self._rows[name] = f"{state:<8}{self._rows[name]}".rstrip()
+        if not self._json:
+            told = error or (f"{seconds:.1f} s" if state == "done" else "")
+            told = "  note: ".join([told, *remarks])
+            self._progress.print(f"{printable(name):<{self._width}}  {state:<8}{told}".rstrip())
         event: dict[str, Any] = {
             "event": "item",
             "name": name,
@@ -211,19 +217,23 @@ class _Table:
             "seconds": round(seconds, 3),
         }
         event |= {"remarks": list(remarks)} if remarks else {}
-        finished = sum(self._counts.values())
         left = None if remaining is None else round(remaining, 1)
-        self._tell({**event, "finished": finished, "items": len(self._names), "seconds_left": left})
+        finished = sum(self._counts.values())
+        self._tell({**event, "finished": finished, "items": self._items, "seconds_left": left})
+
+    @property
+    def made(self) -> int:
+        """How many results there are."""
+        return self._counts["done"] + self._counts["kept"]
 
     def close(self, seconds: float) -> int:
         """The exit code."""
         self._tell({"event": "end", **self._counts, "seconds": round(seconds, 3)})
         if not self._json:
-            width = max(len(printable(name)) for name in self._names)
-            for name in self._names:
-                print(f"{printable(name):<{width}}  {printable(self._rows[name])}")
             counts = self._counts
-            print(f"{counts['done']} fused, {counts['kept']} kept, {counts['failed']} failed, {_duration(seconds)}")
+            self._progress.print(
+                f"{counts['done']} fused, {counts['kept']} kept, {counts['failed']} failed, {_duration(seconds)}"
+            )
         return 1 if self._counts["failed"] else 0
 
     def _tell(self, event: dict[str, Any]) -> None:

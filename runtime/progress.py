@@ -28,6 +28,12 @@ class Progress:
             self._due = monotonic() + EVERY
             print(f"{text} …", file=sys.stderr, flush=True)
 
+    def print(self, text: str) -> None:
+        """A line of the result, on standard output, above what is being done."""
+        if self._terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        print(printable(text), flush=True)
+
     def __exit__(self, *_: object) -> None:
         if self._terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

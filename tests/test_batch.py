@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.batch import find_items
+from fusiongcn_edge.runtime.batch import find_items, fingerprint, record, record_path
 from fusiongcn_edge.runtime.images import read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 from fusiongcn_edge.runtime.workers import in_workers
@@ -76,7 +76,8 @@ def test_a_batch_fuses_what_it_can_and_tells_what_it_cannot(
     stack = [read_image(f"in/day/stack/{number}.png") for number in (1, 2, 3)]
     np.testing.assert_array_equal(read_image("out/day/stack.png"), fuser.fuse_stack(stack).image)
     printed = capfd.readouterr()
-    broken, done, lonely, pair, closing = printed.out.splitlines()
+    lonely, *fused, closing = printed.out.splitlines()  # in the order in which they end
+    broken, done, pair = sorted(fused)
     assert "failed" in broken
     assert "in/broken/2.png is no image" in broken
     assert done.split()[:2] == ["day/stack", "done"]
@@ -107,6 +108,68 @@ def test_started_again_it_makes_only_what_is_missing_or_would_be_different(
     assert again() == {"day/stack": "kept", "x": "done"}
     assert again("--match-exposure") == {"day/stack": "done", "x": "done"}
     assert again() == {"day/stack": "done", "x": "done"}
+
+
+def test_what_no_batch_made_or_somebody_changed_is_not_written_over(
+    folder: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "x.png").write_text("mine")
+    assert batch("--json-progress") == 1
+    assert "out/x.png is there, and no batch made it: move it away" in str(events(capfd.readouterr().out)["x"][1])
+    assert Path("out/x.png").read_text() == "mine"
+    Path("out/x.png").unlink()
+    batch()
+    retouched = 255 - read_image("out/x.png")
+    write_image("out/x.png", retouched)
+    capfd.readouterr()
+    batch("--json-progress", "--match-exposure")
+    found = events(capfd.readouterr().out)
+    assert "out/x.png was changed since it was made: move it away" in str(found["x"][1])
+    assert found["day/stack"] == ("done", None)
+    np.testing.assert_array_equal(read_image("out/x.png"), retouched)
+
+
+@pytest.mark.usefixtures("folder")
+def test_killed_between_a_result_and_its_note_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    batch()
+    item = next(item for item in find_items(Path("in"), Path("out")) if item.name == "x")
+    output = Path("out/x.png")
+    record_path(output).write_bytes(record(fingerprint(item, {}), b"what was not written any more", [], output))
+    capfd.readouterr()
+    batch("--json-progress")
+    assert states(capfd.readouterr().out)["x"] == "done"
+
+
+def test_a_stray_photograph_and_what_is_no_stack_stop_nothing(
+    folder: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("all/stray.png", "all/one/1.png", "all/lone/a/1.png", "all/lone/a/2.png", "all/two/1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(folder / name, photographs[0])
+    write_image(folder / "all/two/2.png", photographs[1])
+    assert main(["batch", "all", "-o", "out", "--threads", "1"]) == 1
+    lone, one, stray, two, closing = capfd.readouterr().out.splitlines()
+    assert "all/lone/a has no folder beside it with its partners" in lone
+    assert "all/one/1.png is alone in its folder, and a stack has at least 2" in one
+    assert "all/stray.png belongs to no stack" in stray
+    assert two.split()[:2] == ["two", "done"]
+    assert closing.startswith("1 fused, 0 kept, 3 failed, ")
+
+
+def test_a_photograph_that_is_left_out_is_told(
+    folder: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
+) -> None:
+    scene = read_image(EXAMPLE / "near.jpg")
+    noise = np.random.default_rng(0).integers(0, 256, scene.shape).astype(np.uint8)
+    (folder / "odd" / "one").mkdir(parents=True)
+    for name, picture in (("1", scene), ("2", read_image(EXAMPLE / "far.jpg")), ("3", noise)):
+        write_image(folder / "odd" / "one" / f"{name}.png", picture)
+    options = ["--align", "similarity", "--skip-unaligned", "--threads", "1"]
+    assert main(["batch", "odd", "-o", "out", *options]) == 0
+    assert "note: 3.png is left out, because it cannot be aligned." in capfd.readouterr().out.splitlines()[0]
 
 
 @pytest.mark.usefixtures("folder")
