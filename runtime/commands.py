@@ -18,6 +18,7 @@ from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser
 from fusiongcn_edge.runtime.headers import MOST_PIXELS
 from fusiongcn_edge.runtime.images import (
+    KEEPING_METADATA,
     TIFF_COMPRESSIONS,
     Encoding,
     PhotographFiles,
@@ -25,10 +26,11 @@ from fusiongcn_edge.runtime.images import (
     write_images,
 )
 from fusiongcn_edge.runtime.machine import return_memory_at_once
+from fusiongcn_edge.runtime.metadata import Metadata
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import look_at, remarks
 from fusiongcn_edge.runtime.sheet import row
-from fusiongcn_edge.runtime.stack import Frames
+from fusiongcn_edge.runtime.stack import Frames, check_named
 
 PREVIEW_HEIGHT = 400  # pixels
 # option (also a field of Encoding) -> formats that it is about
@@ -226,6 +228,13 @@ def unused_encoding(arguments: argparse.Namespace, outputs: Iterable[str]) -> li
     ]
 
 
+def lost_metadata(metadata: Metadata, output: str) -> list[str]:
+    """A sentence if there is metadata, and the format of the result keeps none."""
+    if metadata == Metadata() or Path(output).suffix.lower() in KEEPING_METADATA:
+        return []
+    return [f"{output} keeps neither EXIF nor colour profile: use .jpg, .png or .tif if they matter."]
+
+
 def unused_alignment(arguments: argparse.Namespace) -> list[str]:
     """A sentence on each of the options of :func:`add_alignment_arguments` that was given and cannot do anything."""
     if arguments.align != "none" or arguments.match_exposure:
@@ -252,6 +261,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     for output in outputs[1:]:
         check_writable(output, np.empty((1, 1), np.uint8))
     fuser = open_fuser(arguments)
+    check_named(files.paths, pair[0], pair[1], fuser.bundle.minimum_size)
     looks = [look_at(photograph) for photograph in pair]
     with Progress() as progress:
         turned = aligned(arguments, pair, files.paths, progress, reference=0)
@@ -259,7 +269,12 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         first, second = pair if turned is None else (turned[0], turned[1])
         del pair, turned  # photographs as they were: their memory is needed
         steps = {stage: f"[{number}/{len(STAGES)}] {stage}" for number, stage in enumerate(STAGES, start=1)}
-        result = fuser.fuse(first, second, progress=lambda stage: progress(steps[stage]))
+        result = fuser.fuse(
+            first,
+            second,
+            progress=lambda stage: progress(steps[stage]),
+            share=lambda done: progress(f"{steps['cnn']}, {done:.0%}"),
+        )
     pictures = {arguments.output: result.image}
     if arguments.decision_map is not None:
         pictures[arguments.decision_map] = result.decision.astype(np.uint8) * 255
@@ -271,7 +286,8 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata()})
     odd = remarks(files.paths, looks, aligned=arguments.align != "none", exposed=arguments.match_exposure)
-    tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, outputs)])
+    odd += files.remarks() + lost_metadata(files.metadata(), arguments.output)
+    tell([*odd, *unused_alignment(arguments), *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape
     print(
         *lines,

@@ -29,6 +29,7 @@ from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError,
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.networks import open_network
+from fusiongcn_edge.runtime.progress import Share
 from fusiongcn_edge.runtime.stack import Frames, StackResult, fuse_stack
 
 DEFAULT_MODEL = "fusiongcn-lite"
@@ -164,6 +165,7 @@ class Fuser:
         second: NDArray[Any],
         *,
         progress: Callable[[str], None] | None = None,
+        share: Share | None = None,
         hard: bool = False,
     ) -> FusionResult:
         """Fuse two photographs of one scene, aligned to each other and focused at different depths.
@@ -174,6 +176,8 @@ class Fuser:
             Same shape and type. Alpha is not looked at; it is taken from the same photograph as the colour.
         progress : callable, optional
             Called with the name of each stage (``STAGES``) as it starts.
+        share : callable, optional
+            Called with how much of the stage ``cnn`` is done, 0 to 1, where that takes several steps.
         hard : bool
             Take every pixel from the sharper photograph, whatever the bundle says.
 
@@ -189,7 +193,7 @@ class Fuser:
         check_pair(first, second, self.bundle.minimum_size)
         try:
             with _opencv_threads(self.threads):
-                return self._fuse(first, second, progress, hard)
+                return self._fuse(first, second, progress, share, hard)
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not ran_out_of_memory(error) and "can't start new thread" not in str(error):
                 raise
@@ -199,7 +203,12 @@ class Fuser:
             ) from None
 
     def _fuse(
-        self, first: NDArray[Any], second: NDArray[Any], progress: Callable[[str], None] | None, hard: bool
+        self,
+        first: NDArray[Any],
+        second: NDArray[Any],
+        progress: Callable[[str], None] | None,
+        share: Share | None,
+        hard: bool,
     ) -> FusionResult:
         timings: dict[str, float] = {}
 
@@ -223,7 +232,7 @@ class Fuser:
             embeddings = network.embed(graph)
             del graph
         with stage("cnn"):
-            probability = network.classify(pixels, labels, embeddings)[:height, :width]
+            probability = network.classify(pixels, labels, embeddings, share)[:height, :width]
             del pixels
             least, most = probability.min(), probability.max()
             if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # nor if one is no number

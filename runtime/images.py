@@ -23,6 +23,7 @@ from fusiongcn_edge.runtime.silence import libraries_silenced
 
 SIXTEEN_BIT = {".png", ".tif", ".tiff"}  # formats that keep 16 bits per channel
 TRANSPARENT = SIXTEEN_BIT | {".webp"}  # formats that keep an alpha channel
+KEEPING_METADATA = SIXTEEN_BIT | {".jpg", ".jpeg"}  # formats that EXIF and colour profile are written into
 WRITABLE = TRANSPARENT | {".jpg", ".jpeg", ".bmp"}
 READABLE = {*WRITABLE, *HEIC, *RAW}
 LONGEST_SIDE = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels; the format's, or its encoder's
@@ -328,7 +329,8 @@ def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> 
         )
     if first.dtype != second.dtype:
         raise ImageError(
-            f"The photographs differ in depth ({first.dtype} and {second.dtype}): convert one to the other."
+            f"The photographs differ in bits per channel ({8 * first.itemsize} and {8 * second.itemsize}): convert one "
+            "to the other."
         )
     if min(first.shape[:2]) < minimum_size:
         raise ImageError(

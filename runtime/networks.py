@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import LITE, Bundle
-from fusiongcn_edge.runtime.engines.base import Arrays, Engine, OpenGraph
+from fusiongcn_edge.runtime.engines.base import Arrays, Engine
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
 from fusiongcn_edge.runtime.padding import Gcn, LiteGcn
+from fusiongcn_edge.runtime.progress import Share
 from fusiongcn_edge.runtime.regions import (
     STEP,
     RegionSettings,
@@ -52,8 +53,10 @@ class Network(Protocol):
     def embed(self, graph: Arrays) -> Arrays:
         """The GCN: a row for each superpixel."""
 
-    def classify(self, pixels: Any, labels: Labels, embeddings: Arrays) -> Probability:
-        """The CNN: how surely the first photograph is the sharp one, float32 of at least H x W."""
+    def classify(self, pixels: Any, labels: Labels, embeddings: Arrays, share: Share | None = None) -> Probability:
+        """The CNN: how surely the first photograph is the sharp one, float32 of at least H x W. ``share`` is called
+        with how much is done, 0 to 1.
+        """
 
 
 class PublishedNetwork:
@@ -88,9 +91,11 @@ class PublishedNetwork:
         """``shallow`` and ``deep``."""
         return self._gcn.run(graph)
 
-    def classify(self, pixels: NDArray[np.float32], labels: Labels, embeddings: Arrays) -> Probability:
+    def classify(
+        self, pixels: NDArray[np.float32], labels: Labels, embeddings: Arrays, share: Share | None = None
+    ) -> Probability:
         """H x W."""
-        return self._cnn.run({"images": pixels, "labels": labels, **embeddings})[RESULT]
+        return self._cnn.run({"images": pixels, "labels": labels, **embeddings}, share)[RESULT]
 
 
 class LiteNetwork:
@@ -126,9 +131,11 @@ class LiteNetwork:
         """``context``."""
         return self._gcn.run(graph)
 
-    def classify(self, pixels: NDArray[Any], labels: Labels, embeddings: Arrays) -> Probability:
+    def classify(
+        self, pixels: NDArray[Any], labels: Labels, embeddings: Arrays, share: Share | None = None
+    ) -> Probability:
         """H' x W', multiples of 8."""
-        return self._cnn.run(pixels, labels, embeddings["context"])
+        return self._cnn.run(pixels, labels, embeddings["context"], share)
 
 
 def open_network(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> Network:
@@ -137,7 +144,7 @@ def open_network(bundle: Bundle, engine: Engine, threads: int, limit: int | None
     return kind(bundle, engine, threads, limit)
 
 
-def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> OpenGraph:
+def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> TiledCnn | OverlappingCnn:
     """The CNN of a published network, in whatever form the bundle holds it; ``limit``: see :class:`TiledCnn`."""
     if bundle.stages:
         return TiledCnn(bundle, lambda graph: engine.open(graph, 1, pooled=True), threads, limit)

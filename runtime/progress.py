@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from time import monotonic
 
 from fusiongcn_edge.runtime.errors import printable
 
 EVERY = 60.0  # seconds, where there is no terminal
+Share = Callable[[float], None]  # called with how much of a step is done, 0 to 1
+
+
+class Counted:
+    """Tells how much of ``whole`` steps is done, each time that another hundredth of them is."""
+
+    def __init__(self, whole: int, share: Share | None) -> None:
+        self._done, self._whole, self._share = 0, whole, share
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        done, before = (100 * number // self._whole for number in (self._done, self._done - 1))
+        if self._share is not None and done > before:
+            self._share(done / 100)
 
 
 class Progress:

@@ -96,7 +96,13 @@ def _compared(
     fuser: Fuser, composite: NDArray[Any], frame: NDArray[Any], step: str, tell: Callable[[str], None]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The next composite, and where it is the last one. Nothing else of the fusion is kept in memory."""
-    found = fuser.fuse(composite, frame, progress=lambda stage: tell(f"{step} {stage}"), hard=True)
+    found = fuser.fuse(
+        composite,
+        frame,
+        progress=lambda stage: tell(f"{step} {stage}"),
+        share=lambda done: tell(f"{step} cnn, {done:.0%}"),
+        hard=True,
+    )
     image, decision = found.image, found.decision
     if fuser.bundle.blend == "soft":
         near = _near_boundary(decision)
@@ -132,15 +138,20 @@ def sharpnesses(
 
     def checked(name: str, frame: NDArray[Any]) -> NDArray[np.float32]:
         tell(f"looked at {name}")
-        try:
-            check_pair(first, frame, minimum_size)
-        except ImageError as error:
-            sentence = str(error)
-            raise ImageError(f"Photographs {names[0]} and {name}: {sentence[0].lower()}{sentence[1:]}") from None
+        check_named((names[0], name), first, frame, minimum_size)
         return sharpness(frame)
 
     others = [checked(names[number], frames[number]) for number in range(1, len(frames))]
     return np.stack([sharpness(first), *others])
+
+
+def check_named(names: Sequence[str], first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> None:
+    """As :func:`fusiongcn_edge.runtime.images.check_pair`, with the photographs' names in what it says."""
+    try:
+        check_pair(first, second, minimum_size)
+    except ImageError as error:
+        sentence = str(error)
+        raise ImageError(f"Photographs {names[0]} and {names[1]}: {sentence[0].lower()}{sentence[1:]}") from None
 
 
 def sharpness(frame: NDArray[Any]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from fusiongcn_edge.runtime.commands import (
     aligned,
     alignment_report,
     chosen_encoding,
+    lost_metadata,
     open_fuser,
     tell,
     unused_alignment,
@@ -99,7 +100,8 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         aligned=arguments.align != "none",
         exposed=arguments.match_exposure,
     )
-    tell([*odd, *files.remarks(), *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
+    odd += files.remarks() + lost_metadata(files.metadata(numbers[0]), arguments.output)
+    tell([*odd, *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
         *([] if turned is None else alignment_report(turned, files.paths)),

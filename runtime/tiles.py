@@ -25,6 +25,7 @@ from fusiongcn_edge.runtime.errors import too_little_memory
 from fusiongcn_edge.runtime.graph import superpixel_patterns
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Tables
+from fusiongcn_edge.runtime.progress import Counted, Share
 from fusiongcn_edge.runtime.tiled_image import Image
 from fusiongcn_edge.runtime.windows import RESULT
 
@@ -58,7 +59,7 @@ class TiledCnn:
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
         self._pool = ThreadPoolExecutor(threads)  # kept: each new thread may begin another heap, and none is given back
 
-    def run(self, inputs: Arrays) -> dict[str, Array]:
+    def run(self, inputs: Arrays, share: Share | None = None) -> dict[str, Array]:
         """The probability of a pair.
 
         Parameters
@@ -66,6 +67,8 @@ class TiledCnn:
         inputs : dict
             ``images`` float32 2 x 3 x H x W, ``labels`` int32 H x W (superpixels), and their embeddings ``shallow``
             and ``deep``, float32 2 x N x C.
+        share : callable, optional
+            Called with how much is done, 0 to 1.
 
         Returns
         -------
@@ -96,7 +99,7 @@ class TiledCnn:
             raise too_little_memory(height, width, held + chosen.bytes, smaller="fusiongcn-lite")
         self._pooled = max(self._pooled, chosen.working)
         one_pass = _Pass(self.bundle, self._opened[size], tables, images, labels, places, chosen)
-        return {RESULT: one_pass.probability(self._pool)}
+        return {RESULT: one_pass.probability(self._pool, share)}
 
 
 def tile_of(bundle: Bundle, size: str) -> tuple[int, int] | None:
@@ -224,15 +227,17 @@ class _Pass:
         self.window = self.images["labels"].window
         self.rows, self.columns = tile_edges(self.window.bottom, self.window.right, tile_of(bundle, chosen.size))
 
-    def probability(self, pool: ThreadPoolExecutor) -> NDArray[np.float32]:
+    def probability(self, pool: ThreadPoolExecutor, share: Share | None) -> NDArray[np.float32]:
+        sweeps = sum(swept(stage, self.plan.kept) for stage in self.stages)
+        counted = Counted(sweeps * (len(self.rows) - 1) * (len(self.columns) - 1), share)
         for number, stage in enumerate(self.stages):
             if swept(stage, self.plan.kept):
-                self._sweep(stage, pool.map if self.plan.threads > 1 else map)
+                self._sweep(stage, pool.map if self.plan.threads > 1 else map, counted)
                 needed = still_read(self.stages[number + 1 :], self.plan.kept, self.stages) | {RESULT}
                 self.images = {name: image for name, image in self.images.items() if name in needed}
         return self.images[RESULT].read(self.window)
 
-    def _sweep(self, stage: Stage, each: Each) -> None:
+    def _sweep(self, stage: Stage, each: Each, counted: Counted) -> None:
         """Run a stage over all tiles: keep its images, turn its sums into statistics."""
         kept = [name for name in stage.outputs if name in self.plan.kept]
 
@@ -250,6 +255,7 @@ class _Pass:
         tiles: list[dict[str, Array]] = []
         for tile in each(compute, windows):
             tiles.append(tile)
+            counted.step()
             done = self.rows[len(tiles) // across]
             for name, distance in last_read.items():
                 self.images[name].forget(done - distance)

@@ -17,6 +17,7 @@ from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import too_little_memory
 from fusiongcn_edge.runtime.machine import free_memory, resident_memory
 from fusiongcn_edge.runtime.padding import Variants, filled
+from fusiongcn_edge.runtime.progress import Counted, Share
 from fusiongcn_edge.runtime.regions import GRID, LEAST_PIXELS, STEP, filled_up, luminance
 
 Array = NDArray[Any]
@@ -49,7 +50,9 @@ class WindowedCnn:
             size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
             self._graphs[size], self._file = open_graph(graph), graph.file
 
-    def run(self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(
+        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], share: Share | None = None
+    ) -> NDArray[np.float32]:
         """The probability of a pair, float32 H' x W'.
 
         Parameters
@@ -60,6 +63,8 @@ class WindowedCnn:
             Superpixels.
         context : float32 2 x N x C
             What the graph network says of each.
+        share : callable, optional
+            Called with how much is done, 0 to 1.
 
         Raises
         ------
@@ -70,8 +75,10 @@ class WindowedCnn:
         size, graph = self._choose(height, width)
         probability = np.empty((height, width), np.float32)
         inputs = self._inputs_for(size, context.shape[2])
-        for top, rows in cover(height, size[0], self._margin):
-            for left, columns in cover(width, size[1], self._margin):
+        down, across = (cover(*sides, self._margin) for sides in zip((height, width), size, strict=True))
+        counted = Counted(len(down) * len(across), share)
+        for top, rows in down:
+            for left, columns in across:
                 window = Area(top, top + size[0], left, left + size[1])
                 found = graph.run(inputs.fill(gray, labels, context, window))[RESULT]
                 if found.shape != (1, 4, size[0] // 2, size[1] // 2):
@@ -82,6 +89,7 @@ class WindowedCnn:
                 target = own.of(probability)
                 for place, values in enumerate(halves):
                     target[place // 2 :: 2, place % 2 :: 2] = values
+                counted.step()
         if size == (height, width):  # of a larger photograph, the memory is needed to decide
             self._idle.append(inputs)
         return probability
@@ -196,7 +204,7 @@ class OverlappingCnn:
             by_size.setdefault(size, {})[key] = graph
         self._sizes = {size: Variants(graphs, "shallow", open_graph) for size, graphs in by_size.items()}
 
-    def run(self, inputs: Arrays) -> dict[str, Array]:
+    def run(self, inputs: Arrays, share: Share | None = None) -> dict[str, Array]:
         """The probability of a pair; see :meth:`TiledCnn.run`."""
         if None in self._sizes:
             return self._sizes[None].holding(inputs["shallow"].shape[1])[1].run(inputs)
@@ -204,12 +212,15 @@ class OverlappingCnn:
         sizes = [size for size in self._sizes if size is not None]
         size = min(sizes, key=lambda size: math.prod(size) * len(_windows(height, width, size)))
         total, weight = np.zeros((2, height, width), np.float32)
-        for window in _windows(height, width, size):
+        windows = _windows(height, width, size)
+        counted = Counted(len(windows), share)
+        for window in windows:
             inner = window.within(Area(0, height, 0, width))
             own = np.outer(*(_ramp(side) for side in size)).astype(np.float32)
             own = inner.of(own, window.top, window.left)
             inner.of(total)[...] += own * inner.of(self._window(inputs, window), window.top, window.left)
             inner.of(weight)[...] += own
+            counted.step()
         return {RESULT: total / weight}
 
     def _window(self, inputs: Arrays, window: Area) -> Array:

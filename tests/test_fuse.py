@@ -169,14 +169,15 @@ def test_a_photograph_of_floating_point_samples(fails: Fails, random_bundle: Pat
     [
         (lambda image: image[:, :-1], "differ in size (128x96 and 127x96 pixels)"),
         (lambda image: image[:, :, 0], "differ in their channels"),
-        (lambda image: image.astype(np.uint16), "differ in depth"),
+        (lambda image: image.astype(np.uint16), "differ in bits per channel"),
     ],
 )
 def test_photographs_that_do_not_match(
     change: Callable[[Picture], Picture], message: str, fails: Fails, random_bundle: Path
 ) -> None:
     write_image("other.png", change(read_image("b.png")))
-    assert message in fails("fuse", "a.png", "other.png", "-o", "out.png", "--model", random_bundle)
+    sentence = fails("fuse", "a.png", "other.png", "-o", "out.png", "--model", random_bundle)
+    assert f"Photographs a.png and other.png: the photographs {message}" in sentence
 
 
 def test_photographs_smaller_than_the_network_can_serve(fails: Fails, random_bundle: Path) -> None:

@@ -138,7 +138,7 @@ def test_one_photograph_is_no_stack(count: int, fuser: Fuser, frames: list[Pictu
 def test_frames_that_do_not_go_together_are_named(fuser: Fuser, frames: list[Picture]) -> None:
     with pytest.raises(ImageError, match=r"Photographs 1 and 3: the photographs differ in size \(180x120 and 179x120"):
         fuser.fuse_stack([*frames[:2], frames[2][:, 1:]])
-    with pytest.raises(ImageError, match="Photographs near and far: the photographs differ in depth"):
+    with pytest.raises(ImageError, match="Photographs near and far: the photographs differ in bits per channel"):
         fuser.fuse_stack([frames[0], frames[1].astype(np.uint16)], names=["near", "far"])
     with pytest.raises(FusionError, match="There are 2 photographs and 1 name: give one for each"):
         fuser.fuse_stack(frames[:2], names=["near"])
@@ -246,6 +246,15 @@ def folder(tmp_path: Path, frames: list[Picture], monkeypatch: pytest.MonkeyPatc
 
 
 FILES = ["0.png", "1.png", "2.png", "3.png"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("command", [["fuse", *FILES[:2]], ["stack", *FILES]])
+def test_a_format_that_keeps_no_exif_is_told(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    told = "fusiongcn: note: fused.webp keeps neither EXIF nor colour profile: use .jpg, .png or .tif if they matter.\n"
+    for output, expected in (("fused.webp", told), ("fused.jpg", "")):
+        assert main([*command, "-o", output, "--threads", "1"]) == 0
+        assert capfd.readouterr().err == expected
 
 
 def test_stack_writes_what_the_fuser_gives(

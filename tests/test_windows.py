@@ -111,3 +111,23 @@ def test_windows_have_the_pixels_that_are_allowed(height: int, width: int) -> No
     assert rows * columns <= 1 << 19
     if height * width <= 1 << 19:
         assert (rows, columns) == (height, width)
+
+
+# how much is done
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [("random_bundle", (100, 140)), ("whole_tflite_bundle", (100, 140)), ("fusiongcn-lite", (300, 400))],
+)
+def test_how_much_is_done_is_told(
+    model: str, size: tuple[int, int], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "MOST_PIXELS", 1 << 16)
+    path = request.getfixturevalue(model) if model.endswith("bundle") else model
+    fuser, pair, shares = Fuser.open(path, threads=2), made_pair(*size), list[float]()
+    found = fuser.fuse(*pair, share=shares.append)
+    assert len(shares) > 1
+    assert sorted(set(shares)) == shares
+    assert 0 < shares[0] < shares[-1] == 1
+    np.testing.assert_array_equal(found.image, fuser.fuse(*pair).image)
