@@ -183,7 +183,8 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
             raise ValueError("its checksum differs")
         return _parse(path, manifest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BundleError(f"{path / MANIFEST} is damaged ({error!r}): export the model again.") from None
+        why = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise BundleError(f"{path / MANIFEST} is damaged ({why}): export the model again.") from None
 
 
 def manifest_checksum(manifest: dict[str, Any]) -> str:

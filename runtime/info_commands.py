@@ -23,7 +23,8 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=parse_size,
         metavar="HxW",
-        help="image size that 'macs' is for (default: 520x520)",
+        help="image size that 'macs' is for: multiply-accumulates of the whole network as one graph, where 'fusiongcn "
+        "cost' counts them as they are run (default: 520x520)",
     )
     add_engine_argument(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -80,7 +80,8 @@ def fuse_stack(
 ) -> StackResult:
     """Fuse a stack; for the arguments see :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack`."""
     if not 2 <= len(frames) <= MOST_FRAMES:
-        raise ImageError(f"{counted(len(frames), 'photograph')} cannot be fused: give from 2 to {MOST_FRAMES:,}.")
+        allowed = "at least 2" if len(frames) < 2 else f"at most {MOST_FRAMES:,}"
+        raise ImageError(f"{counted(len(frames), 'photograph')} cannot be fused: give {allowed}.")
     tell = progress or (lambda text: None)
     order = focus_order(sharpnesses(frames, names_of(frames, names), fuser.bundle.minimum_size, tell))
     composite = frames[order[0]]

@@ -131,7 +131,7 @@ def test_each_step_is_told(fuser: Fuser, frames: list[Picture]) -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_photograph_is_no_stack(count: int, fuser: Fuser, frames: list[Picture]) -> None:
-    with pytest.raises(ImageError, match=f"{count} photographs? cannot be fused: give from 2"):
+    with pytest.raises(ImageError, match=f"{count} photographs? cannot be fused: give at least 2"):
         fuser.fuse_stack(frames[:count])
 
 
