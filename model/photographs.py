@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.files import read_file
+from fusiongcn_edge.runtime.headers import declared
 from fusiongcn_edge.runtime.images import WRITABLE, read_image
 
 Float32 = NDArray[np.float32]
@@ -28,7 +30,7 @@ class Photographs:
     Raises
     ------
     FusionError
-        If no photograph is left.
+        If no photograph is left, or a segmentation is not of its photograph's size.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -62,6 +64,9 @@ class Photographs:
         self._segments = [
             sorted((path.parent.parent / "segments").glob(f"{glob.escape(path.stem)}_*.png")) for path in self.paths
         ]
+        for index, files in enumerate(self._segments):
+            for file in files:
+                self._check_size(index, file, _declared_size(file))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -92,9 +97,23 @@ class Photographs:
             return None
         file = files[which % len(files)]
         segments = _read_segments(str(file))
-        if segments.shape != self._images[index].shape[:2]:
-            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+        self._check_size(index, file, segments.shape)  # once more: the file may be another one by now
         return segments
+
+    def _check_size(self, index: int, file: Path, size: tuple[int, ...]) -> None:
+        if size != self._images[index].shape[:2]:
+            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+
+
+def _declared_size(path: Path) -> tuple[int, int]:
+    """Height and width that a segmentation's file states: decoding them all would take as long as the photographs."""
+    try:
+        found = declared(read_file(path))
+    except OSError as error:
+        raise FusionError(f"{path} cannot be read ({error.strerror}): mend or remove it.") from None
+    if found is None:
+        raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
+    return found.height, found.width
 
 
 @lru_cache(maxsize=1024)

@@ -32,6 +32,7 @@ from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, lea
 from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
 from fusiongcn_edge.model.scenes import Scene, make_scene
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
+from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.images import psnr
 
@@ -207,9 +208,11 @@ class Run:
         ------
         TrainingError
             If the loss is not finite; what was last saved is kept.
+        FusionError
+            If a scene cannot be made.
         """
         recipe = self.recipe
-        data: DataLoader[Sample] = DataLoader(
+        data: DataLoader[Sample | FusionError] = DataLoader(
             Scenes(self.train, recipe, self.settings, self.step * recipe.batch),
             batch_size=recipe.batch,
             num_workers=self.workers,
@@ -217,7 +220,12 @@ class Run:
             prefetch_factor=2 if self.workers else None,
             worker_init_fn=_one_thread if self.workers else None,
         )
-        for samples in data:
+        for made in data:
+            samples: list[Sample] = []
+            for sample in made:
+                if isinstance(sample, FusionError):
+                    raise sample
+                samples.append(sample)
             start = time.perf_counter()
             self.network.train()
             for group in self.optimizer.param_groups:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -13,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from processes import FUSIONGCN
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.bundler import export_bundle
@@ -23,6 +27,7 @@ from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError, learni
 from fusiongcn_edge.model.scenes import make_scene
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.images import write_image
 
 TINY = Recipe(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
 
@@ -160,6 +165,20 @@ def test_the_command_refuses_an_empty_folder(
     assert main(["train", "--photos", str(empty), "--held-out", str(empty), "-o", str(tmp_path / "run")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_worker_cannot_read_is_told_in_its_own_sentence(photo_folder: Path, tmp_path: Path) -> None:
+    images, segments, run = tmp_path / "images", tmp_path / "segments", tmp_path / "run"
+    shutil.copytree(photo_folder, images)
+    segments.mkdir()
+    for photograph in images.iterdir():
+        write_image(segments / f"{photograph.stem}_0.png", np.zeros((120, 160, 3), np.uint8))
+    command = [*FUSIONGCN, "train", "--photos", images, "--held-out", photo_folder, "-o", run, "--workers", "1"]
+    # not in this process: where something was trained before, a forked worker waits for threads that it lacks
+    done = subprocess.run([*command, "--batch", "1", "--crop", "48"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert re.search(r"photo-\d_0.png is no segmentation: .* Mend or remove it.$", done.stderr)
 
 
 @pytest.mark.parametrize(
