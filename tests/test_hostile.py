@@ -169,6 +169,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     wrong: list[dict[str, Any]] = [{"step": -1}, {"step": "x"}, {"seconds": float("nan")}, {"origin": 3}, {"model": {}}]
     wrong += [{"optimizer": {"state": {}, "param_groups": []}}, {"average": []}, {"recipe": {"cell_sizes": []}}]
+    wrong += [{"given": 3}, {"losses": -1}, {"loss_sum": float("inf")}]
     for change in wrong:
         file = io.BytesIO()
         torch.save({**state, **change}, file)

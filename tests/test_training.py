@@ -106,6 +106,36 @@ def test_a_state_with_other_options_is_refused_by_name(photo_folder: Path, tmp_p
         make_run(tmp_path / "run", photo_folder, replace(TINY, batch=3))
 
 
+@pytest.mark.parametrize("option", ["--photos", "--held-out"])
+def test_a_state_of_other_photographs_is_refused(option: str, photo_folder: Path, tmp_path: Path) -> None:
+    folder, others = tmp_path / "run", tmp_path / "others"
+    make_run(folder, photo_folder).save()
+    shutil.copytree(photo_folder, others)
+    given = dict.fromkeys(("--photos", "--held-out"), Photographs(photo_folder))
+    same = Run(TINY, folder, *(given | {option: Photographs(others)}).values())  # wherever they lie
+    assert same.given["photos"] == same.given["held-out"]
+    (others / "photo-1.png").write_bytes((others / "photo-2.png").read_bytes())
+    with pytest.raises(TrainingError, match=f"begun with another {option}: use"):
+        Run(TINY, folder, *(given | {option: Photographs(others)}).values())
+
+
+def test_what_a_model_states_of_its_photographs_stays_when_a_run_is_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    photographs, folder = Photographs(photo_folder), tmp_path / "run"
+    folder.mkdir()
+    Run(TINY, folder, photographs, photographs, photographs="ours", licence="CC0").save()
+    with pytest.raises(TrainingError, match=r"another --photos-name \('ours'\), --licence \('CC0'\): use"):
+        make_run(folder, photo_folder)
+    assert Run(TINY, folder, photographs, photographs, photographs="ours", licence="CC0").licence == "CC0"
+
+
+def test_a_state_that_does_not_name_its_photographs_is_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", photo_folder).save()
+    path = tmp_path / "run" / training.STATE
+    state = torch.load(path, weights_only=True)
+    torch.save({name: state[name] for name in set(state) - {"given", "loss_sum", "losses"}}, path)
+    assert make_run(tmp_path / "run", photo_folder).losses == 0
+
+
 def test_the_length_of_a_run_can_be_changed_when_it_is_resumed(photo_folder: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "run", photo_folder).save()
     assert make_run(tmp_path / "run", photo_folder, replace(TINY, steps=20)).recipe.steps == 20
@@ -248,6 +278,34 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
     assert "saved step 2" in capsys.readouterr().err
     assert make_run(tmp_path / "run", photo_folder).step == 2
     assert signal.signal(how, usual) is signal.default_int_handler
+
+
+def test_the_log_counts_every_loss_once(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "validate", lambda self: dict.fromkeys(training.SCORES, 0.5))
+    seen: list[float] = []
+    steps = Run.steps
+
+    def counted(run: Run, stop_after: int = -1) -> Iterator[float]:
+        for loss in steps(run):
+            seen.append(loss)
+            if len(seen) == stop_after:
+                signal.raise_signal(signal.SIGTERM)
+            yield loss
+
+    def logged() -> list[tuple[int, float]]:
+        with open(tmp_path / "run" / training.LOG, newline="") as file:
+            return [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+
+    monkeypatch.setattr(Run, "steps", lambda run: counted(run, stop_after=2))
+    with pytest.raises(KeyboardInterrupt):
+        training.run(make_run(tmp_path / "run", photo_folder, replace(TINY, steps=4)))
+    assert logged() == []
+    monkeypatch.setattr(Run, "steps", counted)
+    for _ in range(2):  # once more when it is finished
+        training.run(make_run(tmp_path / "run", photo_folder, replace(TINY, steps=4)))
+        assert logged() == [(4, pytest.approx(np.mean(seen), abs=1e-5))]
+    training.run(make_run(tmp_path / "run", photo_folder, replace(TINY, steps=6)))
+    assert logged()[1:] == [(6, pytest.approx(np.mean(seen[4:]), abs=1e-5))]
 
 
 def test_a_run_that_was_started_to_go_on_does_not_hear_the_end_of_its_session(
