@@ -82,7 +82,10 @@ def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> T
 
 
 class Run:
-    """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot."""
+    """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot.
+
+    ``network``: what is trained in place of the recipe's network, and called like it; its weights are not exported.
+    """
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Run:
         workers: int = 0,
         photographs: str = "",
         licence: str = "not stated",
+        network: type[nn.Module] | None = None,
     ) -> None:
         check_recipe(recipe)
         if recipe.network not in NETWORKS:
@@ -105,7 +109,7 @@ class Run:
         self.given |= dict(zip(TEXTS, (photographs, licence), strict=True))
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = NETWORKS[recipe.network]()
+        self.network = (network or NETWORKS[recipe.network])()
         self.origin: dict[str, Any] = {}
         if recipe.weights and not (folder / STATE).exists():
             self._begin_with(recipe.weights)
@@ -211,8 +215,9 @@ class Run:
             "seed": self.recipe.seed,
             **self.origin,
         }
+        own = type(self.network) is NETWORKS[self.recipe.network]
         facts = {
-            "network": self.recipe.network,
+            "network": self.recipe.network if own else type(self.network).__name__,  # which load_network refuses
             "superpixels": self.recipe.superpixels(),
             "blend": "soft",
             "origin": origin,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.checkpoint import NETWORKS
 from fusiongcn_edge.model.lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import LITE, Recipe
@@ -59,12 +58,7 @@ def trained(name: str, seed: int, steps: int, train: Photographs, held_out: Phot
     network, recipe = VARIANTS[name]
     place = folder / f"{name}-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    shipped = NETWORKS["lite"]
-    NETWORKS["lite"] = network
-    try:
-        run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out)
-    finally:
-        NETWORKS["lite"] = shipped
+    run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out, network=network)
     if run.step < steps:
         training.run(run)
     return run
