@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
+from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import contact_sheet, make_scene
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
@@ -82,7 +82,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     from fusiongcn_edge.model import training  # with torch, which --help does without
 
     training.keep_freed_memory()
-    recipe = PUBLISHED if arguments.recipe == "published" else RECIPES[arguments.network]
+    recipe = PUBLISHED_RECIPE if arguments.recipe == "published" else RECIPES[arguments.network]
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import LITE, Recipe
+from fusiongcn_edge.model.recipe import LITE_RECIPE, Recipe
 from fusiongcn_edge.model.samples import to_sample
 from fusiongcn_edge.model.scenes import Scene
+from fusiongcn_edge.runtime.bundle import LITE
 
 SQUARE = 100.0  # compactness from which on superpixels are squares
 
@@ -42,9 +43,9 @@ class WithoutGraph(FusionGCNLite):
 
 
 VARIANTS: dict[str, tuple[type[nn.Module], Recipe]] = {
-    "lite": (FusionGCNLite, LITE),
-    "no-graph": (WithoutGraph, LITE),
-    "grid": (FusionGCNLite, dataclasses.replace(LITE, compactness=SQUARE)),
+    LITE: (FusionGCNLite, LITE_RECIPE),
+    "no-graph": (WithoutGraph, LITE_RECIPE),
+    "grid": (FusionGCNLite, dataclasses.replace(LITE_RECIPE, compactness=SQUARE)),
 }
 
 

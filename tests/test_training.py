@@ -23,7 +23,7 @@ from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import PUBLISHED, Recipe, TrainingError, learning_rate_factor
+from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, Recipe, TrainingError, learning_rate_factor
 from fusiongcn_edge.model.scenes import make_scene
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
@@ -328,10 +328,10 @@ def test_a_run_that_was_started_to_go_on_does_not_hear_the_end_of_its_session(
 
 
 def test_the_published_recipe_is_the_published_one() -> None:
-    assert learning_rate_factor(799, PUBLISHED) == 1
-    assert learning_rate_factor(800, PUBLISHED) == pytest.approx(0.88)
-    assert PUBLISHED.learning_rate == 2e-4
-    assert PUBLISHED.superpixels()["compactness"] == 10
+    assert learning_rate_factor(799, PUBLISHED_RECIPE) == 1
+    assert learning_rate_factor(800, PUBLISHED_RECIPE) == pytest.approx(0.88)
+    assert PUBLISHED_RECIPE.learning_rate == 2e-4
+    assert PUBLISHED_RECIPE.superpixels()["compactness"] == 10
 
 
 def test_warm_up_and_cosine_start_and_end_low() -> None:
