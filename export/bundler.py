@@ -16,10 +16,11 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.calibration.layers import FP16, FP32, with_precisions
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.export.cost import macs_terms
+from fusiongcn_edge.export.examples import example_inputs
 from fusiongcn_edge.export.forms import FORMS, MINIMUM_SIZE, TOLERANCES, ExportError, check_options
 from fusiongcn_edge.export.lite import MARGIN
 from fusiongcn_edge.export.stages import KEEP
-from fusiongcn_edge.export.to_onnx import cnn_to_onnx, example_inputs, gcn_to_onnx, lite_to_onnx, stages_to_onnx
+from fusiongcn_edge.export.to_onnx import cnn_to_onnx, gcn_to_onnx, lite_to_onnx, stages_to_onnx
 from fusiongcn_edge.model.checkpoint import load_network, superpixel_settings
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN

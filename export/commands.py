@@ -7,8 +7,9 @@ import os
 import sys
 
 from fusiongcn_edge.export.forms import FORMS, TOLERANCES, check_options
+from fusiongcn_edge.runtime.bundle import MOST_SUPERPIXELS
 from fusiongcn_edge.runtime.bundle_writer import check_target
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.commands import parse_size, whole_number
 from fusiongcn_edge.runtime.errors import BundleError
 
 EXAMPLE = """example:
@@ -53,7 +54,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--superpixels",
-        type=int,
+        type=whole_number(1, MOST_SUPERPIXELS),
         action="append",
         default=[],
         metavar="N",

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fusiongcn_edge.export.examples import example_inputs, lite_inputs
 from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
-from fusiongcn_edge.export.to_onnx import example_inputs, lite_inputs
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 

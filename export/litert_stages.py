@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusiongcn_edge.export.stages import Multiplier, Stage, convolution, merged_stem, weights
+from fusiongcn_edge.export.stages import (
+    AttentionWeights,
+    JoinWeights,
+    Multiplier,
+    Stage,
+    convolution,
+    merged_stem,
+    weights,
+)
 from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folded
 from fusiongcn_edge.model.network import AttentionBlock, FusionGCN
 
@@ -138,14 +146,11 @@ class Block:
     """The stages of an :class:`AttentionBlock`."""
 
     def __init__(self, block: AttentionBlock) -> None:
-        weight, bias = weights(block.block1[0])
-        join_weight, join_bias = weights(block.block3[0])
-        groups = len(join_bias)  # each joins four channels, that is two of the first convolution's
-        order = torch.cat([torch.arange(0, 2 * groups, 2), torch.arange(1, 2 * groups, 2)])
-        self.widen = nn.Sequential(ChannelsLast(convolution(weight[order], bias[order])), nn.LeakyReLU(0.01))
-        spread = Spread(Multiplier(block.block2[0], order, dilation=2))
+        own = AttentionWeights(block)
+        self.widen = nn.Sequential(ChannelsLast(convolution(*own.widen)), nn.LeakyReLU(0.01))
+        spread = Spread(own.spread)
         self.weigh = Weigh(spread)
-        self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias, ChannelsLast(block.block4))
+        self.attend = Attend(spread, own.shares, own.bias, ChannelsLast(block.block4))
 
 
 class Weigh(nn.Module):
@@ -165,11 +170,10 @@ class Attend(nn.Module):
     to the block's output n x R x W x C'.
     """
 
-    def __init__(self, spread: Spread, shares: Tensor, bias: Tensor, narrow: ChannelsLast) -> None:
+    def __init__(self, spread: Spread, shares: list[Tensor], bias: Tensor, narrow: ChannelsLast) -> None:
         super().__init__()
-        self.spread = spread  # its even outputs are the first and third of each four, its odd ones the others
-        parts = [shares[:, (part, part + 2)].T.reshape(-1) for part in (0, 1)]
-        self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in parts])
+        self.spread = spread
+        self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in shares])
         self.bias = nn.Parameter(bias.clone())
         self.mish = OneExponentialMish()
         self.narrow = narrow
@@ -220,13 +224,10 @@ class Widen(nn.Module):
     channels. Both multipliers are needed on more pixels than the tile has; ``inside`` has one pixel less around it.
     """
 
-    def __init__(self, net: FusionGCN) -> None:
+    def __init__(self, net: FusionGCN, join: JoinWeights) -> None:
         super().__init__()
-        block = net.gcn_decoder.block
-        self.first = Spread(Multiplier(block[0], torch.arange(72), dilation=1))
-        self.second = nn.ModuleList(
-            Spread(Multiplier(block[2], 2 * torch.arange(72) + part, dilation=2)) for part in (0, 1)
-        )
+        self.first = Spread(Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1))
+        self.second = nn.ModuleList(Spread(multiplier) for multiplier in join.spread)
 
     def forward(self, cnn: Tensor, graph: Tensor, inside: Tensor) -> list[Tensor]:
         parts = [F.leaky_relu(part, 0.01) * inside for part in self.first(torch.cat([graph, cnn], dim=3))]
@@ -238,7 +239,7 @@ class JoinWeigh(nn.Module):
 
     def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.widen = Widen(net)
+        self.widen = Widen(net, JoinWeights(net))
 
     def forward(self, cnn: Tensor, graph: Tensor, inside: Tensor) -> Tensor:
         own = cut(inside, 4)
@@ -250,19 +251,15 @@ class Join(nn.Module):
 
     def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.widen = Widen(net)
-        order = torch.cat([4 * torch.arange(72) + i for i in range(4)])  # of the 288 channels
-        weight, bias = weights(net.gcn_decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
-        parts = weight.reshape(288, 1, 3, 3)[order].chunk(4)
-        self.smooth = nn.ModuleList(ChannelsLast(convolution(part, torch.zeros(72), groups=72)) for part in parts)
-        members = (torch.arange(24)[:, None] == order // 12).float()[:, :, None, None]  # 24 x 288 x 1 x 1
-        biases = [bias, *[torch.zeros(24)] * 3]
+        join = JoinWeights(net)
+        self.widen = Widen(net, join)
+        self.smooth = nn.ModuleList(ChannelsLast(convolution(part, torch.zeros(72), groups=72)) for part in join.smooth)
+        members = join.members.T[:, :, None, None]  # 24 x 288 x 1 x 1
+        biases = [join.bias, *[torch.zeros(24)] * 3]
         self.collect = nn.ModuleList(
             ChannelsLast(convolution(*part)) for part in zip(members.chunk(4, dim=1), biases, strict=True)
         )
-        excitation = net.gcn_decoder.se
-        (squeeze,), (excite,) = (list(part.parameters()) for part in (excitation.linear1, excitation.linear2))
-        self.squeeze, self.excite = nn.Parameter(squeeze[:, order].clone()), nn.Parameter(excite[order].clone())
+        self.squeeze, self.excite = nn.Parameter(join.squeeze), nn.Parameter(join.excite)
         self.mish = OneExponentialMish()
         self.out = ChannelsLast(net.out[0])
 

@@ -56,7 +56,7 @@ def stages_of(network: FusionGCN) -> list[Stage]:
     """The chain for a network, in order; tables first."""
     net = folded(network)
     encoder, decoder = Block(net.cnn_encoder1), Block(net.cnn_decoder)
-    join = [Multiplier(net.gcn_decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
+    join = JoinWeights(net)
     attend = ["wide", "x", "encoder_mean", "encoder_variance"]
     decoder_attend = ["decoder_wide", "mixed", "decoder_mean", "decoder_variance"]
     even_and_odd = ["joined_even", "joined_odd"]
@@ -78,8 +78,8 @@ def stages_of(network: FusionGCN) -> list[Stage]:
         Stage("decoder_attend", decoder.attend, decoder_attend, ["decoder_attended"], {"decoder_wide": 4}),
         Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], {"decoder_attended": 1}),
         Stage("join_widen", JoinWiden(net), ["cnn", "places", "graph"], even_and_odd, {"cnn": 1, "places": 1}),
-        Stage("join_weigh", JoinWeigh(join), even_and_odd, ["join_sum"], far),
-        Stage("join", Join(net, join), [*even_and_odd, "cnn", "join_mean"], ["joined"], far, crop=1),
+        Stage("join_weigh", JoinWeigh(join.spread), even_and_odd, ["join_sum"], far),
+        Stage("join", Join(join), [*even_and_odd, "cnn", "join_mean"], ["joined"], far, crop=1),
         Stage("out", Out(net), ["joined"], ["probability"], {"joined": 1}),
     ]
 
@@ -180,15 +180,27 @@ class Block:
     """The stages of an :class:`AttentionBlock`."""
 
     def __init__(self, block: AttentionBlock) -> None:
-        weight, bias = weights(block.block1[0])
-        join_weight, join_bias = weights(block.block3[0])
-        groups = len(join_bias)  # each joins four channels, that is two of the first convolution's
-        order = torch.cat([torch.arange(0, 2 * groups, 2), torch.arange(1, 2 * groups, 2)])
-        self.widen = nn.Sequential(SplitConv(weight[order], bias[order]), nn.LeakyReLU(0.01))
-        spread = Multiplier(block.block2[0], order, dilation=2)
-        self.weigh = Weigh(spread)
-        self.attend = Attend(spread, join_weight[:, :, 0, 0], join_bias)
+        own = AttentionWeights(block)
+        self.widen = nn.Sequential(SplitConv(*own.widen), nn.LeakyReLU(0.01))
+        self.weigh = Weigh(own.spread)
+        self.attend = Attend(own.spread, own.shares, own.bias)
         self.narrow = SplitConv(*weights(block.block4))
+
+
+class AttentionWeights:
+    """Weights of an :class:`AttentionBlock` for a :class:`Multiplier`, in the order that joins its outputs.
+
+    Each group joins four channels, that is two of the first convolution's: first come the first ones of all groups.
+    """
+
+    def __init__(self, block: AttentionBlock) -> None:
+        weight, bias = weights(block.block1[0])
+        order = torch.cat([torch.arange(0, len(bias), 2), torch.arange(1, len(bias), 2)])
+        self.widen = weight[order], bias[order]
+        self.spread = Multiplier(block.block2[0], order, dilation=2)
+        shares, self.bias = weights(block.block3[0])
+        # its even outputs are the first and third of each four, its odd ones the others
+        self.shares = [shares[:, (part, part + 2), 0, 0].T.reshape(-1) for part in (0, 1)]
 
 
 class Weigh(nn.Module):
@@ -206,11 +218,10 @@ class Weigh(nn.Module):
 class Attend(nn.Module):
     """``wide`` n x 2C x (R+2r) x (W+2r) and the block's input n x C x R x W to SimAM, joined, added to the input."""
 
-    def __init__(self, spread: Multiplier, shares: Tensor, bias: Tensor) -> None:
+    def __init__(self, spread: Multiplier, shares: list[Tensor], bias: Tensor) -> None:
         super().__init__()
-        self.spread = spread  # its even outputs are the first and third of each four, its odd ones the others
-        parts = [shares[:, (part, part + 2)].T.reshape(1, -1, 1, 1) for part in (0, 1)]
-        self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in parts])
+        self.spread = spread
+        self.shares = nn.ParameterList([nn.Parameter(part.reshape(1, -1, 1, 1).clone()) for part in shares])
         self.bias = nn.Parameter(bias[None, :, None, None].clone())
         self.mish = OneExponentialMish()
 
@@ -280,20 +291,34 @@ class JoinWeigh(nn.Module):
         return torch.cat([sums(part) for part in parts], 1)
 
 
+class JoinWeights:
+    """Weights of the graph decoder after its first multiplier, whose even and odd outputs are 72 channels each.
+
+    ``spread``: the second multiplier for either. It gives the 288 channels in four parts of 72, in which the other
+    weights follow: channels 0, 4, 8 …, then 1, 5, 9 …, and so on.
+    """
+
+    def __init__(self, net: FusionGCN) -> None:
+        decoder = net.gcn_decoder
+        self.spread = [Multiplier(decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
+        order = torch.cat([4 * torch.arange(72) + i for i in range(4)])
+        weight, self.bias = weights(decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
+        self.smooth = weight.reshape(288, 1, 3, 3)[order].chunk(4)
+        self.members = (order[:, None] // 12 == torch.arange(24)).float()  # 288 x 24
+        (squeeze,), (excite,) = (list(part.parameters()) for part in (decoder.se.linear1, decoder.se.linear2))
+        self.squeeze, self.excite = squeeze[:, order].clone(), excite[order].clone()
+
+
 class Join(nn.Module):
     """The same two, ``cnn`` 1 x 24 x R x W and the mean 1 x 288 x 1 x 1 to ``joined`` 1 x 24 x R x W."""
 
-    def __init__(self, net: FusionGCN, join: list[Multiplier]) -> None:
+    def __init__(self, join: JoinWeights) -> None:
         super().__init__()
-        self.join = nn.ModuleList(join)
-        order = torch.cat([4 * torch.arange(72) + i for i in range(4)])  # of the 288 channels
-        weight, self.bias = weights(net.gcn_decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
-        parts = weight.reshape(288, 1, 3, 3)[order].chunk(4)
-        self.smooth = nn.ModuleList(convolution(part, torch.zeros(72), padding=1, groups=72) for part in parts)
-        self.members = nn.Parameter((order[:, None] // 12 == torch.arange(24)).float())  # 288 x 24
-        excitation = net.gcn_decoder.se
-        (squeeze,), (excite,) = (list(part.parameters()) for part in (excitation.linear1, excitation.linear2))
-        self.squeeze, self.excite = nn.Parameter(squeeze[:, order].clone()), nn.Parameter(excite[order].clone())
+        self.join = nn.ModuleList(join.spread)
+        self.bias = join.bias
+        self.smooth = nn.ModuleList(convolution(part, torch.zeros(72), padding=1, groups=72) for part in join.smooth)
+        self.members = nn.Parameter(join.members)
+        self.squeeze, self.excite = nn.Parameter(join.squeeze), nn.Parameter(join.excite)
         self.mish = OneExponentialMish()
 
     def forward(self, even: Tensor, odd: Tensor, cnn: Tensor, mean: Tensor) -> Tensor:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from fusiongcn_edge.calibration.litert_format import slim
+from fusiongcn_edge.export.examples import example_inputs, lite_inputs
 from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
 from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
 from fusiongcn_edge.export.stages import Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
-from fusiongcn_edge.export.to_onnx import example_inputs, lite_inputs
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
@@ -29,7 +29,7 @@ from fusiongcn_edge.runtime.silence import libraries_silenced
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_library_output() -> Iterator[None]:
     """Keep what the exporter and its libraries tell of their own doings off the terminal; errors are raised."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -41,11 +41,11 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-with _quiet():
+with _without_library_output():
     import litert_torch
 
-SIZES = ((40, 104),)  # of tiles: small enough for any computer's memory; divides 520x520 and 4056x3040 without a rest
-LITE_SIZES = ((520, 520), (648, 648))  # of windows: six tenths more than its pixels are computed for 4056x3040
+SIZES = ((40, 104),)  # of tiles: small enough for any memory; divides 520x520 and 4056x3040 without a remainder
+LITE_SIZES = ((520, 520), (648, 648))  # of windows: at 4056x3040 they compute 1.6 times its pixels
 LITE_SUPERPIXELS = (296, 1280, 2560, 6144)  # a pair of 520x520 has 289, one of 4056x3040 2160
 SUPERPIXELS = (320, 1280, 4096)  # enough for longer sides of about 600, 2500 and 8000 pixels
 PATTERNS = 1024  # that the tables are made for at once
@@ -146,7 +146,7 @@ def _stage_entry(stage: Stage, height: int, width: int) -> _Entry:
 
 def _graphs(file: str, entries: Sequence[_Entry]) -> dict[str, Graph]:
     """One TFLite file."""
-    with _quiet(), torch.no_grad():
+    with _without_library_output(), torch.no_grad():
         converter: Any = litert_torch
         for entry in entries:
             module = _Named(entry.module, entry.outputs).eval()

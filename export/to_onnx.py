@@ -14,35 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from fusiongcn_edge.export.examples import example_inputs, lite_inputs
 from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
 from fusiongcn_edge.export.stages import stages_of
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
-from fusiongcn_edge.model.lite import QUARTER, FusionGCNLite
+from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime.bundle import Graph
-from fusiongcn_edge.runtime.regions import DETAILS
 
 OPSET = 18
 ONNX_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT32: "int32"}
-
-
-def example_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tensor]]:
-    """Tensors of the right shapes for both subgraphs, by graph and name."""
-    generator = torch.Generator().manual_seed(0)
-    eye = torch.eye(nodes)
-    return {
-        "gcn": {
-            "features": torch.rand(2, nodes, 3, generator=generator) * 1000,
-            "adjacency": eye,
-            "attention_mask": (1 - eye) * -1e4,
-        },
-        "cnn": {
-            "images": torch.rand(2, 3, height, width, generator=generator) * 2 - 1,
-            "labels": torch.randint(0, nodes, (height, width), generator=generator, dtype=torch.int32),
-            "shallow": torch.rand(2, nodes, 18, generator=generator),
-            "deep": torch.rand(2, nodes, 36, generator=generator),
-        },
-    }
 
 
 def gcn_to_onnx(network: FusionGCN) -> Graph:
@@ -63,17 +44,6 @@ def cnn_to_onnx(network: FusionGCN) -> Graph:
         "deep": {1: nodes},
     }
     return _graph("cnn.onnx", CnnSubgraph(network), example_inputs(48, 64, 12)["cnn"], free, ["probability"])
-
-
-def lite_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tensor]]:
-    """The same for Lite's subgraphs."""
-    return {
-        "gcn": {"features": torch.rand(2, nodes, DETAILS), "affinity": torch.eye(nodes)},
-        "cnn": {
-            "luminance": torch.rand(2, 2, height, width),
-            "context": torch.rand(2, QUARTER, height // 4, width // 4),
-        },
-    }
 
 
 def lite_to_onnx(network: FusionGCNLite) -> dict[str, Graph]:
@@ -148,7 +118,7 @@ def _graph(
 
 def exported(module: nn.Module, example: list[Tensor], **options: Any) -> onnx.ModelProto:
     """A module as a checked ONNX model without traces of this machine; options are those of torch's exporter."""
-    with _quiet(), torch.no_grad():
+    with _without_exporter_logs(), torch.no_grad():
         program = torch.onnx.export(
             module, tuple(example), dynamo=True, opset_version=OPSET, external_data=False, verbose=False, **options
         )
@@ -175,7 +145,7 @@ def _signature(values: list[onnx.ValueInfoProto]) -> dict[str, tuple[str, tuple[
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_exporter_logs() -> Iterator[None]:
     """The exporter logs and warns about its own doings; what matters to the user it raises."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

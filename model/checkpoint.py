@@ -16,16 +16,16 @@ from torch import nn
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
-from fusiongcn_edge.runtime.bundle import BLENDS
+from fusiongcn_edge.runtime.bundle import BLENDS, LITE, PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.regions import RegionSettings
 from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
 
-NETWORKS: dict[str, type[nn.Module]] = {"fusiongcn": FusionGCN, "lite": FusionGCNLite}
+NETWORKS: dict[str, type[nn.Module]] = {PUBLISHED: FusionGCN, LITE: FusionGCNLite}
 SUPERPIXEL_NUMBERS = {
-    "fusiongcn": set(PUBLISHED_SUPERPIXELS),
-    "lite": {field.name for field in dataclasses.fields(RegionSettings)},
+    PUBLISHED: set(PUBLISHED_SUPERPIXELS),
+    LITE: {field.name for field in dataclasses.fields(RegionSettings)},
 }
 
 
@@ -52,7 +52,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     network, facts = load_network(path)
     if not isinstance(network, FusionGCN):
         raise CheckpointError(
-            f"{path} holds the network {facts['network']!r}, not 'fusiongcn': give another checkpoint."
+            f"{path} holds the network {facts['network']!r}, not {PUBLISHED!r}: give another checkpoint."
         )
     return network, facts
 
@@ -71,7 +71,7 @@ def load_network(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any
         _check_facts(Path(path), facts)
     else:
         state, facts = content, {"superpixels": PUBLISHED_SUPERPIXELS, "origin": {"weights": Path(path).name}}
-    network = NETWORKS[facts.get("network", "fusiongcn")]()
+    network = NETWORKS[facts.get("network", PUBLISHED)]()
     _check_fit(Path(path), state, network)
     network.load_state_dict(state)
     return network.eval(), facts
@@ -108,7 +108,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_facts(path: Path, facts: dict[str, Any]) -> None:
-    network, found = facts.get("network", "fusiongcn"), facts.get("superpixels")
+    network, found = facts.get("network", PUBLISHED), facts.get("superpixels")
     if not isinstance(network, str) or network not in NETWORKS:
         raise CheckpointError(f"{path} holds the network {network!r}: this version knows {', '.join(NETWORKS)}.")
     if (

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import PUBLISHED, RECIPES, Recipe, TrainingError
-from fusiongcn_edge.model.scenes import contact_sheet, make_scene
+from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
+from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scene
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
@@ -67,7 +68,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, type=kind, metavar=metavar, help=f"{meaning} ({_defaults(name)})")
     parser.add_argument("--weights", metavar="FILE", help="begin with these weights (weights.pt of an earlier run)")
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes that make scenes (default: %(default)s)"
+        "--workers",
+        type=whole_number(0),
+        default=1,
+        metavar="N",
+        help="processes that make scenes (default: %(default)s)",
     )
 
 
@@ -82,13 +87,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     from fusiongcn_edge.model import training  # with torch, which --help does without
 
     training.keep_freed_memory()
-    recipe = PUBLISHED if arguments.recipe == "published" else RECIPES[arguments.network]
+    recipe = PUBLISHED_RECIPE if arguments.recipe == "published" else RECIPES[arguments.network]
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0:
         raise TrainingError(f"--minutes {arguments.minutes:g} cannot be: give a number above 0.")
-    if arguments.workers < 0:
-        raise TrainingError(f"--workers {arguments.workers} cannot be: give 0 or more.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
     made = _make_run_folder(folder, training.STATE, {training.WEIGHTS, training.LOG})
@@ -152,14 +155,17 @@ def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder to make instead, with a/, b/ and truth/, for 'fusiongcn evaluate' and 'fusiongcn quantize'",
     )
-    parser.add_argument("--count", type=int, default=16, metavar="N", help="scenes (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=160, metavar="PIXELS", help="of each scene (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="series of scenes (default: %(default)s)")
+    for option, least, default, metavar, meaning in (
+        ("--count", 1, 16, "N", "scenes"),
+        ("--size", SMALLEST_SCENE, 160, "PIXELS", "of each scene"),
+        ("--seed", 0, 0, "N", "series of scenes"),
+    ):
+        parser.add_argument(
+            option, type=whole_number(least), default=default, metavar=metavar, help=f"{meaning} (default: {default})"
+        )
 
 
 def run_scenes(arguments: argparse.Namespace) -> int:
-    if arguments.count < 1:
-        raise FusionError(f"{arguments.count} scenes cannot be made: give at least 1.")
     photographs = _photographs(arguments.photos)
     if arguments.pairs is not None:
         _write_pairs(arguments, photographs)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusiongcn_edge.model.network import spread
 from fusiongcn_edge.runtime.regions import DETAILS
 
 HALF, QUARTER, EIGHTH = 12, 24, 32  # channels at half, quarter and an eighth of the resolution
@@ -109,12 +110,6 @@ class PixelNetwork(nn.Module):
 
 def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-def spread(table: Tensor, labels: Tensor) -> Tensor:
-    """Give each pixel its superpixel's row: ``table`` 2 x M x C, ``labels`` P x h x w -> 2P x C x h x w (a gather)."""
-    pixels = table[:, labels]  # 2, P, h, w, C
-    return pixels.permute(0, 1, 4, 2, 3).flatten(0, 1)
 
 
 class FusionGCNLite(nn.Module):

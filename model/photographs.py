@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.files import read_file
+from fusiongcn_edge.runtime.headers import declared
 from fusiongcn_edge.runtime.images import WRITABLE, read_image
 
 Float32 = NDArray[np.float32]
 SMALLEST_PHOTOGRAPH = 64  # pixels on the shorter side
+BEGINNING = 1 << 16  # bytes of a file that tell it from others: reading gigabytes once more would take its time
 
 
 class Photographs:
@@ -28,7 +32,7 @@ class Photographs:
     Raises
     ------
     FusionError
-        If no photograph is left.
+        If no photograph is left, or a segmentation is not of its photograph's size.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -62,9 +66,23 @@ class Photographs:
         self._segments = [
             sorted((path.parent.parent / "segments").glob(f"{glob.escape(path.stem)}_*.png")) for path in self.paths
         ]
+        for index, files in enumerate(self._segments):
+            for file in files:
+                self._check_size(index, file, _declared_size(file))
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def fingerprint(self) -> str:
+        """What tells these photographs and segmentations from others, wherever they lie: 64 hex digits, of the names,
+        the sizes and how the files begin.
+        """
+        digest = hashlib.sha256()
+        for path in [*self.paths, *(file for files in self._segments for file in files)]:
+            with open(path, "rb") as file:
+                digest.update(f"{path.name!r} {os.fstat(file.fileno()).st_size} ".encode())
+                digest.update(file.read(BEGINNING))
+        return digest.hexdigest()
 
     def crop(self, rng: np.random.Generator, size: int) -> tuple[Float32, NDArray[np.int32] | None]:
         """A random square of a random photograph (float32 BGR, 0 to 255) with its segmentation, if it has one."""
@@ -92,9 +110,23 @@ class Photographs:
             return None
         file = files[which % len(files)]
         segments = _read_segments(str(file))
-        if segments.shape != self._images[index].shape[:2]:
-            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+        self._check_size(index, file, segments.shape)  # once more: the file may be another one by now
         return segments
+
+    def _check_size(self, index: int, file: Path, size: tuple[int, ...]) -> None:
+        if size != self._images[index].shape[:2]:
+            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+
+
+def _declared_size(path: Path) -> tuple[int, int]:
+    """Height and width that a segmentation's file states: decoding them all would take as long as the photographs."""
+    try:
+        found = declared(read_file(path))
+    except OSError as error:
+        raise FusionError(f"{path} cannot be read ({error.strerror}): mend or remove it.") from None
+    if found is None:
+        raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
+    return found.height, found.width
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE
+from fusiongcn_edge.runtime.bundle import LITE, PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 
 PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
@@ -20,7 +21,7 @@ class TrainingError(FusionError):
 class Recipe:
     """Everything that decides the outcome of a run, saved with its state."""
 
-    network: str = "fusiongcn"
+    network: str = PUBLISHED
     steps: int = 6000
     batch: int = 4
     crop: int = 128
@@ -45,7 +46,7 @@ class Recipe:
 
     def superpixels(self) -> dict[str, Any]:
         """The settings that the weights are used with."""
-        if self.network == "lite":
+        if self.network == LITE:
             return {
                 "segments_per_side": self.segments_per_side,
                 "compactness": self.compactness,
@@ -59,17 +60,17 @@ class Recipe:
         }
 
 
-PUBLISHED = Recipe(
+PUBLISHED_RECIPE = Recipe(
     steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
     ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
 
-LITE = Recipe(
-    network="lite", steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
+LITE_RECIPE = Recipe(
+    network=LITE, steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
     noise=0.5, cell_sizes=(20.0, 48.0), iterations=1,
 )  # fmt: skip
 
-RECIPES = {"fusiongcn": Recipe(), "lite": LITE}
+RECIPES = {PUBLISHED: Recipe(), LITE: LITE_RECIPE}
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -16,6 +16,7 @@ from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import Recipe
 from fusiongcn_edge.model.scenes import Scene, blank_scene, make_scene, with_noise
+from fusiongcn_edge.runtime.errors import FusionError, mendable
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
 from fusiongcn_edge.runtime.regions import (
@@ -67,8 +68,11 @@ def to_sample(scene: Scene, settings: Settings) -> Sample:
     )
 
 
-class Scenes(Dataset[Sample]):
-    """The scenes of one run from scene ``first`` on."""
+class Scenes(Dataset[Sample | FusionError]):
+    """The scenes of one run from scene ``first`` on; instead of one that cannot be made, the error that says why.
+
+    An error is handed over, not raised: from a worker process, torch would raise it with a traceback for its sentence.
+    """
 
     def __init__(self, photographs: Photographs, recipe: Recipe, settings: Settings, first: int) -> None:
         self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
@@ -76,7 +80,16 @@ class Scenes(Dataset[Sample]):
     def __len__(self) -> int:
         return self.recipe.steps * self.recipe.batch - self.first
 
-    def __getitem__(self, position: int) -> Sample:
+    def __getitem__(self, position: int) -> Sample | FusionError:
+        try:
+            return self._made(position)
+        except Exception as error:
+            sentence = mendable(error)
+            if sentence is None:
+                raise
+            return FusionError(sentence)
+
+    def _made(self, position: int) -> Sample:
         index, recipe = self.first + position, self.recipe
         rng = np.random.default_rng([recipe.seed, index, 1])
         cell = float(rng.uniform(*recipe.cell_sizes))

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,7 @@ from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, lea
 from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
 from fusiongcn_edge.model.scenes import Scene, make_scene
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
+from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.images import psnr
 
@@ -41,6 +43,7 @@ WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
 FINEST_ERROR = (2 / 255 / 2) ** 2  # half a gray level of [-1, 1], squared: what is below says nothing
 SCORES = ("held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
+TEXTS = ("photos-name", "licence")  # options that the weights state
 LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
 
 
@@ -79,7 +82,10 @@ def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> T
 
 
 class Run:
-    """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot."""
+    """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot.
+
+    ``network``: what is trained in place of the recipe's network, and called like it; its weights are not exported.
+    """
 
     def __init__(
         self,
@@ -91,6 +97,7 @@ class Run:
         workers: int = 0,
         photographs: str = "",
         licence: str = "not stated",
+        network: type[nn.Module] | None = None,
     ) -> None:
         check_recipe(recipe)
         if recipe.network not in NETWORKS:
@@ -98,9 +105,11 @@ class Run:
         self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers
         self.photographs = photographs or f"{len(train)} photographs from {train.folder.name}"
         self.licence = licence
+        self.given = {"photos": train.fingerprint(), "held-out": held_out.fingerprint()}
+        self.given |= dict(zip(TEXTS, (photographs, licence), strict=True))
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = NETWORKS[recipe.network]()
+        self.network = (network or NETWORKS[recipe.network])()
         self.origin: dict[str, Any] = {}
         if recipe.weights and not (folder / STATE).exists():
             self._begin_with(recipe.weights)
@@ -118,6 +127,7 @@ class Run:
         )
         self.step = 0
         self.seconds = 0.0
+        self.loss_sum, self.losses = 0.0, 0  # of the steps since the last row of the log
         self.settings = settings_of(self.network, recipe.superpixels())
         if (folder / STATE).exists():
             self._resume()
@@ -138,8 +148,10 @@ class Run:
             saved = {**state["recipe"], "cell_sizes": tuple(state["recipe"]["cell_sizes"])}
             network, step, seconds = saved["network"], int(state["step"]), float(state["seconds"])
             origin, weights = dict(state["origin"]), {key: state[key] for key in ("model", "average", "optimizer")}
-            if step < 0 or not math.isfinite(seconds):
-                raise ValueError(step, seconds)
+            given = dict(state.get("given", {}))  # older states have none of it, nor losses
+            loss_sum, losses = float(state.get("loss_sum", 0)), int(state.get("losses", 0))
+            if step < 0 or losses < 0 or not math.isfinite(seconds) or not math.isfinite(loss_sum):
+                raise ValueError(step, losses, seconds, loss_sum)
         except Exception:  # whatever a damaged file makes torch raise
             raise damaged from None
         if network != self.recipe.network:
@@ -153,6 +165,13 @@ class Run:
                 f"{path} was begun with another {', '.join(changed)} "
                 f"({', '.join(str(saved.get(name)) for name in changed)}): use the same options, or another folder."
             )
+        other = [name for name, value in self.given.items() if given.get(name, value) != value]
+        if other:
+            begun = [f"--{name}" + (f" ({given[name]!r})" if name in TEXTS else "") for name in other]
+            raise TrainingError(
+                f"{path} was begun with another {', '.join(begun)}: use the same photographs and options, or another "
+                "folder."
+            )
         if step > self.recipe.steps:
             raise TrainingError(
                 f"{path} is at step {step} of {saved.get('steps')}: "
@@ -165,6 +184,7 @@ class Run:
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):  # they do not fit
             raise damaged from None
         self.step, self.seconds, self.origin = step, seconds, origin
+        self.loss_sum, self.losses = loss_sum, losses
 
     def save(self) -> None:
         """Write the state and the averaged weights; whole or not at all."""
@@ -177,6 +197,9 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
             "origin": self.origin,
+            "given": self.given,
+            "loss_sum": self.loss_sum,
+            "losses": self.losses,
         }
         torch.save(state, buffer)
         write_files({self.folder / STATE: buffer.getvalue()})
@@ -192,8 +215,9 @@ class Run:
             "seed": self.recipe.seed,
             **self.origin,
         }
+        own = type(self.network) is NETWORKS[self.recipe.network]
         facts = {
-            "network": self.recipe.network,
+            "network": self.recipe.network if own else type(self.network).__name__,  # which load_network refuses
             "superpixels": self.recipe.superpixels(),
             "blend": "soft",
             "origin": origin,
@@ -207,9 +231,11 @@ class Run:
         ------
         TrainingError
             If the loss is not finite; what was last saved is kept.
+        FusionError
+            If a scene cannot be made.
         """
         recipe = self.recipe
-        data: DataLoader[Sample] = DataLoader(
+        data: DataLoader[Sample | FusionError] = DataLoader(
             Scenes(self.train, recipe, self.settings, self.step * recipe.batch),
             batch_size=recipe.batch,
             num_workers=self.workers,
@@ -217,7 +243,12 @@ class Run:
             prefetch_factor=2 if self.workers else None,
             worker_init_fn=_one_thread if self.workers else None,
         )
-        for samples in data:
+        for made in data:
+            samples: list[Sample] = []
+            for sample in made:
+                if isinstance(sample, FusionError):
+                    raise sample
+                samples.append(sample)
             start = time.perf_counter()
             self.network.train()
             for group in self.optimizer.param_groups:
@@ -236,6 +267,8 @@ class Run:
             self.step += 1
             self._average()
             self.seconds += time.perf_counter() - start
+            self.loss_sum += loss.item()
+            self.losses += 1
             yield loss.item()
 
     def _average(self) -> None:
@@ -302,18 +335,20 @@ def run(
     """
     begin = validated = saved = time.monotonic()
     shown = -math.inf
-    first_step, losses = training.step, []
+    first_step, recent = training.step, deque[float](maxlen=50)
     log = _Log(training.folder / LOG, training.step)
+    if log.step == training.step:  # the state was saved before that row was written, which counts its losses
+        training.loss_sum, training.losses = 0.0, 0
     with _StopRequest() as stop:
         for loss in training.steps():
-            losses.append(loss)
+            recent.append(loss)
             now = time.monotonic()
             if now - shown > (2 if sys.stderr.isatty() else 60):
-                _show(training, losses, (now - begin) / (training.step - first_step), minutes * 60 - (now - begin))
+                _show(training, recent, (now - begin) / (training.step - first_step), minutes * 60 - (now - begin))
                 shown = now
             if now - validated > validate_every:
-                log.write(training, losses, training.validate())
-                losses, validated = [], time.monotonic()
+                log.write(training, training.validate())
+                validated = time.monotonic()
             if now - saved > save_every:
                 training.save()
                 saved = now
@@ -326,7 +361,7 @@ def run(
         )
         raise KeyboardInterrupt(stop.requested)
     scores = training.validate()
-    log.write(training, losses, scores)
+    log.write(training, scores)
     return scores
 
 
@@ -360,11 +395,10 @@ class _StopRequest:
             signal.signal(number, handler)
 
 
-def _show(training: Run, losses: list[float], seconds_per_step: float, left: float) -> None:
+def _show(training: Run, recent: Sequence[float], seconds_per_step: float, left: float) -> None:
     left = min(left, (training.recipe.steps - training.step) * seconds_per_step)
-    recent = float(np.mean(losses[-50:])) if losses else float("nan")
     line = (
-        f"step {training.step}/{training.recipe.steps}  loss {recent:.4f}  {seconds_per_step:.2f} s/step  "
+        f"step {training.step}/{training.recipe.steps}  loss {np.mean(recent):.4f}  {seconds_per_step:.2f} s/step  "
         f"{max(left, 0) / 60:.0f} min left"
     )
     start, end = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
@@ -372,7 +406,8 @@ def _show(training: Run, losses: list[float], seconds_per_step: float, left: flo
 
 
 class _Log:
-    """Rows of ``LOG_FIELDS``; what was logged after the state that a run goes on from, or is damaged, is dropped."""
+    """Rows of ``LOG_FIELDS``, one a step; what was logged after the state that a run goes on from, or is damaged, is
+    dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
@@ -384,6 +419,11 @@ class _Log:
             self.rows = [row for row in found if str(row["step"]).isdecimal() and int(row["step"]) <= step]
         self._save()
 
+    @property
+    def step(self) -> int | None:
+        """Of the last row."""
+        return int(self.rows[-1]["step"]) if self.rows else None
+
     def _save(self) -> None:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, LOG_FIELDS)
@@ -391,16 +431,21 @@ class _Log:
         writer.writerows(self.rows)
         write_files({self.path: text.getvalue().encode()})
 
-    def write(self, training: Run, losses: list[float], scores: dict[str, float]) -> None:
+    def write(self, training: Run, scores: dict[str, float]) -> None:
+        """Add a row with the mean loss since the last one, or write that of this step anew."""
         rate = training.recipe.learning_rate * learning_rate_factor(training.step, training.recipe)
         row = {
             "step": training.step,
             "seconds": round(training.seconds),
             "learning_rate": f"{rate:.3g}",
-            "loss": f"{np.mean(losses):.5f}" if losses else "",
+            "loss": f"{training.loss_sum / training.losses:.5f}" if training.losses else "",
             **{name: f"{value:.4f}" for name, value in scores.items()},
         }
+        if self.step == training.step:
+            last = self.rows.pop()
+            row["loss"] = row["loss"] or last["loss"]
         self.rows.append(row)
+        training.loss_sum, training.losses = 0.0, 0
         self._save()
         shown = "  ".join(f"{name.replace('held_out_', '')} {value:.3f}" for name, value in scores.items())
         start = "\r\033[K" if sys.stderr.isatty() else ""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.checkpoint import NETWORKS
 from fusiongcn_edge.model.lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import LITE, Recipe
+from fusiongcn_edge.model.recipe import LITE_RECIPE, Recipe
 from fusiongcn_edge.model.samples import to_sample
 from fusiongcn_edge.model.scenes import Scene
+from fusiongcn_edge.runtime.bundle import LITE
 
 SQUARE = 100.0  # compactness from which on superpixels are squares
 
@@ -43,9 +43,9 @@ class WithoutGraph(FusionGCNLite):
 
 
 VARIANTS: dict[str, tuple[type[nn.Module], Recipe]] = {
-    "lite": (FusionGCNLite, LITE),
-    "no-graph": (WithoutGraph, LITE),
-    "grid": (FusionGCNLite, dataclasses.replace(LITE, compactness=SQUARE)),
+    LITE: (FusionGCNLite, LITE_RECIPE),
+    "no-graph": (WithoutGraph, LITE_RECIPE),
+    "grid": (FusionGCNLite, dataclasses.replace(LITE_RECIPE, compactness=SQUARE)),
 }
 
 
@@ -59,12 +59,7 @@ def trained(name: str, seed: int, steps: int, train: Photographs, held_out: Phot
     network, recipe = VARIANTS[name]
     place = folder / f"{name}-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    shipped = NETWORKS["lite"]
-    NETWORKS["lite"] = network
-    try:
-        run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out)
-    finally:
-        NETWORKS["lite"] = shipped
+    run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out, network=network)
     if run.step < steps:
         training.run(run)
     return run

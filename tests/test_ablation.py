@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="training needs torch")
-
-from fusiongcn_edge.benchmarks import ablation  # noqa: E402
-from fusiongcn_edge.model import training, variants  # noqa: E402
-from fusiongcn_edge.model.checkpoint import NETWORKS  # noqa: E402
-from fusiongcn_edge.model.lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite  # noqa: E402
-from fusiongcn_edge.runtime.regions import DETAILS, RegionSettings, regions, see  # noqa: E402
+from fusiongcn_edge.benchmarks import ablation
+from fusiongcn_edge.model import training, variants
+from fusiongcn_edge.model.checkpoint import CheckpointError, load_network
+from fusiongcn_edge.model.lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
+from fusiongcn_edge.runtime.regions import DETAILS, RegionSettings, regions, see
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "example"
 
@@ -64,6 +63,8 @@ def test_variants_are_trained_scored_and_taken_up_again(tmp_path, monkeypatch, c
     assert ablation.main() == 0
     told = capsys.readouterr().out
     assert re.findall(r"^(\S+) +3 +1 ", told, re.MULTILINE) == ["no-graph", "grid"]
-    assert NETWORKS["lite"] is FusionGCNLite
+    assert isinstance(load_network(tmp_path / "runs" / "grid-3" / training.WEIGHTS)[0], FusionGCNLite)
+    with pytest.raises(CheckpointError, match="holds the network 'WithoutGraph'"):
+        load_network(tmp_path / "runs" / "no-graph-3" / training.WEIGHTS)
     assert ablation.main() == 0
     assert capsys.readouterr().out == told

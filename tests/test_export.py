@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export.examples import example_inputs
 from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph, OneExponentialMish
-from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser

@@ -169,6 +169,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     wrong: list[dict[str, Any]] = [{"step": -1}, {"step": "x"}, {"seconds": float("nan")}, {"origin": 3}, {"model": {}}]
     wrong += [{"optimizer": {"state": {}, "param_groups": []}}, {"average": []}, {"recipe": {"cell_sizes": []}}]
+    wrong += [{"given": 3}, {"losses": -1}, {"loss_sum": float("inf")}]
     for change in wrong:
         file = io.BytesIO()
         torch.save({**state, **change}, file)
@@ -188,5 +189,10 @@ def test_a_segmentation_belongs_to_its_photograph(tmp_path: Path) -> None:
     for folder, name, side in (("images", "[1].png", 80), ("segments", "[1]_0.png", 70), ("segments", "1_0.png", 80)):
         (tmp_path / folder).mkdir(exist_ok=True)
         write_image(tmp_path / folder / name, np.zeros((side, 80), np.uint8))
+    assert "is not of the size of" in refusal(Photographs, tmp_path / "images")
+    (tmp_path / "segments" / "[1]_0.png").write_bytes(b"no picture")
+    assert "is no segmentation" in refusal(Photographs, tmp_path / "images")
+    write_image(tmp_path / "segments" / "[1]_0.png", np.zeros((80, 80), np.uint8))
     photographs = Photographs(tmp_path / "images")
+    write_image(tmp_path / "segments" / "[1]_0.png", np.zeros((70, 80), np.uint8))
     assert "is not of the size of" in refusal(photographs.crop, np.random.default_rng(0), 32)

@@ -20,7 +20,7 @@ from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import LITE
+from fusiongcn_edge.model.recipe import LITE_RECIPE
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
@@ -82,7 +82,7 @@ def test_a_tile_depends_on_no_luminance_beyond_the_halo(network: FusionGCNLite) 
 
 
 def test_it_trains_and_its_checkpoint_says_what_it_is(photo_folder: Path, tmp_path: Path) -> None:
-    recipe = replace(LITE, steps=12, batch=2, crop=48, warm_up=2)
+    recipe = replace(LITE_RECIPE, steps=12, batch=2, crop=48, warm_up=2)
     run = Run(recipe, tmp_path, Photographs(photo_folder), Photographs(photo_folder))
     losses = list(islice(run.steps(), 12))
     assert np.mean(losses[-3:]) < np.mean(losses[:3])

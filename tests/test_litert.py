@@ -19,10 +19,10 @@ from cnn import inputs, probability
 from conftest import Stage
 
 from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export.examples import example_inputs
 from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.litert_stages import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
-from fusiongcn_edge.export.to_onnx import example_inputs
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import EngineError, Fuser, FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
