@@ -169,7 +169,10 @@ def _missing_truth(pair: Pair) -> Path:
 
 
 def evaluate(group: Group, methods: Sequence[Method], progress: Report, pictures: Path | None) -> None:
-    """Fill a group with scores. A pair or a method that fails is told in its score, and the next one is tried."""
+    """Fill a group with scores. A pair or a method that fails is told in its score, and the next one is tried.
+
+    Scores are added pair by pair, so that whatever interrupts this leaves those of all methods or none.
+    """
     for number, case in enumerate(group.cases, start=1):
         where = f"{group.title}: {number} of {len(group.cases)}, {case.name}"
         progress(where)
@@ -181,12 +184,14 @@ def evaluate(group: Group, methods: Sequence[Method], progress: Report, pictures
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
             continue
+        scores = list[Score]()
         sheet = None if pictures is None else Sheet(a, b, truth)
         for method in methods:
             score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
-            group.scores.append(score)
+            scores.append(score)
             if sheet is not None and fused is not None:
                 sheet.add(method.name, fused, decision)
+        group.scores += scores
         if pictures is not None and sheet is not None:
             sheet.write(pictures / f"{group.title}-{case.name}.jpg")
 
