@@ -6,7 +6,7 @@ photograph), PSNR of the fused photograph, and the mean error of the probability
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,8 +80,9 @@ class Trial:
 
 def sensitivities(
     judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Progress
-) -> list[Trial]:
-    """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing.
+) -> Iterator[Trial]:
+    """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing; each
+    trial as soon as it is made.
 
     Parameters
     ----------
@@ -94,13 +95,9 @@ def sensitivities(
     """
     lossless = (FP16, FP32)
     wanted = [(layer, step) for layer, ladder in ladders.items() for step in ladder if step not in lossless]
-    trials = []
     for number, (layer, precision) in enumerate(wanted, start=1):
         progress(f"trial {number} of {len(wanted)}: layer {layer.name} in {precision}")
-        trials.append(
-            Trial(layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples)))
-        )
-    return trials
+        yield Trial(layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples)))
 
 
 def search(
