@@ -29,6 +29,7 @@ from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
 from fusiongcn_edge.benchmarks.sheets import ERROR_SHOWN
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.decision import blend, take
+from fusiongcn_edge.runtime.files import check_folder, make_folder
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 from fusiongcn_edge.runtime.sheet import thumbnail
@@ -50,6 +51,9 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def measure() -> None:
+        if arguments.worst is not None:
+            make_folder(arguments.worst)
+            check_folder(arguments.worst / "worst.jpg")
         models = [Model(name) for name in arguments.model]
         sheet = None if arguments.worst is None else Sheet(arguments.worst, arguments.maps_only)
         if arguments.truth is not None:
@@ -181,7 +185,6 @@ class Sheet:
 
     def write(self, title: str, names: list[str]) -> None:
         """The rows of these names, one below the other."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         strips = [np.hstack(self.rows[name]) for name in names]
         width = max(strip.shape[1] for strip in strips)
         padded = [

@@ -98,3 +98,5 @@ def test_curves_are_drawn_from_a_log(
     log.write_text("nothing of the kind\n")
     assert run(curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 2
     assert "give the log.csv of a run" in capsys.readouterr().err
+    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves") == 2
+    assert "end it with .png or .svg" in capsys.readouterr().err

@@ -33,7 +33,7 @@ from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle import LITE, Bundle, load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.pairs import made_pair
 
 KIND, SCHEMA = "fusiongcn estimate", 1
@@ -219,6 +219,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def body() -> None:
+        if arguments.output:
+            check_folder(arguments.output)
         with plugin() as library:
             if arguments.validate:
                 return validate(library)
