@@ -11,14 +11,13 @@ authors' way, with these weights, as ``benchmarks.speed`` describes it.
 from __future__ import annotations
 
 import hashlib
-import resource
 import sys
 from pathlib import Path
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
-from fusiongcn_edge.benchmarks.speed import authors_way
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size
+from fusiongcn_edge.runtime.machine import peak_memory
 from fusiongcn_edge.runtime.pairs import made_pair
 
 
@@ -35,10 +34,14 @@ def main() -> int:
 
     def measure() -> None:
         if arguments.limit is not None:
+            import resource  # Windows has none
+
             resource.setrlimit(resource.RLIMIT_AS, (int(arguments.limit * 1e6),) * 2)
         pair = made_pair(*arguments.size)
         before = peak_memory()
         if arguments.checkpoint is not None:
+            from fusiongcn_edge.benchmarks.speed import authors_way
+
             authors_way(arguments.checkpoint, arguments.threads)(*pair)
             answer = "the authors' way"
         else:
@@ -52,15 +55,6 @@ def main() -> int:
         )
 
     return report(measure)
-
-
-def peak_memory() -> int:
-    """Peak resident memory of this process in bytes."""
-    try:  # the other figure is inherited from the process that started this one
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
