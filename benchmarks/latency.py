@@ -188,9 +188,12 @@ def _visit(
         "most_runs": MOST_RUNS, "sustained_seconds": sustained, "pictures": number == 0,
     }  # fmt: skip
     before = condition(root)
-    with tempfile.TemporaryFile("w+") as complaints:
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as complaints:
+        json.dump(task, given)
+        given.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", WORKER, json.dumps(task)],
+            [sys.executable, "-m", WORKER],
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
