@@ -111,13 +111,16 @@ def _tables(arguments: argparse.Namespace) -> None:
     for model in MODELS[1:]:
         for blur in BLURS:
             made = [moved_pair(photograph, model, blur, seed) for seed, photograph in enumerate(photographs)]
-            found = [(pair, align(Scales(pair.first), Scales(pair.second), model)) for pair in made]
-            errors = np.array([pair.errors(a.matrix) for pair, a in found if a is not None])
-            print(
-                f"{model:<12}{blur:>4}{errors.mean():>12.3f}{errors.mean(1).max():>7.3f}{errors.max():>8.3f}"
-                f"{sum(a is None for _, a in found):>13}{min(a.correlation for _, a in found if a is not None):>19.3f}",
-                flush=True,
-            )
+            tried = [(pair, align(Scales(pair.first), Scales(pair.second), model)) for pair in made]
+            found = [(pair, a) for pair, a in tried if a is not None]
+            told = ["–"] * 4
+            if found:
+                errors = np.array([pair.errors(a.matrix) for pair, a in found])
+                figures = errors.mean(), errors.mean(1).max(), errors.max(), min(a.correlation for _, a in found)
+                told = [f"{figure:.3f}" for figure in figures]
+            mean, worst, corner, least = told
+            failed = len(tried) - len(found)
+            print(f"{model:<12}{blur:>4}{mean:>12}{worst:>7}{corner:>8}{failed:>13}{least:>19}", flush=True)
     if arguments.triples is not None:
         _real(arguments.triples)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.superpixels import slic
@@ -41,7 +42,9 @@ def main() -> int:
     """Print the table."""
     parser = new_parser("boundaries", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--every", type=int, default=8, metavar="N", help="use each N-th photograph (default: 8)")
+    parser.add_argument(
+        "--every", type=whole_number(1), default=8, metavar="N", help="use each N-th photograph (default: 8)"
+    )
     arguments = parser.parse_args()
     return report(lambda: _table(_cases(arguments.photos, arguments.every)))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.commands import add_engine_argument
+from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 
@@ -44,7 +44,9 @@ def main() -> int:
     parser.add_argument(
         "--mean-at-most", type=float, metavar="PERCENT", help="fail if more differ in the mean of pairs"
     )
-    parser.add_argument("--identical", type=int, metavar="N", help="fail if fewer pairs than that are identical")
+    parser.add_argument(
+        "--identical", type=whole_number(1), metavar="N", help="fail if fewer pairs than that are identical"
+    )
     arguments = parser.parse_args()
     return report(lambda: _table(arguments))
 

@@ -27,7 +27,7 @@ def main() -> int:
     add_model_argument(parser)
     parser.add_argument("--engine", choices=list(ENGINES), help="default: as 'fusiongcn fuse'")
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: the fast physical cores")
+    parser.add_argument("--threads", type=whole_number(1), metavar="N", help="default: the fast physical cores")
     parser.add_argument("--fusions", type=whole_number(1), default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--most", type=float, metavar="MB", help="that memory may grow by")
     arguments = parser.parse_args()

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image
 
@@ -74,7 +75,9 @@ def main() -> int:
     parser = new_parser("stacks", __doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="(default: %(default)s)")
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="photographs to make stacks from")
-    parser.add_argument("--count", type=int, default=8, metavar="N", help="how many of them (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=whole_number(1), default=8, metavar="N", help="how many of them (default: %(default)s)"
+    )
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of aligned frames")
     arguments = parser.parse_args()
     return report(lambda: _tables(arguments))

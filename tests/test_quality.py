@@ -79,6 +79,14 @@ def test_compact_superpixels_recall_fewer_edges(
     assert recall["0.1", "1.0", "3"] > recall["10.0", "5.0", "10"] + 0.1
 
 
+def test_every_noth_photograph_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(boundaries, monkeypatch, "--photos", tmp_path, "--every", 0)
+    assert "'0' is not possible: give a whole number of at least 1" in capsys.readouterr().err
+
+
 def test_peak_memory_counts_what_the_model_needs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
