@@ -12,10 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.metrics import to_gray
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.images import read_image
@@ -24,8 +24,8 @@ from fusiongcn_edge.runtime.pairs import find_pairs
 
 def differing_fraction(decision: np.ndarray, stored: Path) -> float:
     """Share of pixels on which a decision map (bool H x W) differs from a stored picture of one."""
-    picture = cv2.imread(str(stored), cv2.IMREAD_GRAYSCALE)
-    if picture is None or picture.shape != decision.shape:
+    picture = to_gray(read_image(stored))
+    if picture.shape != decision.shape:
         raise FusionError(f"{stored} is no decision map of {decision.shape[1]}x{decision.shape[0]} pixels.")
     return float(np.mean(decision != (picture > 127)))
 
