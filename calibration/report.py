@@ -74,8 +74,7 @@ def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss
 
 
 def _bytes(bundle: Bundle) -> int:
-    files = {graph.file for graph in bundle.graphs.values()}
-    return sum((bundle.path / file).stat().st_size for file in (MANIFEST, *files))
+    return (bundle.path / MANIFEST).stat().st_size + sum(map(len, bundle.files.values()))
 
 
 def _seconds(before: Bundle, after: Bundle, judging: PairSet) -> NDArray[np.float64]:
