@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument("--count", type=whole_number(1), default=25, metavar="N", help="of them (default: %(default)s)")
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of frames")
     arguments = parser.parse_args()
-    return report(lambda: _tables(arguments))
+    return exit_code(lambda: _tables(arguments))
 
 
 def _tables(arguments: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image
@@ -46,7 +46,7 @@ def main() -> int:
         "--every", type=whole_number(1), default=8, metavar="N", help="use each N-th photograph (default: 8)"
     )
     arguments = parser.parse_args()
-    return report(lambda: _table(_cases(arguments.photos, arguments.every)))
+    return exit_code(lambda: _table(_cases(arguments.photos, arguments.every)))
 
 
 def _table(cases: list[tuple[NDArray[np.float32], NDArray[np.uint16]]]) -> None:

@@ -29,7 +29,7 @@ def new_parser(name: str, text: str | None) -> argparse.ArgumentParser:
     )
 
 
-def report(body: Callable[[], None]) -> int:
+def exit_code(body: Callable[[], None]) -> int:
     """Exit code of a command: 0, or 2 after a sentence on what the user can mend."""
     try:
         body()

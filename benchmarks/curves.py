@@ -12,7 +12,7 @@ import csv
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import check_figure, new_parser, report, write_figure
+from fusiongcn_edge.benchmarks.command import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import FusionError
 
 COLUMNS = ("step", "loss", "held_out_psnr_soft")
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
-    return report(lambda: draw(arguments.logs, arguments.output))
+    return exit_code(lambda: draw(arguments.logs, arguments.output))
 
 
 def draw(logs: list[Path], output: Path) -> None:

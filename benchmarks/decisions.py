@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.benchmarks.metrics import to_gray
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
@@ -48,7 +48,7 @@ def main() -> int:
         "--identical", type=whole_number(1), metavar="N", help="fail if fewer pairs than that are identical"
     )
     arguments = parser.parse_args()
-    return report(lambda: _table(arguments))
+    return exit_code(lambda: _table(arguments))
 
 
 def _table(arguments: argparse.Namespace) -> None:

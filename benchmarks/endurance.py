@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
@@ -45,7 +45,7 @@ def main() -> int:
             f"{' '.join(f'{held / 1e6:.1f}' for held in found)} MB, {grown:+.1f}"
         )
 
-    code = report(measure)
+    code = exit_code(measure)
     return code or int(arguments.most is not None and grown > arguments.most)
 
 

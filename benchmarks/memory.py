@@ -14,7 +14,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.machine import peak_memory
@@ -54,7 +54,7 @@ def main() -> int:
             f"opened; {answer}"
         )
 
-    return report(measure)
+    return exit_code(measure)
 
 
 if __name__ == "__main__":

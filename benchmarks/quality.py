@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
 from fusiongcn_edge.benchmarks.sheets import ERROR_SHOWN
@@ -63,7 +63,7 @@ def main() -> int:
         if arguments.pairs is not None:
             _report("pairs", models, plain_pairs(arguments.pairs), pair_scores, sheet)
 
-    return report(measure)
+    return exit_code(measure)
 
 
 class Model:

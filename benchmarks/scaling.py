@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import check_figure, new_parser, report, write_figure
+from fusiongcn_edge.benchmarks.command import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.commands import add_model_argument, whole_number
 from fusiongcn_edge.runtime.pairs import made_pair
@@ -54,7 +54,7 @@ def main() -> int:
         if arguments.plot is not None:
             plot(arguments.plot, pixels / 1e6, times / times[0], free, bound, arguments.max_memory)
 
-    return report(measure)
+    return exit_code(measure)
 
 
 def time_of(model: str, sides: list[int], threads: int, rounds: int) -> np.ndarray:

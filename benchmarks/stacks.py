@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import whole_number
@@ -80,7 +80,7 @@ def main() -> int:
     )
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of aligned frames")
     arguments = parser.parse_args()
-    return report(lambda: _tables(arguments))
+    return exit_code(lambda: _tables(arguments))
 
 
 def _tables(arguments: argparse.Namespace) -> None:

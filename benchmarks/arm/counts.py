@@ -22,7 +22,7 @@ from pathlib import Path
 
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PHOTOGRAPHS
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, python_command, run
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
@@ -148,7 +148,7 @@ def main() -> int:
             if grown:
                 print("Make it cheaper, or store the counts with the reason: --store REASON.", file=sys.stderr)
 
-    return report(body) or (1 if grown else 0)
+    return exit_code(body) or (1 if grown else 0)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pathlib import Path
 from fusiongcn_edge import __version__
 from fusiongcn_edge.benchmarks.arm.counts import Block, executed_blocks, plugin
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle import LITE, Bundle, load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
@@ -238,7 +238,7 @@ def main() -> int:
             facts |= {"band": list(BAND), "method": METHOD, "models": models}
             write_files({arguments.output: (json.dumps(facts, indent=1) + "\n").encode()})
 
-    return report(body)
+    return exit_code(body)
 
 
 if __name__ == "__main__":

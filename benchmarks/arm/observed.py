@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.files import check_folder, write_files
@@ -81,7 +81,7 @@ def main() -> int:
         write_files({arguments.output: data.getvalue()})
         print(f"{arguments.output}: {len(data.getvalue()):,} bytes")
 
-    return report(body)
+    return exit_code(body)
 
 
 if __name__ == "__main__":
