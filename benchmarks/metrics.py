@@ -26,6 +26,7 @@ from fusiongcn_edge.benchmarks.similarity import q_c, q_e, q_s, q_w, q_y, ssim
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import psnr
+from fusiongcn_edge.runtime.progress import Tell
 
 __all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "Gray", "Judge", "q_g", "q_w", "ssim", "to_gray"]
 
@@ -161,7 +162,7 @@ class Judge:
         assert self.truth is not None
         return boundary_band(*(eight_bits(_alike(each, self.truth)) for each in (self.a, self.b, self.truth)))
 
-    def values(self, fused: NDArray[Any], progress: Callable[[str], None] = lambda metric: None) -> dict[str, float]:
+    def values(self, fused: NDArray[Any], progress: Tell = lambda metric: None) -> dict[str, float]:
         """Every metric by name; never NaN. ``progress`` is called with each name in turn.
 
         With a truth also PSNR (over all channels), SSIM (gray) and PSNR_boundary (in the :func:`boundary_band`; left

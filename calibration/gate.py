@@ -6,7 +6,7 @@ photograph), PSNR of the fused photograph, and the mean error of the probability
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,7 @@ from fusiongcn_edge.calibration.samples import Pair
 from fusiongcn_edge.runtime.bundle import Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.images import psnr
-
-Progress = Callable[[str], None]
+from fusiongcn_edge.runtime.progress import Tell
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Trial:
 
 
 def sensitivities(
-    judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Progress
+    judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Tell
 ) -> Iterator[Trial]:
     """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing; each
     trial as soon as it is made.
@@ -106,7 +105,7 @@ def search(
     trials: Sequence[Trial],
     max_flips: float,
     samples: Samples,
-    progress: Progress,
+    progress: Tell,
 ) -> tuple[dict[str, str], Loss]:
     """Precisions that flip at most ``max_flips`` of the decisions on the pairs of ``judge``, and what they lose there.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from time import monotonic
 
 from fusiongcn_edge.runtime.errors import printable
 
 EVERY = 60.0  # seconds, where there is no terminal
+
+Tell = Callable[[str], None]  # is told what is being done
 
 
 class Progress:
