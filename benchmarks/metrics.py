@@ -160,7 +160,7 @@ class Judge:
     def band(self) -> NDArray[np.bool_]:
         """The :func:`boundary_band`."""
         assert self.truth is not None
-        return boundary_band(*(eight_bits(_alike(each, self.truth)) for each in (self.a, self.b, self.truth)))
+        return boundary_band(*(eight_bits(alike(each, self.truth)) for each in (self.a, self.b, self.truth)))
 
     def values(self, fused: NDArray[Any], progress: Tell = lambda metric: None) -> dict[str, float]:
         """Every metric by name; never NaN. ``progress`` is called with each name in turn.
@@ -183,7 +183,7 @@ class Judge:
             else:
                 values[name] = metric(*self._gray, gray)
         if self.truth is not None:
-            image, target = (eight_bits(_alike(each, self.truth)) for each in (fused, self.truth))
+            image, target = (eight_bits(alike(each, self.truth)) for each in (fused, self.truth))
             values |= {"PSNR": psnr(image, target), "SSIM": ssim(gray, to_gray(self.truth))}
             if self.band.any():
                 values["PSNR_boundary"] = psnr(image[self.band], target[self.band])
@@ -226,7 +226,7 @@ def check_sizes(images: dict[str, NDArray[Any]]) -> None:
         raise FusionError(f"The images have {size} pixels: the metrics need at least {SMALLEST} on each side.")
 
 
-def _alike(image: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+def alike(image: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     """Without alpha; a gray image repeated or a colour one turned gray to be compared with ``like``."""
     image = image[:, :, :3] if image.ndim == 3 else image
     if image.ndim > like.ndim:
