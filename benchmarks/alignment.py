@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
+from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
@@ -86,10 +87,7 @@ def _focused(photograph: NDArray[np.uint8], blur: float, left: bool) -> NDArray[
     rows, columns = np.mgrid[:height, :width]
     near = (columns < width / 2 + width / 8 * np.sin(rows * 8 / height)).astype(np.float32)[:, :, None]
     sharp = photograph.astype(np.float32)
-    reach = int(np.ceil(blur))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.clip(blur + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
-    soft, edge = (cv2.filter2D(picture, -1, disc / disc.sum()) for picture in (sharp, near))
+    soft, edge = (cv2.filter2D(picture, -1, disc(blur)) for picture in (sharp, near))
     if left:
         return np.asarray(soft + near * (sharp - soft), np.float32)
     return np.asarray(sharp + edge[:, :, None] * (soft - sharp), np.float32)

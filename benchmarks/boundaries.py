@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.filters import edges
 from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image
@@ -28,14 +29,6 @@ from fusiongcn_edge.runtime.superpixels import slic
 PUBLISHED = (10.0, 5.0, 10)  # compactness, sigma, iterations
 TRIED = [PUBLISHED, *itertools.product((0.3, 0.2, 0.1, 0.05), (1.0, 2.0), (3, 10))]
 TOLERANCE = 2  # pixels
-
-
-def edges(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels whose label differs from that of the pixel to the left or above."""
-    found = np.zeros(labels.shape, bool)
-    found[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    found[1:] |= labels[1:] != labels[:-1]
-    return found
 
 
 def main() -> int:

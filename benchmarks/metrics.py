@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.filters import SOBEL_X, SOBEL_Y, Gray, filter_same, ratio, stretched
+from fusiongcn_edge.benchmarks.filters import SOBEL_X, SOBEL_Y, Gray, edges, filter_same, ratio, stretched
 from fusiongcn_edge.benchmarks.perception import Maps, kept_features, phase_congruency, q_cb, q_cv, q_p
 from fusiongcn_edge.benchmarks.similarity import q_c, q_e, q_s, q_w, q_y, ssim
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map
@@ -203,9 +203,7 @@ def boundary_band(a: NDArray[Any], b: NDArray[Any], truth: NDArray[Any]) -> NDAr
         errors.append(cv2.GaussianBlur(squares, (0, 0), ERROR_SIGMA))
     better = ratio(errors[1], errors[0] + errors[1], THRESHOLD).astype(np.float32)
     side = decision_map(better, THRESHOLD, SMALLEST_REGION)
-    edge = np.zeros(side.shape, bool)
-    edge[1:] |= side[1:] != side[:-1]
-    edge[:, 1:] |= side[:, 1:] != side[:, :-1]
+    edge = edges(side)
     if not edge.any():
         return edge
     away = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
+from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import whole_number
@@ -64,10 +65,7 @@ def _slope(height: int, width: int, seed: int) -> NDArray[np.float64]:
 def _blurred(picture: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     if radius == 0:
         return picture
-    reach = int(np.ceil(radius))
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1).astype(np.float32)
-    return np.asarray(cv2.filter2D(picture, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT), np.float32)
+    return np.asarray(cv2.filter2D(picture, -1, disc(radius), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def main() -> int:
