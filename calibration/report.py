@@ -67,7 +67,7 @@ def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss
     lines = [f"{row[0]:24}{row[1]:>16}  {row[2]}" for row in rows]
     height, width = judging.pairs[0][0].shape[:2]
     lines.append(
-        f"Flips and PSNR are of {judging.source} {judging.source}, in windows of up to {width}x{height} pixels, with "
+        f"Flips and PSNR are of {judging.source}, in windows of up to {width}x{height} pixels, with "
         f"{counted(default_threads(), 'thread')}."
     )
     return "\n".join([*lines, f"Written: {after.path}"])

@@ -46,6 +46,7 @@ def test_a_quantized_bundle_says_how_it_was_made(
     assert facts["layers"]["mix/1"] == WEIGHT_ONLY
     assert facts["calibrated"]["sha256"] != facts["judged"]["sha256"]
     assert facts["judged"]["mean_flips"] <= 0.1
+    assert told.out.count(facts["judged"]["source"]) == 1
     assert main(["info", "--model", str(target), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["quantization"] == facts
     assert quantize(target, "--pairs", pairs, "-o", tmp_path / "twice") == 2
