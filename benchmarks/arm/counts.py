@@ -25,7 +25,7 @@ from fusiongcn_edge.benchmarks.arm.userland import KINDS, python_command, run
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import STAGES
 
 KIND, CPU = "arm64-counted", "cortex-a72"
@@ -122,6 +122,8 @@ def main() -> int:
     grown: list[str] = []
 
     def body() -> None:
+        if arguments.store:
+            check_folder(STORED)
         before: Counts = json.loads(STORED.read_text("utf-8"))["instructions"] if STORED.exists() else {}
         counted: Counts = {}
         with plugin() as library:
