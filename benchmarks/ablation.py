@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.benchmarks.quality import Case, made_scenes, truth_pairs
 from fusiongcn_edge.runtime.commands import whole_number
 
@@ -43,7 +43,7 @@ def main() -> int:
         parser.error(f"there is no variant {', '.join(sorted(unknown))}: choose among {', '.join(NAMES)}")
     if not all(text.isdigit() for text in arguments.seed.split(",")):
         parser.error(f"{arguments.seed!r} are no seeds: give whole numbers, as 0,1")
-    return report(lambda: _compare(arguments))
+    return exit_code(lambda: _compare(arguments))
 
 
 def _compare(arguments: argparse.Namespace) -> None:

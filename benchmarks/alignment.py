@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
+from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
@@ -86,10 +87,7 @@ def _focused(photograph: NDArray[np.uint8], blur: float, left: bool) -> NDArray[
     rows, columns = np.mgrid[:height, :width]
     near = (columns < width / 2 + width / 8 * np.sin(rows * 8 / height)).astype(np.float32)[:, :, None]
     sharp = photograph.astype(np.float32)
-    reach = int(np.ceil(blur))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.clip(blur + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
-    soft, edge = (cv2.filter2D(picture, -1, disc / disc.sum()) for picture in (sharp, near))
+    soft, edge = (cv2.filter2D(picture, -1, disc(blur)) for picture in (sharp, near))
     if left:
         return np.asarray(soft + near * (sharp - soft), np.float32)
     return np.asarray(sharp + edge[:, :, None] * (soft - sharp), np.float32)
@@ -102,7 +100,7 @@ def main() -> int:
     parser.add_argument("--count", type=whole_number(1), default=25, metavar="N", help="of them (default: %(default)s)")
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of frames")
     arguments = parser.parse_args()
-    return report(lambda: _tables(arguments))
+    return exit_code(lambda: _tables(arguments))
 
 
 def _tables(arguments: argparse.Namespace) -> None:
@@ -111,13 +109,16 @@ def _tables(arguments: argparse.Namespace) -> None:
     for model in MODELS[1:]:
         for blur in BLURS:
             made = [moved_pair(photograph, model, blur, seed) for seed, photograph in enumerate(photographs)]
-            found = [(pair, align(Scales(pair.first), Scales(pair.second), model)) for pair in made]
-            errors = np.array([pair.errors(a.matrix) for pair, a in found if a is not None])
-            print(
-                f"{model:<12}{blur:>4}{errors.mean():>12.3f}{errors.mean(1).max():>7.3f}{errors.max():>8.3f}"
-                f"{sum(a is None for _, a in found):>13}{min(a.correlation for _, a in found if a is not None):>19.3f}",
-                flush=True,
-            )
+            tried = [(pair, align(Scales(pair.first), Scales(pair.second), model)) for pair in made]
+            found = [(pair, a) for pair, a in tried if a is not None]
+            told = ["–"] * 4
+            if found:
+                errors = np.array([pair.errors(a.matrix) for pair, a in found])
+                figures = errors.mean(), errors.mean(1).max(), errors.max(), min(a.correlation for _, a in found)
+                told = [f"{figure:.3f}" for figure in figures]
+            mean, worst, corner, least = told
+            failed = len(tried) - len(found)
+            print(f"{model:<12}{blur:>4}{mean:>12}{worst:>7}{corner:>8}{failed:>13}{least:>19}", flush=True)
     if arguments.triples is not None:
         _real(arguments.triples)
 

@@ -19,7 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.filters import edges
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.superpixels import slic
@@ -29,21 +31,15 @@ TRIED = [PUBLISHED, *itertools.product((0.3, 0.2, 0.1, 0.05), (1.0, 2.0), (3, 10
 TOLERANCE = 2  # pixels
 
 
-def edges(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels whose label differs from that of the pixel to the left or above."""
-    found = np.zeros(labels.shape, bool)
-    found[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    found[1:] |= labels[1:] != labels[:-1]
-    return found
-
-
 def main() -> int:
     """Print the table."""
     parser = new_parser("boundaries", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--every", type=int, default=8, metavar="N", help="use each N-th photograph (default: 8)")
+    parser.add_argument(
+        "--every", type=whole_number(1), default=8, metavar="N", help="use each N-th photograph (default: 8)"
+    )
     arguments = parser.parse_args()
-    return report(lambda: _table(_cases(arguments.photos, arguments.every)))
+    return exit_code(lambda: _table(_cases(arguments.photos, arguments.every)))
 
 
 def _table(cases: list[tuple[NDArray[np.float32], NDArray[np.uint16]]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.errors import FusionError, mendable
+from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import is_photograph
@@ -28,7 +29,7 @@ def new_parser(name: str, text: str | None) -> argparse.ArgumentParser:
     )
 
 
-def report(body: Callable[[], None]) -> int:
+def exit_code(body: Callable[[], None]) -> int:
     """Exit code of a command: 0, or 2 after a sentence on what the user can mend."""
     try:
         body()
@@ -56,6 +57,23 @@ def photographs_below(folder: Path, count: int) -> list[NDArray[Any]]:
     if not 1 <= count <= len(paths):
         raise FusionError(f"There are {len(paths)} photographs below {folder}: --count must be 1 to that.")
     return [read_image(path) for path in paths[:: len(paths) // count][:count]]
+
+
+def check_figure(path: Path) -> None:
+    """Refuse, with an OutputError and before anything is measured, a place that no figure can be written to, and a
+    name that says no format; a ModuleNotFoundError without matplotlib."""
+    from matplotlib.figure import Figure
+
+    if path.suffix[1:].lower() not in Figure().canvas.get_supported_filetypes():
+        raise OutputError(f"{path} is not the name of a picture that can be drawn: end it with .png or .svg.")
+    check_folder(path)
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    """Write a matplotlib Figure in the format that the name says, whole or not at all."""
+    found = io.BytesIO()
+    figure.savefig(found, format=path.suffix[1:].lower())
+    write_files({path: found.getvalue()})
 
 
 def check_json(target: str | None, sources: Sequence[str] = ()) -> None:

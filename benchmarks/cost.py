@@ -170,7 +170,7 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
         layers=layers,
         params=sum(own.params for own in weights.values()),
         weight_bytes=sum(own.bytes for own in weights.values()),
-        file_bytes=sum(len(data) for data in {graph.file: graph.data for graph in bundle.graphs.values()}.values()),
+        file_bytes=sum(map(len, bundle.files.values())),
         activation_bytes=max(c.activation_bytes for _, counts in engine.runs() for c in counts)
         + _kept_bytes(bundle, height, width),
         uncounted=tuple(sorted({kind for _, counts in engine.runs() for c in counts for kind in c.uncounted})),

@@ -12,7 +12,7 @@ import csv
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import FusionError
 
 COLUMNS = ("step", "loss", "held_out_psnr_soft")
@@ -24,17 +24,16 @@ def main() -> int:
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
-    return report(lambda: draw(arguments.logs, arguments.output))
+    return exit_code(lambda: draw(arguments.logs, arguments.output))
 
 
 def draw(logs: list[Path], output: Path) -> None:
     """Loss on the left, held-out PSNR on the right; one line per log."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    check_figure(output)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for path in logs:
         rows = read_log(path)
         steps = [int(row["step"]) for row in rows]
@@ -48,7 +47,7 @@ def draw(logs: list[Path], output: Path) -> None:
         left.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(output)
+    write_figure(output, figure)
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

@@ -12,20 +12,20 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.metrics import to_gray
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.commands import add_engine_argument
+from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 
 
 def differing_fraction(decision: np.ndarray, stored: Path) -> float:
     """Share of pixels on which a decision map (bool H x W) differs from a stored picture of one."""
-    picture = cv2.imread(str(stored), cv2.IMREAD_GRAYSCALE)
-    if picture is None or picture.shape != decision.shape:
+    picture = to_gray(read_image(stored))
+    if picture.shape != decision.shape:
         raise FusionError(f"{stored} is no decision map of {decision.shape[1]}x{decision.shape[0]} pixels.")
     return float(np.mean(decision != (picture > 127)))
 
@@ -44,9 +44,11 @@ def main() -> int:
     parser.add_argument(
         "--mean-at-most", type=float, metavar="PERCENT", help="fail if more differ in the mean of pairs"
     )
-    parser.add_argument("--identical", type=int, metavar="N", help="fail if fewer pairs than that are identical")
+    parser.add_argument(
+        "--identical", type=whole_number(1), metavar="N", help="fail if fewer pairs than that are identical"
+    )
     arguments = parser.parse_args()
-    return report(lambda: _table(arguments))
+    return exit_code(lambda: _table(arguments))
 
 
 def _table(arguments: argparse.Namespace) -> None:

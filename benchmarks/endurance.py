@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
@@ -27,7 +27,7 @@ def main() -> int:
     add_model_argument(parser)
     parser.add_argument("--engine", choices=list(ENGINES), help="default: as 'fusiongcn fuse'")
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: the fast physical cores")
+    parser.add_argument("--threads", type=whole_number(1), metavar="N", help="default: the fast physical cores")
     parser.add_argument("--fusions", type=whole_number(1), default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--most", type=float, metavar="MB", help="that memory may grow by")
     arguments = parser.parse_args()
@@ -45,7 +45,7 @@ def main() -> int:
             f"{' '.join(f'{held / 1e6:.1f}' for held in found)} MB, {grown:+.1f}"
         )
 
-    code = report(measure)
+    code = exit_code(measure)
     return code or int(arguments.most is not None and grown > arguments.most)
 
 

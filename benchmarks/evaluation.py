@@ -20,11 +20,11 @@ from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.errors import mendable
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import Pair, find_pairs, named
+from fusiongcn_edge.runtime.progress import Tell
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
 Image = NDArray[Any]
 Decision = NDArray[np.bool_]
-Report = Callable[[str], None]  # is told what is being done
 FAILURES = (FusionError, cv2.error, MemoryError, OSError)
 
 
@@ -168,8 +168,11 @@ def _missing_truth(pair: Pair) -> Path:
     return pair.a.parent.parent / "truth" / f"{pair.name}.png"
 
 
-def evaluate(group: Group, methods: Sequence[Method], progress: Report, pictures: Path | None) -> None:
-    """Fill a group with scores. A pair or a method that fails is told in its score, and the next one is tried."""
+def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: Path | None) -> None:
+    """Fill a group with scores. A pair or a method that fails is told in its score, and the next one is tried.
+
+    Scores are added pair by pair, so that whatever interrupts this leaves those of all methods or none.
+    """
     for number, case in enumerate(group.cases, start=1):
         where = f"{group.title}: {number} of {len(group.cases)}, {case.name}"
         progress(where)
@@ -181,17 +184,19 @@ def evaluate(group: Group, methods: Sequence[Method], progress: Report, pictures
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
             continue
+        scores = list[Score]()
         sheet = None if pictures is None else Sheet(a, b, truth)
         for method in methods:
             score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
-            group.scores.append(score)
+            scores.append(score)
             if sheet is not None and fused is not None:
                 sheet.add(method.name, fused, decision)
+        group.scores += scores
         if pictures is not None and sheet is not None:
             sheet.write(pictures / f"{group.title}-{case.name}.jpg")
 
 
-def _score(case: Case, method: Method, judge: Judge, progress: Report) -> tuple[Score, Image | None, Decision | None]:
+def _score(case: Case, method: Method, judge: Judge, progress: Tell) -> tuple[Score, Image | None, Decision | None]:
     progress("fusing")
     start = perf_counter()
     try:
@@ -203,7 +208,7 @@ def _score(case: Case, method: Method, judge: Judge, progress: Report) -> tuple[
     return Score(case, method.name, seconds, values, None), fused, decision
 
 
-def _prefixed(progress: Report, before: str) -> Report:
+def _prefixed(progress: Tell, before: str) -> Tell:
     return lambda text: progress(f"{before}: {text}")
 
 

@@ -24,6 +24,7 @@ from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.words import counted
 
 KIND, SCHEMA = "fusiongcn evaluation", 1
+INTERRUPTED = "Interrupted: the pairs that were evaluated until then."
 TEST = "Wilcoxon's signed-rank test, exact, two-sided, not corrected for the number of tests"
 
 METRICS_EXAMPLE = """example:
@@ -39,7 +40,8 @@ my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each, or 
 is compared, or everything if nothing is: the shipped model, {", ".join(METHODS)}. The others are
 tested against the first, image by image: {TEST}.
 Seconds are those of fusing alone; of programs, with their start and the files handed to and fro. If a pair fails with
-any method, or a method that was named is absent, the rest is evaluated all the same, and the exit code is 1.
+any method, or a method that was named is absent, the rest is evaluated all the same, and the exit code is 1. Ctrl-C
+ends it early, with a table of the pairs that all methods have fused.
 """
 
 
@@ -117,17 +119,27 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     names = [method.name for method in methods]
     for path in sorted({path for group in groups for path in unpaired(group.folder)}):
         print(f"left out: {path} has no partner of that name on the other side", file=sys.stderr)
+    interrupted = False
     with Progress() as progress:
-        for group in groups:
-            evaluate(group, methods, progress, arguments.pictures)
-    if all(score.error for group in groups for score in group.scores):
+        try:
+            for group in groups:
+                evaluate(group, methods, progress, arguments.pictures)
+        except KeyboardInterrupt:
+            if not any(group.scores for group in groups):
+                raise
+            interrupted = True
+    if not interrupted and all(score.error for group in groups for score in group.scores):
         first = groups[0].scores[0]
         raise FusionError(f"Nothing could be evaluated, {first.case.name} for one: {first.error}")
     if arguments.json != STDOUT:
         print("\n\n".join(_table(group, names) for group in groups))
         for why in absent.values():
             print(f"Absent: {why}")
-    write_json(arguments.json, _facts(groups, names, absent))
+        if interrupted:
+            print(INTERRUPTED)
+    write_json(arguments.json, _facts(groups, names, absent, interrupted))
+    if interrupted:
+        return 130
     missed = named and bool(absent)
     return 1 if missed or any(score.error for group in groups for score in group.scores) else 0
 
@@ -174,7 +186,7 @@ def _chance(p: float) -> str:
     return "p<0.0001" if p < 0.0001 else f"p={p:.4f}"
 
 
-def _facts(groups: Sequence[Group], names: Sequence[str], absent: dict[str, str]) -> dict[str, Any]:
+def _facts(groups: Sequence[Group], names: Sequence[str], absent: dict[str, str], interrupted: bool) -> dict[str, Any]:
     return {
         "kind": KIND,
         "schema": SCHEMA,
@@ -183,6 +195,7 @@ def _facts(groups: Sequence[Group], names: Sequence[str], absent: dict[str, str]
         "test": TEST,
         "lower_is_better": [name for name in (*METRICS, *TRUTH_METRICS) if name in LOWER_IS_BETTER],
         "absent": absent,
+        "interrupted": interrupted,
         "groups": [_group_facts(group, names) for group in groups],
     }
 

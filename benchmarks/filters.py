@@ -1,6 +1,8 @@
-"""Filters and frequencies that the fusion metrics share, in MATLAB's conventions."""
+"""Filters and frequencies that the fusion metrics share, in MATLAB's conventions; and what made scenes share."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,6 +52,22 @@ def bell(length: int, sigma: float) -> Gray:
     """The same not normalized, but as the density has it: the samples left out are missing from the sum."""
     x = np.arange(length) - (length - 1) / 2
     return np.exp(-(x**2) / (2 * sigma**2)) / (np.sqrt(2 * np.pi) * sigma)
+
+
+def disc(radius: float) -> NDArray[np.float32]:
+    """What a lens makes of a point that is out of focus: a disc with a soft edge, which adds up to 1."""
+    reach = int(np.ceil(radius))
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    found = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1).astype(np.float32)
+    return np.asarray(found / found.sum(), np.float32)
+
+
+def edges(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Pixels whose label (H x W) differs from that of the pixel to the left or above."""
+    found = np.zeros(labels.shape, bool)
+    found[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    found[1:] |= labels[1:] != labels[:-1]
+    return found
 
 
 def frequencies(height: int, width: int) -> tuple[Gray, Gray]:

@@ -16,7 +16,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,6 +31,7 @@ from fusiongcn_edge.benchmarks.energy import PowerLog, find_sensor
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image, write_images
 from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
+from fusiongcn_edge.runtime.progress import Tell
 from fusiongcn_edge.runtime.words import counted
 
 KIND, SCHEMA = "fusiongcn benchmark", 1
@@ -38,8 +39,6 @@ WORKER = "fusiongcn_edge.benchmarks.latency_worker"
 WARM_UP_SECONDS, ENOUGH_SECONDS, LEAST_RUNS, MOST_RUNS = 1.0, 2.0, 3, 10
 IDLE_SECONDS = 2.0  # of watching the power before anything runs
 PHASES = ("warm-up", "warm", "sustained")
-
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -128,7 +127,7 @@ def measure(
     rounds: int,
     sustained_minutes: float = 0,
     *,
-    progress: Progress = lambda text: None,
+    progress: Tell = lambda text: None,
     root: Path = ROOT,
 ) -> dict[str, Any]:
     """The report. An interruption (Ctrl-C) ends it early and is noted in it."""
@@ -188,9 +187,12 @@ def _visit(
         "most_runs": MOST_RUNS, "sustained_seconds": sustained, "pictures": number == 0,
     }  # fmt: skip
     before = condition(root)
-    with tempfile.TemporaryFile("w+") as complaints:
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as complaints:
+        json.dump(task, given)
+        given.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", WORKER, json.dumps(task)],
+            [sys.executable, "-m", WORKER],
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,

@@ -1,7 +1,7 @@
 """One configuration in a process of its own; started by :mod:`fusiongcn_edge.benchmarks.latency`.
 
-Takes its task as JSON, ``python -m fusiongcn_edge.benchmarks.latency_worker TASK``, and prints a line of JSON for what
-it has measured as soon as it has. Imports nothing of ours before it looks at the clock.
+Takes its task as JSON from standard input, since a long one would not fit on a command line, and prints a line of JSON
+for what it has measured as soon as it has. Imports nothing of ours before it looks at the clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 def main() -> int:
     """Measure and print."""
-    task = json.loads(sys.argv[1])
+    task = json.load(sys.stdin)
     begin = perf_counter()
     from fusiongcn_edge.runtime import Fuser, FusionError
 
@@ -30,8 +30,8 @@ def main() -> int:
 def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
     from fusiongcn_edge.benchmarks.cost_formulas import published_convention
     from fusiongcn_edge.benchmarks.device import clock
-    from fusiongcn_edge.benchmarks.memory import peak_memory
     from fusiongcn_edge.runtime.images import read_image, write_images
+    from fusiongcn_edge.runtime.machine import peak_memory
 
     before = peak_memory()
     begin = perf_counter()
@@ -52,7 +52,7 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
             "macs": bundle.macs(height, width),
             "superpixels": nodes,
             "published_convention": published_convention(bundle, height, width, nodes),
-            "file_bytes": sum(len(data) for data in {g.file: g.data for g in bundle.graphs.values()}.values()),
+            "file_bytes": sum(map(len, bundle.files.values())),
         },
     )
 
@@ -85,7 +85,8 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
     while _goes_on(task, measured, perf_counter() - start):
         _tell("sample", {**run(number), "phase": phase})
         number, measured = number + 1, measured + 1
-    _tell("peak", peak_memory())
+    if peak := peak_memory():
+        _tell("peak", peak)
     if task["pictures"]:
         _tell("pictures", _pictures(fuser, *task["pairs"][0]))
 

@@ -11,14 +11,13 @@ authors' way, with these weights, as ``benchmarks.speed`` describes it.
 from __future__ import annotations
 
 import hashlib
-import resource
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
-from fusiongcn_edge.benchmarks.speed import authors_way
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import add_model_argument, parse_size
+from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
+from fusiongcn_edge.runtime.machine import peak_memory
 from fusiongcn_edge.runtime.pairs import made_pair
 
 
@@ -28,17 +27,21 @@ def main() -> int:
     add_model_argument(parser)
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the authors' way instead, with these weights")
     parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="default: %(default)s")
+    parser.add_argument("--threads", type=whole_number(1), default=2, metavar="N", help="default: %(default)s")
     parser.add_argument("--max-memory", type=float, metavar="MB", help="as of 'fusiongcn fuse'")
     parser.add_argument("--limit", type=float, metavar="MB", help="address space of this process")
     arguments = parser.parse_args()
 
     def measure() -> None:
         if arguments.limit is not None:
+            import resource  # Windows has none
+
             resource.setrlimit(resource.RLIMIT_AS, (int(arguments.limit * 1e6),) * 2)
         pair = made_pair(*arguments.size)
         before = peak_memory()
         if arguments.checkpoint is not None:
+            from fusiongcn_edge.benchmarks.speed import authors_way
+
             authors_way(arguments.checkpoint, arguments.threads)(*pair)
             answer = "the authors' way"
         else:
@@ -51,16 +54,7 @@ def main() -> int:
             f"opened; {answer}"
         )
 
-    return report(measure)
-
-
-def peak_memory() -> int:
-    """Peak resident memory of this process in bytes."""
-    try:  # the other figure is inherited from the process that started this one
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return exit_code(measure)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.filters import SOBEL_X, SOBEL_Y, Gray, filter_same, ratio, stretched
+from fusiongcn_edge.benchmarks.filters import SOBEL_X, SOBEL_Y, Gray, edges, filter_same, ratio, stretched
 from fusiongcn_edge.benchmarks.perception import Maps, kept_features, phase_congruency, q_cb, q_cv, q_p
 from fusiongcn_edge.benchmarks.similarity import q_c, q_e, q_s, q_w, q_y, ssim
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import psnr
+from fusiongcn_edge.runtime.progress import Tell
 
 __all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "Gray", "Judge", "q_g", "q_w", "ssim", "to_gray"]
 
@@ -159,9 +160,9 @@ class Judge:
     def band(self) -> NDArray[np.bool_]:
         """The :func:`boundary_band`."""
         assert self.truth is not None
-        return boundary_band(*(eight_bits(_alike(each, self.truth)) for each in (self.a, self.b, self.truth)))
+        return boundary_band(*(eight_bits(alike(each, self.truth)) for each in (self.a, self.b, self.truth)))
 
-    def values(self, fused: NDArray[Any], progress: Callable[[str], None] = lambda metric: None) -> dict[str, float]:
+    def values(self, fused: NDArray[Any], progress: Tell = lambda metric: None) -> dict[str, float]:
         """Every metric by name; never NaN. ``progress`` is called with each name in turn.
 
         With a truth also PSNR (over all channels), SSIM (gray) and PSNR_boundary (in the :func:`boundary_band`; left
@@ -182,7 +183,7 @@ class Judge:
             else:
                 values[name] = metric(*self._gray, gray)
         if self.truth is not None:
-            image, target = (eight_bits(_alike(each, self.truth)) for each in (fused, self.truth))
+            image, target = (eight_bits(alike(each, self.truth)) for each in (fused, self.truth))
             values |= {"PSNR": psnr(image, target), "SSIM": ssim(gray, to_gray(self.truth))}
             if self.band.any():
                 values["PSNR_boundary"] = psnr(image[self.band], target[self.band])
@@ -202,9 +203,7 @@ def boundary_band(a: NDArray[Any], b: NDArray[Any], truth: NDArray[Any]) -> NDAr
         errors.append(cv2.GaussianBlur(squares, (0, 0), ERROR_SIGMA))
     better = ratio(errors[1], errors[0] + errors[1], THRESHOLD).astype(np.float32)
     side = decision_map(better, THRESHOLD, SMALLEST_REGION)
-    edge = np.zeros(side.shape, bool)
-    edge[1:] |= side[1:] != side[:-1]
-    edge[:, 1:] |= side[:, 1:] != side[:, :-1]
+    edge = edges(side)
     if not edge.any():
         return edge
     away = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -225,7 +224,7 @@ def check_sizes(images: dict[str, NDArray[Any]]) -> None:
         raise FusionError(f"The images have {size} pixels: the metrics need at least {SMALLEST} on each side.")
 
 
-def _alike(image: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+def alike(image: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     """Without alpha; a gray image repeated or a colour one turned gray to be compared with ``like``."""
     image = image[:, :, :3] if image.ndim == 3 else image
     if image.ndim > like.ndim:

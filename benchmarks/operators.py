@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage, load_bundle
 from fusiongcn_edge.runtime.commands import parse_size
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--graph", metavar="NAME", help="this graph alone")
     parser.add_argument("--operators", action="store_true", help="each operator, not only each kind")
     arguments = parser.parse_args()
-    return report(lambda: _print(load_bundle(arguments.model), arguments.size, arguments.graph, arguments.operators))
+    return exit_code(lambda: _print(load_bundle(arguments.model), arguments.size, arguments.graph, arguments.operators))
 
 
 def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) -> None:

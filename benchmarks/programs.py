@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks import baselines
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.commands import parse_size, whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
@@ -84,15 +84,13 @@ def main() -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="(default: %(default)s)")
     parser.add_argument("--engine", default="onnx,litert", metavar="NAME,…", help="(default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(3040, 4056), metavar="HxW", help="default: 3040x4056")
-    parser.add_argument("--frames", type=whole_number(1), default=2, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--frames", type=whole_number(2), default=2, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--rounds", type=whole_number(1), default=3, metavar="N", help="(default: %(default)s)")
     arguments = parser.parse_args()
-    return report(lambda: _table(arguments))
+    return exit_code(lambda: _table(arguments))
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    if arguments.frames < 2:
-        raise FusionError("One photograph needs no fusing: give --frames 2 or more.")
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as name:
         folder = Path(name)
         sharp, frames = made_frames(arguments.size, arguments.frames)

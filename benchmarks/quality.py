@@ -19,19 +19,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
-from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
-from fusiongcn_edge.benchmarks.sheets import ERROR_SHOWN
+from fusiongcn_edge.benchmarks.metrics import alike, check_sizes, eight_bits, q_g, q_w, to_gray
+from fusiongcn_edge.benchmarks.sheets import error_map
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.decision import blend, take
+from fusiongcn_edge.runtime.files import check_folder, make_folder
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
-from fusiongcn_edge.runtime.sheet import thumbnail
+from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.sheet import GAP, bordered, thumbnail
 
 Image = NDArray[Any]
 HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77
@@ -50,6 +51,9 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def measure() -> None:
+        if arguments.worst is not None:
+            make_folder(arguments.worst)
+            check_folder(arguments.worst / "worst.jpg")
         models = [Model(name) for name in arguments.model]
         sheet = None if arguments.worst is None else Sheet(arguments.worst, arguments.maps_only)
         if arguments.truth is not None:
@@ -59,7 +63,7 @@ def main() -> int:
         if arguments.pairs is not None:
             _report("pairs", models, plain_pairs(arguments.pairs), pair_scores, sheet)
 
-    return report(measure)
+    return exit_code(measure)
 
 
 class Model:
@@ -107,7 +111,9 @@ def made_scenes(photos: Path) -> Iterator[Case]:
 
 def truth_scores(a: Image, b: Image, truth: Image, result: FusionResult, fused: dict[str, Image]) -> dict[str, float]:
     """PSNR of both kinds of fusion."""
-    return {f"PSNR {kind}": psnr(image, truth) for kind, image in fused.items()}
+    check_sizes({"first photograph": a, "truth": truth})
+    target = eight_bits(alike(truth, truth))
+    return {f"PSNR {kind}": psnr(eight_bits(alike(image, truth)), target) for kind, image in fused.items()}
 
 
 def pair_scores(a: Image, b: Image, stored: Any, result: FusionResult, fused: dict[str, Image]) -> dict[str, float]:
@@ -130,17 +136,15 @@ def _report(
     sheet: Sheet | None,
 ) -> None:
     rows: list[tuple[str, list[dict[str, float]]]] = []
-    for name, a, b, reference in cases:
-        results = [model.fuse(a, b) for model in models]
-        rows.append((name, [scores_of(a, b, reference, *result) for result in results]))
-        if sheet is not None:
-            truth = reference if isinstance(reference, np.ndarray) else None
-            own = [(fused[m.fuser.bundle.blend], r.decision) for m, (r, fused) in zip(models, results, strict=True)]
-            sheet.add(name, a, b, truth, own)
-        if sys.stderr.isatty():
-            print(f"\r\033[K{title}: {len(rows)} done", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    with Progress() as progress:
+        for name, a, b, reference in cases:
+            progress(f"{title}: {len(rows)} done, {name}")
+            results = [model.fuse(a, b) for model in models]
+            rows.append((name, [scores_of(a, b, reference, *result) for result in results]))
+            if sheet is not None:
+                truth = reference if isinstance(reference, np.ndarray) else None
+                own = [(fused[m.fuser.bundle.blend], r.decision) for m, (r, fused) in zip(models, results, strict=True)]
+                sheet.add(name, a, b, truth, own)
     keys = [key for key in rows[0][1][0] if all(key in each for _, scores in rows for each in scores)]
     print(f"\n{title}, mean of {len(rows)}\n{'':<28}" + "".join(f"{key:>12}" for key in keys))
     for i, model in enumerate(models):
@@ -170,23 +174,20 @@ class Sheet:
         panels = [] if self.maps_only else [a, b]
         for number, (fused, decision) in enumerate(own):
             if truth is not None:
-                wrong = cv2.absdiff(fused, truth)
+                wrong = error_map(fused, truth)
             else:
                 same = decision == own[-1 if number == 0 else 0][1]
-                wrong = cv2.absdiff(a, b)
+                wrong = error_map(a, b)
                 wrong[same] = 0
             panels += [] if self.maps_only else [fused]
-            panels += [decision.astype(np.uint8) * 255, cv2.convertScaleAbs(wrong, alpha=ERROR_SHOWN)]
+            panels += [decision.astype(np.uint8) * 255, wrong]
         self.rows[name] = [thumbnail(panel) for panel in panels]
 
     def write(self, title: str, names: list[str]) -> None:
         """The rows of these names, one below the other."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         strips = [np.hstack(self.rows[name]) for name in names]
         width = max(strip.shape[1] for strip in strips)
-        padded = [
-            cv2.copyMakeBorder(s, 0, 4, 0, width - s.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for s in strips
-        ]
+        padded = [bordered(strip, top=GAP, right=width - strip.shape[1]) for strip in strips]
         write_image(self.folder / f"worst-{title}.jpg", np.vstack(padded))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from fusiongcn_edge.benchmarks import report_tables
+from fusiongcn_edge.benchmarks.evaluation_commands import INTERRUPTED
 from fusiongcn_edge.benchmarks.report_tables import INVALID, Table
 from fusiongcn_edge.benchmarks.results import Results, size_text
 
@@ -29,6 +30,7 @@ def markdown(results: Results) -> str:
             parts.append(_table(report_tables.quality(group, evaluation)))
             parts.append(f"In brackets: images better : worse than the reference; {plain(evaluation.facts['test'])}.")
         parts += [f"Absent: {plain(why)}" for why in evaluation.facts["absent"].values()]
+        parts += [INTERRUPTED] * evaluation.facts.get("interrupted", False)
     for estimate in results.estimates:
         size = size_text((estimate.facts["size"][0], estimate.facts["size"][1]))
         parts += [f"**Boards, estimated for a pair of {size}:**", _table(report_tables.estimates(estimate))]

@@ -8,6 +8,7 @@ from string import ascii_lowercase
 
 from fusiongcn_edge.benchmarks import charts, report_tables
 from fusiongcn_edge.benchmarks.efficiency import REFERENCE, REFERENCE_WITH_ENERGY
+from fusiongcn_edge.benchmarks.evaluation_commands import INTERRUPTED
 from fusiongcn_edge.benchmarks.markup import Markup, tag
 from fusiongcn_edge.benchmarks.report_style import STYLE
 from fusiongcn_edge.benchmarks.report_tables import FAILED, INVALID, Table, short
@@ -196,6 +197,7 @@ def _quality(results: Results) -> list[Markup]:
                 parts.append(tag("div", _plot(title, timed, "s", results), class_="plots"))
                 parts.append(tag("p", ", ".join(f"{letter}: {name}" for letter, name in lettered.items())))
         parts += [tag("p", f"Absent: {why}") for why in evaluation.facts["absent"].values()]
+        parts += [tag("p", INTERRUPTED)] * evaluation.facts.get("interrupted", False)
     return [tag("h2", "Quality"), *parts] if parts else []
 
 

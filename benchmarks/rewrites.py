@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.commands import whole_number
 
@@ -52,7 +52,7 @@ def main() -> int:
             for way, (ratio, difference) in compare(part, arguments.rounds).items():
                 print(f"{ratio:>8.2f}  {way:<58} differs by {difference:.0e}", flush=True)
 
-    return report(measure)
+    return exit_code(measure)
 
 
 def compare(part: Part, rounds: int) -> dict[str, tuple[float, float]]:

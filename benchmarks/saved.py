@@ -173,7 +173,7 @@ GROUP = {
 }  # fmt: skip
 EVALUATION = {
     "schema": int, "version": str, "reference": str, "test": str, "lower_is_better": [str], "absent": {str: str},
-    "groups": [GROUP],
+    "interrupted?": bool, "groups": [GROUP],
 }  # fmt: skip
 ESTIMATE = {
     "schema": int, "version": str, "size": _size, "boards": [str], "band": _band, "method": str,

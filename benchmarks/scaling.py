@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.commands import add_model_argument, whole_number
 from fusiongcn_edge.runtime.pairs import made_pair
@@ -37,6 +37,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def measure() -> None:
+        if arguments.plot is not None:
+            check_figure(arguments.plot)
         sides = [int(side) for side in SMALLEST * 2 ** np.arange(0, np.log2(arguments.largest / SMALLEST) + 0.01, 0.5)]
         if not sides:
             raise FusionError(f"--largest is {arguments.largest}: give at least {SMALLEST}.")
@@ -52,7 +54,7 @@ def main() -> int:
         if arguments.plot is not None:
             plot(arguments.plot, pixels / 1e6, times / times[0], free, bound, arguments.max_memory)
 
-    return report(measure)
+    return exit_code(measure)
 
 
 def time_of(model: str, sides: list[int], threads: int, rounds: int) -> np.ndarray:
@@ -86,12 +88,10 @@ def plot(
     file: Path, megapixels: np.ndarray, times: np.ndarray, free: list[float], bound: list[float], mb: float
 ) -> None:
     """Both curves, on logarithmic axes."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
     left.loglog(megapixels, times, "o-", label="measured")
     left.loglog(megapixels, megapixels / megapixels[0], ":", color="gray", label="linear")
     left.set(xlabel="megapixels", ylabel="time, smallest = 1")
@@ -101,7 +101,7 @@ def plot(
     for axes in (left, right):
         axes.legend()
         axes.grid(alpha=0.3)
-    figure.savefig(file)
+    write_figure(file, figure)
 
 
 if __name__ == "__main__":

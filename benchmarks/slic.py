@@ -14,7 +14,7 @@ from time import process_time
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import network_input, read_image
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     arguments = parser.parse_args()
-    return report(lambda: _table(load_bundle(arguments.model), arguments.pairs))
+    return exit_code(lambda: _table(load_bundle(arguments.model), arguments.pairs))
 
 
 def _table(bundle: Bundle, root: Path) -> None:

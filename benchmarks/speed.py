@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.commands import parse_size, whole_number
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
@@ -60,7 +60,7 @@ def main() -> int:
         pair = made_pair(*arguments.size)
         print_table(rounds_of(ways, pair, arguments.rounds), f"{arguments.size[0]}x{arguments.size[1]}")
 
-    return report(measure)
+    return exit_code(measure)
 
 
 def ours(model: str, threads: int) -> Fuse:

@@ -20,9 +20,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, photographs_below, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
+from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.commands import whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image
 
@@ -63,10 +65,7 @@ def _slope(height: int, width: int, seed: int) -> NDArray[np.float64]:
 def _blurred(picture: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     if radius == 0:
         return picture
-    reach = int(np.ceil(radius))
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1).astype(np.float32)
-    return np.asarray(cv2.filter2D(picture, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT), np.float32)
+    return np.asarray(cv2.filter2D(picture, -1, disc(radius), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def main() -> int:
@@ -74,10 +73,12 @@ def main() -> int:
     parser = new_parser("stacks", __doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="(default: %(default)s)")
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="photographs to make stacks from")
-    parser.add_argument("--count", type=int, default=8, metavar="N", help="how many of them (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=whole_number(1), default=8, metavar="N", help="how many of them (default: %(default)s)"
+    )
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of aligned frames")
     arguments = parser.parse_args()
-    return report(lambda: _tables(arguments))
+    return exit_code(lambda: _tables(arguments))
 
 
 def _tables(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.commands import add_model_argument, whole_number
 
@@ -49,7 +49,7 @@ def main() -> int:
         total = runs.sum(axis=1)
         print(f"{'together':<16} {np.median(total):.2f} s CPU ({total.min():.2f} to {total.max():.2f})")
 
-    return report(measure)
+    return exit_code(measure)
 
 
 def one_start(model: str) -> list[float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,8 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             f"A --picture shows what layers lose in 8 or 16 bits of integers, and {recipe.name} has none: leave it out."
         )
     calibrating, judging = _pairs(arguments)
-    with Progress() as progress:
+    trials, chosen = list[Trial](), dict[str, str]()
+    with _trials_kept(trials, chosen), Progress() as progress:
         samples: Samples = {}
         if {STATIC8, STATIC16} & {precision for ladder in ladders.values() for precision in ladder}:
             if bundle.engine == "litert" and not bundle.stages:
@@ -119,21 +122,20 @@ def run_quantize(arguments: argparse.Namespace) -> int:
                     "without static ranges."
                 )
             samples = recorded(bundle, calibrating.pairs, arguments.seed, progress)
-        trials = list[Trial]()
         if recipe.name == AUTO or arguments.picture:
             ranking = Judge(bundle, calibrating.pairs[:RANKING_PAIRS])
-            trials = sensitivities(ranking, ladders, samples, progress)
+            trials.extend(sensitivities(ranking, ladders, samples, progress))
         if recipe.name == AUTO:
             progress("fusing the pairs that calibrate in float32")
             judge = Judge(bundle, calibrating.pairs)
-            chosen, _ = search(judge, ladders, trials, HEADROOM * arguments.max_flips, samples, progress)
+            chosen |= search(judge, ladders, trials, HEADROOM * arguments.max_flips, samples, progress)[0]
             if set(chosen.values()) == {FP32}:
                 raise CalibrationError(
                     f"No layer can be quantized with {arguments.max_flips:.3%} of flipped decisions, so nothing was "
                     "written: allow more with --max-flips."
                 )
         else:
-            chosen = recipe.first_choice(bundle)
+            chosen |= recipe.first_choice(bundle)
         progress("judging")
         quantized = with_precisions(bundle, chosen, samples)
         loss = Judge(bundle, judging.pairs).loss(quantized)
@@ -148,6 +150,17 @@ def run_quantize(arguments: argparse.Namespace) -> int:
         write_files({arguments.picture: picture(trials, chosen)})
     print(closing_table(bundle, load_bundle(Path(arguments.output)), chosen, loss, judging))
     return 0
+
+
+@contextmanager
+def _trials_kept(trials: Sequence[Trial], chosen: Mapping[str, str]) -> Iterator[None]:
+    """An interruption prints what was found out until then, and goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if trials:
+            print(layers_table(trials, chosen))
+        raise
 
 
 def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:

@@ -6,7 +6,7 @@ photograph), PSNR of the fused photograph, and the mean error of the probability
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,7 @@ from fusiongcn_edge.calibration.samples import Pair
 from fusiongcn_edge.runtime.bundle import Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.images import psnr
-
-Progress = Callable[[str], None]
+from fusiongcn_edge.runtime.progress import Tell
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,10 @@ class Trial:
 
 
 def sensitivities(
-    judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Progress
-) -> list[Trial]:
-    """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing.
+    judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Tell
+) -> Iterator[Trial]:
+    """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing; each
+    trial as soon as it is made.
 
     Parameters
     ----------
@@ -94,13 +94,9 @@ def sensitivities(
     """
     lossless = (FP16, FP32)
     wanted = [(layer, step) for layer, ladder in ladders.items() for step in ladder if step not in lossless]
-    trials = []
     for number, (layer, precision) in enumerate(wanted, start=1):
         progress(f"trial {number} of {len(wanted)}: layer {layer.name} in {precision}")
-        trials.append(
-            Trial(layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples)))
-        )
-    return trials
+        yield Trial(layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples)))
 
 
 def search(
@@ -109,7 +105,7 @@ def search(
     trials: Sequence[Trial],
     max_flips: float,
     samples: Samples,
-    progress: Progress,
+    progress: Tell,
 ) -> tuple[dict[str, str], Loss]:
     """Precisions that flip at most ``max_flips`` of the decisions on the pairs of ``judge``, and what they lose there.
 

@@ -22,19 +22,20 @@ ROUNDS = 5  # of the comparison of speed
 
 
 def layers_table(trials: Sequence[Trial], chosen: Mapping[str, str]) -> str:
-    """What each layer loses alone, and what was chosen."""
+    """What each layer loses alone, and what was chosen; nothing yet, where ``chosen`` is empty."""
     lines = [f"{'layer':20}{'kind':24}{'weights':>8}  {'precision':24}{'flips':>9}{'PSNR':>9}{'error':>10}"]
     for trial in trials:
         layer, loss = trial.layer, trial.loss
-        mark = "  chosen" if chosen[layer.name] == trial.precision else ""
+        mark = "  chosen" if chosen.get(layer.name) == trial.precision else ""
         lines.append(
             f"{layer.name:20}{layer.kind:24}{layer.weights:>8}  {trial.precision:24}{loss.mean_flips:>9.4%}"
             f"{loss.mean_psnr:>6.1f} dB{loss.mean_error:>10.1e}{mark}"
         )
     half, full = ([name for name, own in chosen.items() if own == precision] for precision in (FP16, FP32))
+    rest = f"Chosen in float16: {', '.join(half) or 'none'}; in float32: {', '.join(full) or 'none'}."
     lines.append(
         "Each layer alone in 8 or 16 bits of integers, on the pairs that calibrate. "
-        f"Chosen in float16: {', '.join(half) or 'none'}; in float32: {', '.join(full) or 'none'}."
+        + (rest if chosen else "Nothing was chosen yet.")
     )
     return "\n".join(lines) + "\n"
 
@@ -66,15 +67,14 @@ def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss
     lines = [f"{row[0]:24}{row[1]:>16}  {row[2]}" for row in rows]
     height, width = judging.pairs[0][0].shape[:2]
     lines.append(
-        f"Flips and PSNR are of {judging.source} {judging.source}, in windows of up to {width}x{height} pixels, with "
+        f"Flips and PSNR are of {judging.source}, in windows of up to {width}x{height} pixels, with "
         f"{counted(default_threads(), 'thread')}."
     )
     return "\n".join([*lines, f"Written: {after.path}"])
 
 
 def _bytes(bundle: Bundle) -> int:
-    files = {graph.file for graph in bundle.graphs.values()}
-    return sum((bundle.path / file).stat().st_size for file in (MANIFEST, *files))
+    return (bundle.path / MANIFEST).stat().st_size + sum(map(len, bundle.files.values()))
 
 
 def _seconds(before: Bundle, after: Bundle, judging: PairSet) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.images import check_pair, network_input, read_image
 from fusiongcn_edge.runtime.pairs import Pair as PairOfFiles
 from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
+from fusiongcn_edge.runtime.progress import Tell
 
 SIDE = 384  # of the windows that are cut out of photographs, at most
 LEAST_CONTRAST, LEAST_DIFFERENCE = 2.0, 0.1  # grey levels, within a photograph and between the two
@@ -98,7 +99,7 @@ def _pair_set(pairs: Sequence[Pair], source: str, files: frozenset[Path] = froze
     return PairSet(tuple(pairs), source, digest.hexdigest(), files)
 
 
-def recorded(bundle: Bundle, pairs: Sequence[Pair], seed: int, progress: Callable[[str], None]) -> Samples:
+def recorded(bundle: Bundle, pairs: Sequence[Pair], seed: int, progress: Tell) -> Samples:
     """Inputs that the graphs of a bundle, in all its sizes, are given when it fuses these pairs: of each graph as many
     as ``INPUTS_PER_GRAPH``, drawn evenly from all (reservoir sampling), the same ones for the same seed.
     """

@@ -106,6 +106,11 @@ class Bundle:
         return {key.partition("@")[2]: graph for key, graph in self.graphs.items() if _base(key) == name}
 
     @property
+    def files(self) -> dict[str, bytes]:
+        """The content of each graph file by its name; several graphs may lie in one."""
+        return {graph.file: graph.data for graph in self.graphs.values()}
+
+    @property
     def sizes(self) -> list[str]:
         """The sizes that the CNN's graphs are made for; "" if its size is free."""
         return list(self.variants(self.stages[-1].graph if self.stages else "cnn"))

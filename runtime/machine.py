@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
+OWN_STATUS = Path("/proc/self/status")
 SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
 FREE_SHARE = 0.8  # of the free memory may be used
 MMAP_THRESHOLD, ARENA_MAX = -3, -8  # glibc's numbers for what is set here
@@ -108,6 +110,16 @@ def return_memory_at_once() -> None:
 def resident_memory() -> int:
     """Bytes of memory that this process holds now; 0 where the system does not tell."""
     return _own_pages(1)
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has held so far; 0 where the system does not tell."""
+    _, told, rest = _read(OWN_STATUS).partition("VmHWM:")
+    if told:  # the other figure is inherited from the process that started this one
+        return int(rest.split()[0]) * 1024
+    if resource is None:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _own_pages(column: int) -> int:

@@ -25,6 +25,8 @@ class Counted:
         if self._share is not None and done > before:
             self._share(done / 100)
 
+Tell = Callable[[str], None]  # is told what is being done
+
 
 class Progress:
     """What is being done, on standard error: on a terminal in one line that is wiped at the end; elsewhere, in a log

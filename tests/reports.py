@@ -64,7 +64,7 @@ def evaluation(psnr: dict[str, float], **changed: Any) -> Json:
     group = {"title": "truth", "folder": "pairs", "pairs": [{"name": "1"}] * 3, "methods": methods}
     return {
         "kind": evaluation_commands.KIND, "schema": 1, "version": "0.1.0", "reference": first, "test": "a test",
-        "lower_is_better": ["Q_CV"], "absent": {}, "groups": [group], **changed,
+        "lower_is_better": ["Q_CV"], "absent": {}, "interrupted": False, "groups": [group], **changed,
     }  # fmt: skip
 
 

@@ -388,6 +388,15 @@ def test_the_benchmark_prints_both_tables(
     assert before == after
 
 
+def test_the_benchmark_tells_where_nothing_could_be_aligned(
+    photo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(alignment, "align", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["alignment", "--photos", str(photo_folder), "--count", "1"])
+    assert alignment.main() == 0
+    assert all(line.split()[2:] == ["–", "–", "–", "1", "–"] for line in capsys.readouterr().out.splitlines()[1:])
+
+
 def test_a_reference_that_is_no_frame_is_refused(breathing: list[Picture]) -> None:
     for reference in (-1, len(breathing)):
         with pytest.raises(FusionError, match=f"no frame {reference}: give a reference from 0 to"):

@@ -98,7 +98,7 @@ LADDERS = {layer(name, n): (DYNAMIC, WEIGHT_ONLY, FP32) for name, n in (("cheap"
 
 
 def found_for(additive: Additive, max_flips: float) -> dict[str, str]:
-    trials = sensitivities(additive, LADDERS, {}, silent)  # type: ignore[arg-type]
+    trials = list(sensitivities(additive, LADDERS, {}, silent))  # type: ignore[arg-type]
     assert len(trials) == 6
     return search(additive, LADDERS, trials, max_flips, {}, silent)[0]  # type: ignore[arg-type]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from processes import FUSIONGCN, linux, unfinished
 
 from fusiongcn_edge.benchmarks import evaluation_commands, latency
+from fusiongcn_edge.benchmarks.arm import estimate
 from fusiongcn_edge.calibration import commands as calibration_commands
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
@@ -163,6 +166,32 @@ def test_what_cannot_be_written_to_is_refused_before_the_work(
         "pictures": ["--pairs", stacks, "--pictures", "/proc"],
     }[command]
     assert main([command.replace("pictures", "evaluate"), *map(str, arguments)]) == 2
+    told = capfd.readouterr().err
+    assert "/proc" in told
+    assert told.count("\n") == 1
+
+
+@linux
+@pytest.mark.parametrize(
+    ("measurement", "arguments"),
+    [
+        ("scaling", ["--plot", "/proc/x.svg"]),
+        ("curves", ["no.csv", "-o", "/proc/x.png"]),
+        ("quality", ["--model", "fusiongcn-lite", "--worst", "/proc"]),
+        ("arm.observed", ["-o", "/proc/x.npz"]),
+        ("arm.estimate", ["-o", "/proc/x.json"]),
+    ],
+)
+def test_a_measurement_finds_out_first_whether_it_can_write(
+    measurement: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("there is nowhere to write to")
+
+    monkeypatch.setattr(Fuser, "open", work)
+    monkeypatch.setattr(estimate, "plugin", work)
+    monkeypatch.setattr(sys, "argv", [measurement, *arguments])
+    assert importlib.import_module(f"fusiongcn_edge.benchmarks.{measurement}").main() == 2
     told = capfd.readouterr().err
     assert "/proc" in told
     assert told.count("\n") == 1

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks import baselines
 from fusiongcn_edge.benchmarks.baselines import METHODS, guided_filter, guided_fusion, laplacian_fusion
+from fusiongcn_edge.benchmarks.evaluation_commands import INTERRUPTED
 from fusiongcn_edge.benchmarks.metrics import METRICS, Judge
 from fusiongcn_edge.benchmarks.paired import compare, signed_rank
 from fusiongcn_edge.benchmarks.sheets import nearer
@@ -209,7 +210,7 @@ def test_tables_hold_the_means_of_what_the_judge_says(evaluated: Run, photograph
     printed = evaluated("--pairs", "data", "--method", "guided,laplacian", "--json", "all.json")
     facts = json.loads(Path("all.json").read_text())
     (group,) = facts["groups"]
-    assert facts["reference"] == "guided"
+    assert (facts["reference"], facts["interrupted"]) == ("guided", False)
     assert [score["pair"] for score in group["scores"]] == [f"set-{i}" for i in (1, 1, 2, 2, 3, 3)]
     expected = Judge(*photographs).values(laplacian_fusion(*photographs))
     assert group["scores"][1]["values"] == expected
@@ -299,6 +300,41 @@ def test_failures_are_in_the_table_and_stop_nothing(evaluated: Run, folder: Path
     assert " ".join(counts.split()) == "fused 0 of 3 1 of 3"
     scores = json.loads(Path("all.json").read_text())["groups"][0]["scores"]
     assert [score["error"] is None for score in scores] == [False, True, False, False, False, False]
+
+
+def test_an_interruption_keeps_the_pairs_that_all_methods_have_fused(
+    evaluated: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def until_the_second_pair(name: str, fuse: baselines.Fuse) -> baselines.Fuse:
+        def fused(a: Picture, b: Picture) -> Picture:
+            calls.append(name)
+            if calls == stop:
+                raise KeyboardInterrupt(2)
+            return fuse(a, b)
+
+        return fused
+
+    for name in ("laplacian", "guided"):
+        monkeypatch.setitem(METHODS, name, until_the_second_pair(name, METHODS[name]))
+    options = ("--pairs", "data", "--method", "laplacian,guided", "--json", "all.json")
+    stop = ["laplacian", "guided"]
+    evaluated(*options, code=130)
+    assert not Path("all.json").exists()  # there was nothing to keep
+    calls.clear()
+    stop = ["laplacian", "guided"] * 2
+    printed = evaluated(*options, "--pictures", "sheets", code=130)
+    counts = next(line for line in printed.splitlines() if line.startswith("fused"))
+    assert " ".join(counts.split()) == "fused 1 of 3 1 of 3"
+    assert printed.splitlines()[-1] == INTERRUPTED
+    facts = json.loads(Path("all.json").read_text())
+    assert facts["interrupted"] is True
+    assert [score["pair"] for score in facts["groups"][0]["scores"]] == ["set-1", "set-1"]
+    assert [path.name for path in Path("sheets").iterdir()] == ["pairs-set-1.jpg"]
+    for name in ("page.html", "tables.md"):
+        assert main(["report", "all.json", "-o", name]) == 0
+        assert INTERRUPTED in Path(name).read_text()
 
 
 @pytest.mark.usefixtures("folder")

@@ -243,6 +243,14 @@ def test_a_process_that_dies_is_told(random_bundle: Path, short: None, monkeypat
         assert sentence in report["configurations"][0]["error"]
 
 
+def test_a_folder_of_any_length_is_measured(random_bundle: Path, tmp_path: Path, short: None) -> None:
+    inputs = latency.made_inputs([(40, 48)], tmp_path)
+    long = [(size, pairs * (200_000 // len(str(pairs)))) for size, pairs in inputs]
+    report = latency.measure(latency.matrix([str(random_bundle)], [None], [1], long), 1)
+    (entry,) = report["configurations"]
+    assert (entry["error"], entry["pairs"]) == (None, len(long[0][1]))
+
+
 class Stub:
     """subprocess, starting other code."""
 
@@ -350,11 +358,12 @@ def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: P
     }  # fmt: skip
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'psutil', 'skimage', 'scipy', 'matplotlib',"
-        " 'ai_edge_litert', 'tflite_runtime']));"
+        " 'ai_edge_litert', 'tflite_runtime', 'resource']));"  # Windows has no resource
         "import fusiongcn_edge.benchmarks.commands;"
         "from fusiongcn_edge.benchmarks.latency_worker import main; sys.exit(main())"
     )
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(task)], capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = [next(iter(json.loads(line))) for line in done.stdout.splitlines()]
     assert told == ["facts", "start", "sample", "sample", "peak", "pictures"]

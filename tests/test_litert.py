@@ -45,7 +45,7 @@ def operators(bundle: Bundle) -> dict[str, set[str]]:
     """Names of the operators in each TFLite graph."""
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
     found = {}
-    for data in {graph.file: graph.data for graph in bundle.graphs.values()}.values():
+    for data in bundle.files.values():
         model = schema.ModelT.InitFromPackedBuf(data, 0)
         codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
         for signature in model.signatureDefs:

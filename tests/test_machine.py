@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.runtime import machine
-from fusiongcn_edge.runtime.machine import default_threads, free_memory, resident_memory
+from fusiongcn_edge.runtime.machine import default_threads, free_memory, peak_memory, resident_memory
 
 
 def make_cpus(folder: Path, cores: list[tuple[str, int]]) -> Path:
@@ -101,6 +101,14 @@ def test_free_memory_is_bounded_by_the_processs_own_limit() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_peak_memory_is_known_with_little_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert peak_memory() >= 0.99 * resident_memory() > 0  # the two are not counted at the same moment
+    monkeypatch.setattr(machine, "OWN_STATUS", tmp_path / "none")
+    assert peak_memory() > 10e6
+    monkeypatch.setattr(machine, "resource", None)  # as on Windows
+    assert peak_memory() == 0
+
+
 def test_resident_memory_grows_with_what_is_held() -> None:
     before = resident_memory()
     held = np.ones(40_000_000, np.uint8)  # more than glibc ever serves from memory that it has kept

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.benchmarks import boundaries, curves, memory, quality
+from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
+from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.images import psnr
 
 
@@ -50,10 +52,47 @@ def test_the_shipped_model_comes_nearer_to_the_truth_than_either_photograph(
 
 
 def test_pairs_are_scored_without_a_truth(
-    truth_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    truth_folder: Path,
+    photographs: tuple[np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run(quality, monkeypatch, "--model", "fusiongcn", "--pairs", truth_folder) == 0
-    assert "Q_G hard" in capsys.readouterr().out
+    first, second = photographs
+    fuser = Fuser.open("fusiongcn-lite")
+    hard, soft = (fuser.fuse(first, second, hard=hard) for hard in (True, False))
+    stored = truth_folder / "set" / "official_decision"
+    stored.mkdir()
+    cv2.imwrite(str(stored / "1.png"), np.where(hard.decision, 255, 0))
+    options = ("--model", "fusiongcn-lite", "--pairs", truth_folder, "--worst", truth_folder / "worst")
+    assert run(quality, monkeypatch, *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["Q_G", "hard", "Q_W", "hard", "Q_G", "soft", "Q_W", "soft", "agreement"]
+    sources = to_gray(first), to_gray(second)
+    figures = [metric(*sources, to_gray(fused.image)) for fused in (hard, soft) for metric in (q_g, q_w)]
+    assert lines[3].split() == ["fusiongcn-lite", *(f"{figure:.4f}" for figure in [*figures, 1.0])]
+    assert cv2.imread(str(truth_folder / "worst" / "worst-pairs.jpg")) is not None
+
+
+def test_a_gray_truth_is_compared_in_gray(
+    truth_folder: Path,
+    photographs: tuple[np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = truth_folder / "set" / "truth" / "1.png"
+    gray = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(file), gray)
+    options = ("--model", "fusiongcn-lite", "--truth", truth_folder, "--worst", truth_folder / "worst")
+    assert run(quality, monkeypatch, *options) == 0
+    fused = Fuser.open("fusiongcn-lite").fuse(*photographs).image
+    expected = psnr(cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY), gray)
+    assert capsys.readouterr().out.splitlines()[3].split()[-1] == f"{expected:.4f}"
+    error = cv2.imread(str(truth_folder / "worst" / "worst-truth.jpg"))[:, 4 * 128 :].astype(float)
+    wrong = cv2.absdiff(cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY), gray).astype(float)
+    assert np.abs(error[4:].mean(2) - np.minimum(4 * wrong, 255)).mean() < 12  # JPEG
+    cv2.imwrite(str(file), gray[1:])
+    assert run(quality, monkeypatch, *options) == 2
+    assert "crop or resize them" in capsys.readouterr().err
 
 
 def test_a_folder_without_pairs_is_refused(
@@ -79,6 +118,14 @@ def test_compact_superpixels_recall_fewer_edges(
     assert recall["0.1", "1.0", "3"] > recall["10.0", "5.0", "10"] + 0.1
 
 
+def test_every_noth_photograph_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(boundaries, monkeypatch, "--photos", tmp_path, "--every", 0)
+    assert "'0' is not possible: give a whole number of at least 1" in capsys.readouterr().err
+
+
 def test_peak_memory_counts_what_the_model_needs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,3 +145,5 @@ def test_curves_are_drawn_from_a_log(
     log.write_text("nothing of the kind\n")
     assert run(curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 2
     assert "give the log.csv of a run" in capsys.readouterr().err
+    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves") == 2
+    assert "end it with .png or .svg" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from calibrating import folder_of
 
-from fusiongcn_edge.calibration import commands, onnx_format, samples
+from fusiongcn_edge.calibration import commands, gate, onnx_format, samples
 from fusiongcn_edge.calibration.gate import Judge
-from fusiongcn_edge.calibration.layers import FP16, FP32, STATIC8, WEIGHT_ONLY, Layer, format_of
+from fusiongcn_edge.calibration.layers import FP16, FP32, STATIC8, WEIGHT_ONLY, Layer, format_of, with_precisions
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
@@ -45,6 +46,7 @@ def test_a_quantized_bundle_says_how_it_was_made(
     assert facts["layers"]["mix/1"] == WEIGHT_ONLY
     assert facts["calibrated"]["sha256"] != facts["judged"]["sha256"]
     assert facts["judged"]["mean_flips"] <= 0.1
+    assert told.out.count(facts["judged"]["source"]) == 1
     assert main(["info", "--model", str(target), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["quantization"] == facts
     assert quantize(target, "--pairs", pairs, "-o", tmp_path / "twice") == 2
@@ -86,6 +88,31 @@ def test_auto_keeps_the_budget(
     assert quantize(random_bundle, "-o", tmp_path / "none", "--most", 2) == 2
     assert "No layer can be quantized with 0.200% of flipped" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_an_interruption_prints_the_trials_so_far_and_leaves_nothing(
+    random_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials = 0
+
+    def of_the_third(bundle: Bundle, *rest: object) -> Bundle:
+        nonlocal trials
+        trials += 1
+        if trials == 3:
+            raise KeyboardInterrupt(signal.SIGINT)
+        return with_precisions(bundle, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(samples, "SIDE", 64)
+    monkeypatch.setattr(gate, "with_precisions", of_the_third)
+    options = ["-o", tmp_path / "out", "--picture", tmp_path / "x.png", "--most", 2]
+    assert quantize(random_bundle, *options) == 130
+    printed = capsys.readouterr()
+    head, *rows, last = printed.out.strip().splitlines()
+    assert head.startswith("layer ")
+    assert len(rows) == 2
+    assert last.endswith("Nothing was chosen yet.")
+    assert printed.err == "fusiongcn: interrupted; no unfinished file was left.\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_gate_refuses_a_bad_recipe_and_leaves_nothing(

@@ -12,7 +12,7 @@ import sys
 from time import monotonic
 
 from fusiongcn_edge.benchmarks.arm.userland import CPUS, KINDS, ROOT, python_command
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 
 
 def passes(kind: str, cpu: str) -> bool:
@@ -44,7 +44,7 @@ def main() -> int:
         if failed:
             print(f"Tests failed: {', '.join(failed)}.", file=sys.stderr)
 
-    return report(body) or (1 if failed else 0)
+    return exit_code(body) or (1 if failed else 0)
 
 
 if __name__ == "__main__":

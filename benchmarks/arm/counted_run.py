@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.arm.observed import pair, whole_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.fuser import STAGES
+from fusiongcn_edge.runtime.progress import Tell
 
 Image = NDArray[Any]
 FIRST = 0x7F000000  # the plugin listens for the numbers from here on: no process has one
@@ -53,7 +53,7 @@ class _End(Exception):
     pass
 
 
-def _fuse_until(end: str, fuser: Fuser, first: Image, second: Image, progress: Callable[[str], None]) -> None:
+def _fuse_until(end: str, fuser: Fuser, first: Image, second: Image, progress: Tell) -> None:
     def told(stage: str) -> None:
         if stage == end:
             raise _End

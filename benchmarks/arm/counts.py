@@ -22,10 +22,10 @@ from pathlib import Path
 
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PHOTOGRAPHS
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, python_command, run
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import STAGES
 
 KIND, CPU = "arm64-counted", "cortex-a72"
@@ -122,6 +122,8 @@ def main() -> int:
     grown: list[str] = []
 
     def body() -> None:
+        if arguments.store:
+            check_folder(STORED)
         before: Counts = json.loads(STORED.read_text("utf-8"))["instructions"] if STORED.exists() else {}
         counted: Counts = {}
         with plugin() as library:
@@ -148,7 +150,7 @@ def main() -> int:
             if grown:
                 print("Make it cheaper, or store the counts with the reason: --store REASON.", file=sys.stderr)
 
-    return report(body) or (1 if grown else 0)
+    return exit_code(body) or (1 if grown else 0)
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ from pathlib import Path
 from fusiongcn_edge import __version__
 from fusiongcn_edge.benchmarks.arm.counts import Block, executed_blocks, plugin
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle import LITE, Bundle, load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.pairs import made_pair
 
 KIND, SCHEMA = "fusiongcn estimate", 1
@@ -149,7 +149,7 @@ def moved_bytes(bundle: Bundle) -> int:
     given: list[int] = []
     fuser = Fuser(bundle, threads=1, watch=lambda graph, inputs: given.append(sum(a.nbytes for a in inputs.values())))
     fuser.fuse(*made_pair(SIZE, SIZE))
-    return 2 * sum(given) + sum(len(data) for data in {g.file: g.data for g in bundle.graphs.values()}.values())
+    return 2 * sum(given) + sum(map(len, bundle.files.values()))
 
 
 def bound(used: dict[str, float], moved: int, board: Board) -> float:
@@ -219,6 +219,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def body() -> None:
+        if arguments.output:
+            check_folder(arguments.output)
         with plugin() as library:
             if arguments.validate:
                 return validate(library)
@@ -236,7 +238,7 @@ def main() -> int:
             facts |= {"band": list(BAND), "method": METHOD, "models": models}
             write_files({arguments.output: (json.dumps(facts, indent=1) + "\n").encode()})
 
-    return report(body)
+    return exit_code(body)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import sleep
 
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, build_wheel, for_target, python_command
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.commands import parse_size
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -83,7 +83,7 @@ def main() -> int:
         for model in arguments.model or MODELS:
             print(f"{peak_memory(model, arguments.size) / 1e6:8.0f} MB  peak memory, {model}", flush=True)
 
-    return report(body)
+    return exit_code(body)
 
 
 if __name__ == "__main__":

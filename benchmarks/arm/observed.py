@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.engines.base import ENGINES
-from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.images import read_image
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "docs" / "example"
@@ -69,6 +69,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def body() -> None:
+        check_folder(arguments.output)
         found: Arrays = {}
         for network in PARTS:
             found |= {f"{network}/{name}": array for name, array in preprocessing(network).items()}
@@ -80,7 +81,7 @@ def main() -> int:
         write_files({arguments.output: data.getvalue()})
         print(f"{arguments.output}: {len(data.getvalue()):,} bytes")
 
-    return report(body)
+    return exit_code(body)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import new_parser, report
+from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.errors import FusionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,7 +209,7 @@ def main() -> int:
                 make(kind, wheel, arguments.fresh)
                 print(f"{kind}: {folder(kind)}", flush=True)
 
-    return report(body)
+    return exit_code(body)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def _evaluation() -> dict[str, Any]:
     return {
         "kind": "fusiongcn evaluation", "schema": 1, "version": "0.1.0", "reference": "fusiongcn-lite",
         "test": "a test",
-        "lower_is_better": ["Q_CV"], "absent": {"enfuse": "not installed"},
+        "lower_is_better": ["Q_CV"], "absent": {"enfuse": "not installed"}, "interrupted": True,
         "groups": [{"title": "truth", "folder": "pairs", "pairs": [{"name": "1"}] * 3, "methods": methods}],
     }  # fmt: skip
 
