@@ -95,21 +95,18 @@ class Group:
 
 
 def open_methods(models: Sequence[str], others: Sequence[str]) -> tuple[list[Method], dict[str, str]]:
-    """Models and baselines by name, in this order; and of those that cannot be had, why.
+    """Models and baselines by name, in this order; and of programs that are not installed, why they are not there.
 
     Raises
     ------
     FusionError
-        If there is none left; the sentence is that of the first.
+        If a model cannot be opened, or no method is left.
     """
     methods, absent = list[Method](), dict[str, str]()
     short = [Path(model).name or model for model in models]
     for model, name in zip(models, short, strict=True):
         name = model if short.count(name) > 1 or name in baselines.METHODS else name
-        try:
-            methods.append(Method(name, _fuse_with(Fuser.open(model))))
-        except FusionError as error:
-            absent[name] = str(error)
+        methods.append(Method(name, _fuse_with(Fuser.open(model))))
     missing = baselines.absent_peers()
     for name in others:
         if name in missing:

@@ -30,8 +30,18 @@ TEST = "Wilcoxon's signed-rank test, exact, two-sided, not corrected for the num
 METRICS_EXAMPLE = """example:
   fusiongcn metrics near.jpg far.jpg fused.png --truth all-in-focus.png --json -
 
-For all but Q_CV, higher is better. PSNR_boundary is that of pixels at most 5 pixels away from where the better
-photograph changes.
+what is measured; higher is better, but for Q_CV, and 1 is the most but where it is said:
+  Q_MI    how much the result tells of both photographs (mutual information, normalised; at most 2)
+  Q_NCIE  the same for relations of any kind (nonlinear correlation information entropy)
+  Q_G     how well edges keep their strength and direction (Xydeas and Petrovic)
+  Q_P     how well features are kept (phase congruency)
+  Q_S, Q_W, Q_E  likeness to both photographs in small windows; weighted by their contrast; and at edges (Piella)
+  Q_C, Q_Y       likeness weighted by how alike photograph and result are (Cvejic; Yang)
+  Q_CB    how much contrast that people see is kept (Chen and Blum)
+  Q_CV    how much people would see of the difference (Chen and Varshney); lower is better, 0 is none
+With --truth:
+  PSNR, PSNR_boundary  likeness to it in dB; everywhere, and at most 5 pixels from where the better photograph changes
+  SSIM    structural similarity to it
 """
 EVALUATE_EXAMPLE = f"""example:
   fusiongcn evaluate --pairs my-pairs --model fusiongcn --method laplacian,guided,enfuse --pictures sheets

@@ -138,7 +138,7 @@ def measure(
         "schema": SCHEMA,
         "version": __version__,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],  # the folders above the program say who uses it
         "device": facts(root),
         "rounds": rounds,
         "sustained_minutes": sustained_minutes,

@@ -12,8 +12,9 @@ from fusiongcn_edge.benchmarks.report_markdown import markdown
 from fusiongcn_edge.benchmarks.report_page import page
 from fusiongcn_edge.benchmarks.results import Results, put_together
 from fusiongcn_edge.benchmarks.saved import checked, read_saved
-from fusiongcn_edge.runtime.errors import FusionError
+from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
+from fusiongcn_edge.runtime.words import counted
 
 WRITERS = {".html": page, ".htm": page, ".md": markdown}
 
@@ -54,6 +55,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     check_report(arguments.output, arguments.files)
     saved = [read_saved(Path(file)) for file in dict.fromkeys(arguments.files)]
     _write(arguments.output, put_together(saved, arguments.metric))
+    print(f"{printable(arguments.output)}: of {counted(len(saved), 'file')}")
     return 0
 
 

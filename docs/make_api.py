@@ -23,8 +23,8 @@ PUBLIC = {
 INTRODUCTION = """# API
 
 Made from the docstrings by `python docs/make_api.py`; do not edit. Photographs are numpy arrays as OpenCV has them:
-height × width (gray), × 3 (BGR) or × 4 (BGR and alpha), uint8 or uint16. What is wrong with photographs, files, models or
-settings raises a `FusionError`, whose text is one sentence that says what to do.
+height × width (gray), × 3 (BGR) or × 4 (BGR and alpha), uint8 or uint16. What is wrong with photographs, files, models
+or settings raises a `FusionError`, whose text is one sentence that says what to do.
 """
 ROLE = re.compile(r":(?:func|class|meth|mod|data|attr):`([^`]+)`")
 

@@ -25,6 +25,7 @@ class Counted:
         if self._share is not None and done > before:
             self._share(done / 100)
 
+
 Tell = Callable[[str], None]  # is told what is being done
 
 
