@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,9 +186,16 @@ def test_scenes_are_written_as_pairs_with_their_truth(photo_folder: Path, tmp_pa
         assert len(list((tmp_path / "made" / part).iterdir())) == 2
         np.testing.assert_array_equal(cv2.imread(str(tmp_path / "made" / part / "0001.png")), getattr(scene, part))
     assert main(command) == 2  # nothing is mixed with what is there
-    command[command.index("64")], command[command.index(str(tmp_path / "made"))] = "5", str(tmp_path / "small")
-    assert main(command) == 2
-    assert not (tmp_path / "small").exists()
+
+
+def test_where_no_scene_can_be_made_no_folder_is(photo_folder: Path, tmp_path: Path) -> None:
+    images, segments = tmp_path / "images", tmp_path / "segments"
+    shutil.copytree(photo_folder, images)
+    segments.mkdir()
+    for photograph in images.iterdir():
+        cv2.imwrite(str(segments / f"{photograph.stem}_0.png"), np.zeros((120, 160, 3), np.uint8))
+    assert main(["scenes", "--photos", str(images), "--pairs", str(tmp_path / "made")]) == 2
+    assert not (tmp_path / "made").exists()
 
 
 def test_pairs_that_are_not_finished_are_removed(
