@@ -18,6 +18,7 @@ from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
+from fusiongcn_edge.runtime.pairs import USUAL_SIZE
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.words import counted
 
@@ -67,7 +68,7 @@ def run_cost(arguments: argparse.Namespace) -> int:
         if os.path.isfile(path):  # the path's own method stumbles over names that are too long
             raise FusionError(f"{path} is neither an .onnx nor a .tflite file: give one, a bundle or a shipped model.")
         bundle = open_bundle(arguments.model, arguments.engine)
-        height, width = arguments.size or (520, 520)
+        height, width = arguments.size or USUAL_SIZE
         cost = cost_of_bundle(bundle, height, width, arguments.superpixels)
     if arguments.json != STDOUT:
         print("\n".join(_cost_lines(cost, arguments.layers)))
@@ -203,7 +204,7 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         if arguments.photos is not None:
             inputs = latency.photo_inputs(arguments.photos)
         else:
-            inputs = latency.made_inputs(list(dict.fromkeys(arguments.size or [(520, 520)])), Path(folder))
+            inputs = latency.made_inputs(list(dict.fromkeys(arguments.size or [USUAL_SIZE])), Path(folder))
         configurations = latency.matrix(
             models,
             list(dict.fromkeys(arguments.engine or [None])),

@@ -32,6 +32,7 @@ from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import read_file
 from fusiongcn_edge.runtime.networks import open_network
+from fusiongcn_edge.runtime.pairs import USUAL_SIZE
 from fusiongcn_edge.runtime.regions import DETAILS, STEP, filled_up
 from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
 from fusiongcn_edge.runtime.windows import RESULT
@@ -199,13 +200,13 @@ def cost_of_file(path: Path, size: tuple[int, int] | None = None, superpixels: i
         from fusiongcn_edge.benchmarks.free_dimensions import filled_in
 
         graph = _onnx_graph(data, str(path))
-        shapes = filled_in(graph.inputs, size or (520, 520), superpixels, str(path))
+        shapes = filled_in(graph.inputs, size or USUAL_SIZE, superpixels, str(path))
         counts = [(path.stem, [graph.count(shapes)])]
     nodes = [node for _, own in counts for count in own for node in count.nodes]
     weights = distinct(nodes)
     return Cost(
         model=str(path),
-        size=None if path.suffix == ".tflite" else size or (520, 520),
+        size=None if path.suffix == ".tflite" else size or USUAL_SIZE,
         superpixels=superpixels,
         layers=_layers([(name, own, False) for name, own in counts], 0),
         params=sum(own.params for own in weights.values()),

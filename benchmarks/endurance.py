@@ -12,7 +12,7 @@ import sys
 
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
+from fusiongcn_edge.runtime.commands import add_model_argument, add_size_argument, whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.machine import resident_memory, return_memory_at_once
 from fusiongcn_edge.runtime.pairs import made_pair
@@ -26,7 +26,7 @@ def main() -> int:
     parser = new_parser("endurance", __doc__)
     add_model_argument(parser)
     parser.add_argument("--engine", choices=list(ENGINES), help="default: as 'fusiongcn fuse'")
-    parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    add_size_argument(parser)
     parser.add_argument("--threads", type=whole_number(1), metavar="N", help="default: the fast physical cores")
     parser.add_argument("--fusions", type=whole_number(1), default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--most", type=float, metavar="MB", help="that memory may grow by")

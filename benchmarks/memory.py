@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import add_model_argument, parse_size, whole_number
+from fusiongcn_edge.runtime.commands import add_model_argument, add_size_argument, whole_number
 from fusiongcn_edge.runtime.machine import peak_memory
 from fusiongcn_edge.runtime.pairs import made_pair
 
@@ -26,7 +26,7 @@ def main() -> int:
     parser = new_parser("memory", __doc__)
     add_model_argument(parser)
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the authors' way instead, with these weights")
-    parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    add_size_argument(parser)
     parser.add_argument("--threads", type=whole_number(1), default=2, metavar="N", help="default: %(default)s")
     parser.add_argument("--max-memory", type=float, metavar="MB", help="as of 'fusiongcn fuse'")
     parser.add_argument("--limit", type=float, metavar="MB", help="address space of this process")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage, load_bundle
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.commands import add_size_argument
 from fusiongcn_edge.runtime.tiles import tile_edges
 
 WARM, RUNS = 2, 6
@@ -33,7 +33,7 @@ def main() -> int:
     """Profile and print."""
     parser = new_parser("operators", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH")
-    parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    add_size_argument(parser)
     parser.add_argument("--graph", metavar="NAME", help="this graph alone")
     parser.add_argument("--operators", action="store_true", help="each operator, not only each kind")
     arguments = parser.parse_args()

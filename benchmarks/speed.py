@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import parse_size, whole_number
+from fusiongcn_edge.runtime.commands import add_size_argument, whole_number
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.graph import node_features, region_graph
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="also time the authors' way, with these weights"
     )
-    parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    add_size_argument(parser)
     parser.add_argument("--threads", type=whole_number(1), default=2, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--rounds", type=whole_number(1), default=7, metavar="N", help="after one to warm up (default: %(default)s)"

@@ -28,7 +28,7 @@ from fusiongcn_edge.runtime.bundle import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bun
 from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.networks import open_cnn, open_network
+from fusiongcn_edge.runtime.networks import GCN_INPUTS, open_cnn, open_network
 from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.regions import GRID, luminance
 from fusiongcn_edge.runtime.words import installing
@@ -233,7 +233,7 @@ def _compare_published(network: nn.Module, bundle: Bundle) -> float:
     rooms = [graph.inputs["features"][1][1] for graph in bundle.variants("gcn").values()]
     examples = example_inputs(*size, min(20, max((room for room in rooms if isinstance(room, int)), default=20)))
     engine = get_engine(bundle.engine)
-    gcn = Gcn(bundle, lambda graph: engine.open(graph, 1))
+    gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), GCN_INPUTS)
     tables = gcn.run({name: tensor.numpy() for name, tensor in examples["gcn"].items()})
     images, labels = examples["cnn"]["images"], examples["cnn"]["labels"]
     found = open_cnn(bundle, engine, 2).run({"images": images.numpy(), "labels": labels.numpy(), **tables})[

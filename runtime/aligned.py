@@ -29,6 +29,20 @@ class AlignedFrames:
         The frame given that the others were turned onto.
     area : Area
         What of the reference is shown.
+
+    Parameters
+    ----------
+    frames : Frames
+        As they were given.
+    found : dict of int to Alignment
+        Of the frames that are shown, how each lies against the reference.
+    reference : int
+    area : Area
+    exposed : bool
+        Whether all are made as bright as the reference.
+    filled : bool
+        Whether the reference's pixels are shown where a frame has none. It is then read beside each frame that moves:
+        one photograph more is in memory.
     """
 
     def __init__(

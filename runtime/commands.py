@@ -27,6 +27,7 @@ from fusiongcn_edge.runtime.images import (
 )
 from fusiongcn_edge.runtime.machine import return_memory_at_once
 from fusiongcn_edge.runtime.metadata import Metadata
+from fusiongcn_edge.runtime.pairs import USUAL_SIZE
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.remarks import look_at, remarks
 from fusiongcn_edge.runtime.sheet import row
@@ -298,6 +299,12 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         sep="\n",
     )
     return 0
+
+
+def add_size_argument(parser: argparse.ArgumentParser) -> None:
+    """``--size``, as commands take it that measure with made photographs."""
+    usual = "x".join(map(str, USUAL_SIZE))
+    parser.add_argument("--size", type=parse_size, default=USUAL_SIZE, metavar="HxW", help=f"default: {usual}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

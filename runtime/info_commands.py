@@ -13,6 +13,7 @@ from fusiongcn_edge.runtime.commands import add_engine_argument, parse_size
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
+from fusiongcn_edge.runtime.pairs import USUAL_SIZE
 
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def run_info(arguments: argparse.Namespace) -> int:
     model = arguments.bundle if arguments.model is None else arguments.model
     if model is not None:
         bundle = open_bundle(model, arguments.engine)
-        facts["model"] = _model_facts(bundle, *(arguments.size or (520, 520)))
+        facts["model"] = _model_facts(bundle, *(arguments.size or USUAL_SIZE))
     elif arguments.size is not None or arguments.engine is not None:
         raise FusionError("--size and --engine are about a model: name one as well, 'fusiongcn info fusiongcn-lite'.")
     facts["engines"] = {name: _engine_facts(name) for name in ENGINES}

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle import LITE, Bundle
 from fusiongcn_edge.runtime.engines.base import Arrays, Engine
-from fusiongcn_edge.runtime.graph import node_features, region_graph
+from fusiongcn_edge.runtime.graph import BLOCKED, node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
-from fusiongcn_edge.runtime.padding import Gcn, LiteGcn
+from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.progress import Share
 from fusiongcn_edge.runtime.regions import (
     STEP,
@@ -28,6 +28,10 @@ from fusiongcn_edge.runtime.windows import RESULT, OverlappingCnn, WindowedCnn
 
 Labels = NDArray[np.int32]
 Probability = NDArray[np.float32]
+
+# the GCNs' inputs: which axes are superpixels, and what stands for those that are not there
+GCN_INPUTS = {"features": ((1,), 0.0), "adjacency": ((0, 1), 0.0), "attention_mask": ((0, 1), float(BLOCKED))}
+LITE_GCN_INPUTS = {"features": ((1,), 0.0), "affinity": ((0, 1), 0.0)}
 
 
 class Network(Protocol):
@@ -67,7 +71,7 @@ class PublishedNetwork:
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
         assert isinstance(bundle.superpixels, SuperpixelSettings)
         self._settings = bundle.superpixels
-        self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1))
+        self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), GCN_INPUTS)
         self._cnn = open_cnn(bundle, engine, threads, limit)
 
     def see(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float32]:
@@ -106,7 +110,7 @@ class LiteNetwork:
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
         assert isinstance(bundle.superpixels, RegionSettings)
         self._settings = bundle.superpixels
-        self._gcn = LiteGcn(bundle, lambda graph: engine.open(graph, 1))
+        self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), LITE_GCN_INPUTS)
         self._cnn = WindowedCnn(
             bundle, lambda graph: engine.open(graph, threads, pooled=True), engine.channels_last, limit
         )

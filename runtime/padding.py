@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.bundle import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.graph import BLOCKED
 
 Array = NDArray[Any]
 
@@ -57,37 +56,25 @@ class Variants:
 
 
 class Gcn:
-    """The GCN of a bundle, opened: ``features``, ``adjacency``, ``attention_mask`` of any number of superpixels."""
+    """The GCN of a bundle, opened, for any number of superpixels.
 
-    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:
-        self._variants = Variants(bundle.variants("gcn"), "features", open_graph)
+    ``inputs``: of each, the axes that are superpixels, and what rows that are too many hold.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        open_graph: Callable[[Graph], OpenGraph],
+        inputs: Mapping[str, tuple[tuple[int, ...], float]],
+    ) -> None:
+        self._variants, self._inputs = Variants(bundle.variants("gcn"), "features", open_graph), inputs
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
-        """``shallow`` and ``deep``; see COMPATIBILITY.md for the shapes."""
+        """Its tables, a row for each superpixel; see COMPATIBILITY.md for the shapes."""
         nodes = inputs["features"].shape[1]
         room, graph = self._variants.holding(nodes)
-        found = graph.run(
-            {
-                "features": filled(inputs["features"], (1,), room),
-                "adjacency": filled(inputs["adjacency"], (0, 1), room),
-                "attention_mask": filled(inputs["attention_mask"], (0, 1), room, float(BLOCKED)),
-            }
-        )
+        found = graph.run({name: filled(inputs[name], axes, room, rest) for name, (axes, rest) in self._inputs.items()})
         return {name: table[:, :nodes] for name, table in found.items()}
-
-
-class LiteGcn:
-    """Lite's GCN, opened: ``features`` and ``affinity`` of any number of superpixels."""
-
-    def __init__(self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph]) -> None:
-        self._variants = Variants(bundle.variants("gcn"), "features", open_graph)
-
-    def run(self, inputs: Arrays) -> dict[str, Array]:
-        """``context``; see COMPATIBILITY.md for the shapes."""
-        nodes = inputs["features"].shape[1]
-        room, graph = self._variants.holding(nodes)
-        features, affinity = filled(inputs["features"], (1,), room), filled(inputs["affinity"], (0, 1), room)
-        return {"context": graph.run({"features": features, "affinity": affinity})["context"][:, :nodes]}
 
 
 class Tables:

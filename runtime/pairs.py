@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import READABLE
 
+USUAL_SIZE = 520, 520  # height and width that costs are told for, as the literature does: that of Lytro's pairs
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -29,6 +29,7 @@ from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.engines import litert_engine
 from fusiongcn_edge.runtime.engines.base import get_engine
 from fusiongcn_edge.runtime.graph import region_graph
+from fusiongcn_edge.runtime.networks import GCN_INPUTS
 from fusiongcn_edge.runtime.padding import Gcn
 from fusiongcn_edge.runtime.pairs import made_pair
 
@@ -117,7 +118,7 @@ def test_superpixels_that_fill_a_graph_up_change_no_real_one(
     features = rng.uniform(0, 3000, (2, nodes, 3)).astype(np.float32)
     arrays = {"features": features, "adjacency": adjacency, "attention_mask": attention_mask}
     engine = get_engine("litert")
-    found = Gcn(load_bundle(tflite_bundle), lambda graph: engine.open(graph, 1)).run(arrays)
+    found = Gcn(load_bundle(tflite_bundle), lambda graph: engine.open(graph, 1), GCN_INPUTS).run(arrays)
     with torch.no_grad():
         expected = random_network.embed(*(torch.from_numpy(array) for array in arrays.values()))
     for name, table in zip(("shallow", "deep"), expected, strict=True):

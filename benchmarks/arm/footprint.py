@@ -18,7 +18,7 @@ from time import sleep
 
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, build_wheel, for_target, python_command
 from fusiongcn_edge.benchmarks.command import exit_code, new_parser
-from fusiongcn_edge.runtime.commands import parse_size
+from fusiongcn_edge.runtime.commands import add_size_argument
 from fusiongcn_edge.runtime.errors import FusionError
 
 KIND, CPU = "arm64", "cortex-a72"
@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument(
         "--model", action="append", metavar="NAME", help=f"once for each (default: {', '.join(MODELS)})"
     )
-    parser.add_argument("--size", type=parse_size, default=(520, 520), metavar="HxW", help="default: 520x520")
+    add_size_argument(parser)
     arguments = parser.parse_args()
 
     def body() -> None:
