@@ -20,9 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.quality import Case, made_scenes, truth_pairs
-from fusiongcn_edge.runtime.commands import whole_number
+from fusiongcn_edge.runtime.arguments import whole_number
 
 NAMES = ("lite", "no-graph", "grid")
 

@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser, photographs_below
 from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
-from fusiongcn_edge.runtime.commands import whole_number
+from fusiongcn_edge.runtime.arguments import whole_number
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.stack import Frames
 

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.filters import edges
-from fusiongcn_edge.runtime.commands import whole_number
+from fusiongcn_edge.runtime.arguments import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.superpixels import slic

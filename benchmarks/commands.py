@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusiongcn_edge.benchmarks import latency
-from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
+from fusiongcn_edge.benchmarks.arguments import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
+from fusiongcn_edge.runtime.arguments import add_engine_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.commands import add_engine_argument, parse_size, whole_number
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import refuse_overwriting

@@ -12,7 +12,7 @@ import csv
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import check_figure, exit_code, new_parser, write_figure
+from fusiongcn_edge.benchmarks.arguments import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import FusionError
 
 COLUMNS = ("step", "loss", "held_out_psnr_soft")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.metrics import to_gray
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
+from fusiongcn_edge.runtime.arguments import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import add_model_argument, add_size_argument, whole_number
+from fusiongcn_edge.runtime.arguments import add_model_argument, add_size_argument, whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.machine import resident_memory, return_memory_at_once
 from fusiongcn_edge.runtime.pairs import made_pair

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.benchmarks.arguments import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.baselines import METHODS
-from fusiongcn_edge.benchmarks.command import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
 from fusiongcn_edge.runtime.errors import FusionError

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime.arguments import add_size_argument
 from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage, load_bundle
-from fusiongcn_edge.runtime.commands import add_size_argument
 from fusiongcn_edge.runtime.tiles import tile_edges
 
 WARM, RUNS = 2, 6

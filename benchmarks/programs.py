@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks import baselines
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.commands import parse_size, whole_number
+from fusiongcn_edge.runtime.arguments import parse_size, whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import made_photograph

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.benchmarks.metrics import alike, check_sizes, eight_bits, q_g, q_w, to_gray
 from fusiongcn_edge.benchmarks.sheets import error_map

@@ -17,9 +17,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.commands import whole_number
+from fusiongcn_edge.runtime.arguments import whole_number
 
 ROWS, COLUMNS = 47, 174  # the tile of a 520x520 photograph
 WARM = 3

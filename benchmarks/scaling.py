@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import check_figure, exit_code, new_parser, write_figure
+from fusiongcn_edge.benchmarks.arguments import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.commands import add_model_argument, whole_number
+from fusiongcn_edge.runtime.arguments import add_model_argument, whole_number
 from fusiongcn_edge.runtime.pairs import made_pair
 
 SMALLEST = 256

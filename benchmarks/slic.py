@@ -14,7 +14,7 @@ from time import process_time
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.images import network_input, read_image

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import add_size_argument, whole_number
+from fusiongcn_edge.runtime.arguments import add_size_argument, whole_number
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.graph import node_features, region_graph

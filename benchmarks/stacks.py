@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser, photographs_below
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser, photographs_below
 from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.commands import whole_number
+from fusiongcn_edge.runtime.arguments import whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import psnr, read_image
 

@@ -25,9 +25,9 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
 from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
+from fusiongcn_edge.runtime.arguments import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.bundle import LITE, MANIFEST, Bundle, load_bundle
 from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
-from fusiongcn_edge.runtime.commands import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import open_bundle
 from fusiongcn_edge.runtime.progress import Progress

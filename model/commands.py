@@ -15,7 +15,7 @@ import numpy as np
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scene
-from fusiongcn_edge.runtime.commands import whole_number
+from fusiongcn_edge.runtime.arguments import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images

@@ -14,17 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.runtime.batch import (
-    Item,
-    find_items,
-    fingerprint,
-    in_the_way,
-    is_made,
-    record,
-    record_path,
-)
-from fusiongcn_edge.runtime.bundle import MANIFEST
-from fusiongcn_edge.runtime.commands import (
+from fusiongcn_edge.runtime.arguments import (
     ENCODING_OPTIONS,
     add_fusing_arguments,
     aligned,
@@ -36,6 +26,16 @@ from fusiongcn_edge.runtime.commands import (
     unused_encoding,
     whole_number,
 )
+from fusiongcn_edge.runtime.batch import (
+    Item,
+    find_items,
+    fingerprint,
+    in_the_way,
+    is_made,
+    record,
+    record_path,
+)
+from fusiongcn_edge.runtime.bundle import MANIFEST
 from fusiongcn_edge.runtime.errors import printable
 from fusiongcn_edge.runtime.files import check_folder, make_folder, remove_unfinished, write_files
 from fusiongcn_edge.runtime.fuser import open_bundle

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fusiongcn_edge.runtime.arguments import chosen_encoding, open_fuser
 from fusiongcn_edge.runtime.camera import photographs_at
-from fusiongcn_edge.runtime.commands import chosen_encoding, open_fuser
 from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
 from fusiongcn_edge.runtime.files import make_folder
 from fusiongcn_edge.runtime.images import Encoding, check_writable, write_images

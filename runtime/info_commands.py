@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.runtime.arguments import add_engine_argument, parse_size
 from fusiongcn_edge.runtime.bundle import Bundle, shipped_bundles
-from fusiongcn_edge.runtime.commands import add_engine_argument, parse_size
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_engines
 from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from fusiongcn_edge.runtime.commands import (
+from fusiongcn_edge.runtime.arguments import (
     add_fusing_arguments,
     aligned,
     alignment_report,

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from time import monotonic
 
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.arm.userland import CPUS, KINDS, ROOT, python_command
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 
 
 def passes(kind: str, cpu: str) -> bool:

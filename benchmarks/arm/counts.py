@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PHOTOGRAPHS
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, python_command, run
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, write_files

@@ -26,9 +26,9 @@ from itertools import islice
 from pathlib import Path
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.arm.counts import Block, executed_blocks, plugin
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle import LITE, Bundle, load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES

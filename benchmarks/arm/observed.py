@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.files import check_folder, write_files

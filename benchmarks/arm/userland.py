@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.command import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime.errors import FusionError
 
 ROOT = Path(__file__).resolve().parents[2]

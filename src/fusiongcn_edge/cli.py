@@ -20,7 +20,7 @@ from fusiongcn_edge.guard import ONCE, guarded
 
 # command -> (module, what it does in one line, extra that its libraries come with or None)
 COMMANDS = {
-    "fuse": ("fusiongcn_edge.runtime.commands", "fuse two photographs into one that is sharp everywhere", None),
+    "fuse": ("fusiongcn_edge.runtime.fuse_commands", "fuse two photographs into one that is sharp everywhere", None),
     "stack": ("fusiongcn_edge.runtime.stack_commands", "fuse any number of photographs into one", None),
     "batch": ("fusiongcn_edge.runtime.batch_commands", "fuse folders of stacks or pairs, resumably", None),
     "capture": ("fusiongcn_edge.runtime.capture_commands", "photograph with a Raspberry Pi's camera, and fuse", None),
