@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from fusiongcn_edge.benchmarks.arm import counted_run, counts
+from fusiongcn_edge.benchmarks.arm import instructions as arm_instructions
 from fusiongcn_edge.benchmarks.arm.counts import Block, growth
 from fusiongcn_edge.benchmarks.arm.observed import MODELS
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, ROOT
@@ -57,3 +60,20 @@ def test_the_plugin_compiles() -> None:
 
 def test_the_plugin_and_the_counted_program_agree_on_the_first_number() -> None:
     assert f"FIRST = {counted_run.FIRST:#x}" in (ROOT / "benchmarks" / "arm" / "blocks.c").read_text()
+
+
+def test_one_models_instructions_are_shares_of_anothers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def blocks(library: Path, model: str, engine: str, cpu: str, whole: tuple[int, str]) -> list[Block]:
+        assert (engine, cpu, whole) == ("litert", "cortex-a76", (104, "-"))
+        executed = 600 if model.endswith("int8") else 1000
+        return [Block(stage, 1000 if stage != "cnn" else executed, NOP * 1000) for stage in STAGES]
+
+    monkeypatch.setattr(arm_instructions, "executed_blocks", blocks)
+    monkeypatch.setattr(arm_instructions, "plugin", lambda: nullcontext(Path()))
+    monkeypatch.setattr(sys, "argv", ["instructions", "fusiongcn-int8", "fusiongcn", "--side", "104"])
+    assert arm_instructions.main() == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[4] == ["cnn", "0.6", "1.0", "60.0%"]
+    assert lines[6] == ["all", "4.6", "5.0", "92.0%"]
