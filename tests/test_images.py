@@ -275,7 +275,7 @@ gray, colour, alpha = (np.zeros(shape, np.uint8) for shape in SHAPES.values())
         (gray, gray[:-1], "differ in size"),
         (gray, colour, "channels (gray and colour)"),
         (colour, alpha, "channels (colour and colour with alpha)"),
-        (gray, gray.astype(np.uint16), "depth (uint8 and uint16)"),
+        (gray, gray.astype(np.uint16), "bits per channel (8 and 16)"),
         (gray.astype(np.float32), gray, "first photograph is float32"),
         (gray, gray.astype(np.int8), "second photograph is int8"),
         (gray, gray.tolist(), "second photograph is list"),
