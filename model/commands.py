@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fusiongcn_edge.model.log import LOG
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scene
 from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.bundle import PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
@@ -84,6 +86,8 @@ def _defaults(name: str) -> str:
 
 
 def run_train(arguments: argparse.Namespace) -> int:
+    if arguments.recipe == "published" and arguments.network != PUBLISHED:
+        raise TrainingError(f"There is no published recipe for {arguments.network}: leave --recipe out.")
     from fusiongcn_edge.model import training  # with torch, which --help does without
 
     training.keep_freed_memory()
@@ -94,7 +98,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise TrainingError(f"--minutes {arguments.minutes:g} cannot be: give a number above 0.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
-    made = _make_run_folder(folder, training.STATE, {training.WEIGHTS, training.LOG})
+    made = _make_run_folder(folder, training.STATE, {training.WEIGHTS, LOG})
     try:
         run = training.Run(
             recipe,

@@ -7,7 +7,6 @@ what the uninterrupted one would have done.
 from __future__ import annotations
 
 import copy
-import csv
 import io
 import math
 import os
@@ -15,7 +14,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,24 +26,23 @@ from torch.utils.data import DataLoader
 
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint
 from fusiongcn_edge.model.lite import FusionGCNLite
+from fusiongcn_edge.model.log import LOG, SCORES, Log
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
 from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
 from fusiongcn_edge.model.scenes import Scene, make_scene
+from fusiongcn_edge.model.stopping import StopRequest
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.images import psnr
 
 STATE = "state.pt"
-LOG = "log.csv"
 WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
 FINEST_ERROR = (2 / 255 / 2) ** 2  # half a gray level of [-1, 1], squared: what is below says nothing
-SCORES = ("held_out_psnr_soft", "held_out_psnr_hard", "held_out_agreement")
 TEXTS = ("photos-name", "licence")  # options that the weights state
-LOG_FIELDS = ("step", "seconds", "learning_rate", "loss", *SCORES)
 
 
 def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
@@ -243,7 +241,7 @@ class Run:
             prefetch_factor=2 if self.workers else None,
             worker_init_fn=_one_thread if self.workers else None,
         )
-        for made in data:
+        for made in _told(data):
             samples: list[Sample] = []
             for sample in made:
                 if isinstance(sample, FusionError):
@@ -314,12 +312,24 @@ def set_luminance_guide(network: FusionGCN) -> None:
     network.mix.requires_grad_(False)
 
 
+def _told(data: Iterable[Any]) -> Iterator[Any]:
+    """What a DataLoader gives; in a sentence if one of its processes has ended."""
+    try:
+        yield from data
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            "A process that makes scenes was ended, for want of memory perhaps: give fewer --workers, or 0."
+        ) from None
+
+
 def _one_thread(_: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    for number in _StopRequest.SIGNALS:  # the main process decides what they mean, and ends its workers
+    for number in StopRequest.SIGNALS:  # the main process decides what they mean, and ends its workers
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -336,10 +346,10 @@ def run(
     begin = validated = saved = time.monotonic()
     shown = -math.inf
     first_step, recent = training.step, deque[float](maxlen=50)
-    log = _Log(training.folder / LOG, training.step)
+    log = Log(training.folder / LOG, training.step)
     if log.step == training.step:  # the state was saved before that row was written, which counts its losses
         training.loss_sum, training.losses = 0.0, 0
-    with _StopRequest() as stop:
+    with StopRequest() as stop:
         for loss in training.steps():
             recent.append(loss)
             now = time.monotonic()
@@ -365,36 +375,6 @@ def run(
     return scores
 
 
-class _StopRequest:
-    """Lets the step in hand be finished when the process is asked to stop (``SIGNALS``); asked again, it stops.
-
-    A signal may come to a process and to its group: what comes again within ``ONCE`` seconds is the same one.
-    """
-
-    ONCE = 2.0
-
-    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-    def __init__(self) -> None:
-        self.requested: int | None = None  # the signal's number
-        self._since = 0.0
-
-    def __enter__(self) -> _StopRequest:
-        heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # not under nohup
-        self._before = {number: signal.signal(number, self._request) for number in heard}
-        return self
-
-    def _request(self, number: int, _: object) -> None:
-        if self.requested is None:
-            self.requested, self._since = number, time.monotonic()
-        elif time.monotonic() - self._since > self.ONCE:
-            raise KeyboardInterrupt(number)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
 def _show(training: Run, recent: Sequence[float], seconds_per_step: float, left: float) -> None:
     left = min(left, (training.recipe.steps - training.step) * seconds_per_step)
     line = (
@@ -403,53 +383,6 @@ def _show(training: Run, recent: Sequence[float], seconds_per_step: float, left:
     )
     start, end = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
     print(start + line, end=end, file=sys.stderr, flush=True)
-
-
-class _Log:
-    """Rows of ``LOG_FIELDS``, one a step; what was logged after the state that a run goes on from, or is damaged, is
-    dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = []
-        if path.exists():
-            with open(path, newline="", encoding="utf-8", errors="replace") as file:
-                lines = file.read().replace("\0", "").splitlines()
-            found = [row for row in csv.DictReader(lines) if list(row) == list(LOG_FIELDS)]
-            self.rows = [row for row in found if str(row["step"]).isdecimal() and int(row["step"]) <= step]
-        self._save()
-
-    @property
-    def step(self) -> int | None:
-        """Of the last row."""
-        return int(self.rows[-1]["step"]) if self.rows else None
-
-    def _save(self) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, LOG_FIELDS)
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_files({self.path: text.getvalue().encode()})
-
-    def write(self, training: Run, scores: dict[str, float]) -> None:
-        """Add a row with the mean loss since the last one, or write that of this step anew."""
-        rate = training.recipe.learning_rate * learning_rate_factor(training.step, training.recipe)
-        row = {
-            "step": training.step,
-            "seconds": round(training.seconds),
-            "learning_rate": f"{rate:.3g}",
-            "loss": f"{training.loss_sum / training.losses:.5f}" if training.losses else "",
-            **{name: f"{value:.4f}" for name, value in scores.items()},
-        }
-        if self.step == training.step:
-            last = self.rows.pop()
-            row["loss"] = row["loss"] or last["loss"]
-        self.rows.append(row)
-        training.loss_sum, training.losses = 0.0, 0
-        self._save()
-        shown = "  ".join(f"{name.replace('held_out_', '')} {value:.3f}" for name, value in scores.items())
-        start = "\r\033[K" if sys.stderr.isatty() else ""
-        print(f"{start}step {training.step}, held-out scenes: {shown}", file=sys.stderr, flush=True)
 
 
 def keep_freed_memory() -> None:

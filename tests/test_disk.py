@@ -21,6 +21,7 @@ from fusiongcn_edge.benchmarks.arm import estimate
 from fusiongcn_edge.calibration import commands as calibration_commands
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
+from fusiongcn_edge.model.log import SCORES
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.files import check_folder
 from fusiongcn_edge.runtime.images import write_image
@@ -115,7 +116,7 @@ def test_a_full_disk_ends_training_at_its_beginning(
     full: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr(training.Run, "validate", lambda self: dict.fromkeys(training.SCORES, 0.0))
+    monkeypatch.setattr(training.Run, "validate", lambda self: dict.fromkeys(SCORES, 0.0))
     photos = ["--photos", str(photo_folder), "--held-out", str(photo_folder), "--crop", "48", "--batch", "1"]
     assert main(["train", "lite", *photos, "--steps", "1", "--workers", "0", "-o", str(full / "run")]) == 2
     told = capfd.readouterr().err.splitlines()

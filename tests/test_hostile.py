@@ -157,9 +157,10 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
 
     import torch
 
+    from fusiongcn_edge.model.log import LOG_FIELDS, Log
     from fusiongcn_edge.model.photographs import Photographs
     from fusiongcn_edge.model.recipe import RECIPES, TrainingError
-    from fusiongcn_edge.model.training import LOG_FIELDS, Run, _Log
+    from fusiongcn_edge.model.training import Run
 
     photographs = tmp_path / "photographs" / "images"
     photographs.mkdir(parents=True)
@@ -179,7 +180,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
         assert unclear(str(caught.value)) is None
     for text in ("step\nmany\n", "steps\n1\n", "step\n1\n", "step,\n", ",".join(LOG_FIELDS) + "\n\0,\n"):
         (tmp_path / "log.csv").write_text(text)
-        assert _Log(tmp_path / "log.csv", 5).rows == []
+        assert Log(tmp_path / "log.csv", 5).rows == []
         assert (tmp_path / "log.csv").read_text().splitlines() == [",".join(LOG_FIELDS)]
 
 

@@ -23,6 +23,7 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
+from fusiongcn_edge.model.log import LOG, SCORES
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, Recipe, TrainingError, learning_rate_factor
 from fusiongcn_edge.model.scenes import make_scene
@@ -180,7 +181,7 @@ def test_the_command_trains_logs_and_resumes(
     assert main([*command, "--steps", "2"]) == 0
     assert main([*command, "--steps", "3"]) == 0
     assert "step 3 of 3" in capsys.readouterr().out
-    with open(tmp_path / "run" / training.LOG, newline="") as file:
+    with open(tmp_path / "run" / LOG, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "3"]
     assert all(float(row["held_out_psnr_soft"]) > 0 for row in rows)
@@ -273,7 +274,7 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
 
 
 def test_the_log_counts_every_loss_once(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Run, "validate", lambda self: dict.fromkeys(training.SCORES, 0.5))
+    monkeypatch.setattr(Run, "validate", lambda self: dict.fromkeys(SCORES, 0.5))
     seen: list[float] = []
     steps = Run.steps
 
@@ -285,7 +286,7 @@ def test_the_log_counts_every_loss_once(photo_folder: Path, tmp_path: Path, monk
             yield loss
 
     def logged() -> list[tuple[int, float]]:
-        with open(tmp_path / "run" / training.LOG, newline="") as file:
+        with open(tmp_path / "run" / LOG, newline="") as file:
             return [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
 
     monkeypatch.setattr(Run, "steps", lambda run: counted(run, stop_after=2))
@@ -340,3 +341,23 @@ def test_the_guide_is_the_mean_luminance_of_both_photographs() -> None:
     weights = torch.tensor([0.299, 0.587, 0.114])
     luminance = (images.reshape(2, 3, 9, 9) * weights[:, None, None]).sum(1).mean(0)
     torch.testing.assert_close(network.mix(images)[0, 0], luminance)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [("DataLoader worker (pid(s) 7) exited unexpectedly", TrainingError), ("a mistake of ours", RuntimeError)],
+)
+def test_a_worker_that_was_ended_is_told_and_no_fault_is(error: str, kind: type[Exception]) -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise RuntimeError(error)
+
+    made = training._told(broken())
+    assert next(made) == 1
+    with pytest.raises(kind, match=r"give fewer --workers|a mistake of ours"):
+        next(made)
+
+
+def test_lite_has_no_published_recipe(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "lite", "--recipe", "published", "--photos", "x", "--held-out", "y", "-o", "run"]) == 2
+    assert "no published recipe for lite" in capfd.readouterr().err

@@ -84,14 +84,14 @@ def read_state(data: bytes) -> None:
 
 def read_log(data: bytes) -> None:
     """As a training run goes on writing it."""
-    from fusiongcn_edge.model.training import _Log
+    from fusiongcn_edge.model.log import Log
 
     (scratch() / "run").mkdir(exist_ok=True)
-    _Log(written(data, "run/log.csv"), 500)
+    Log(written(data, "run/log.csv"), 500)
 
 
 def _logs() -> list[bytes]:
-    from fusiongcn_edge.model.training import LOG_FIELDS
+    from fusiongcn_edge.model.log import LOG_FIELDS
 
     rows = "".join(",".join([str(step), *["0.5"] * (len(LOG_FIELDS) - 1)]) + "\r\n" for step in (0, 250, 750))
     return [(",".join(LOG_FIELDS) + "\r\n" + rows).encode(), b"step\r\n1,2\r\n"]
