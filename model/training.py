@@ -42,7 +42,7 @@ STATE = "state.pt"
 WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
 FINEST_ERROR = (2 / 255 / 2) ** 2  # half a gray level of [-1, 1], squared: what is below says nothing
-TEXTS = ("photos-name", "licence")  # options that the weights state
+TEXTS = {"photos-name": "", "licence": "not stated"}  # options that the weights state; where they were left out
 
 
 def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
@@ -163,7 +163,8 @@ class Run:
                 f"{path} was begun with another {', '.join(changed)} "
                 f"({', '.join(str(saved.get(name)) for name in changed)}): use the same options, or another folder."
             )
-        other = [name for name, value in self.given.items() if given.get(name, value) != value]
+        # what was left out may be given later
+        other = [name for name, value in self.given.items() if given.get(name, value) not in (value, TEXTS.get(name))]
         if other:
             begun = [f"--{name}" + (f" ({given[name]!r})" if name in TEXTS else "") for name in other]
             raise TrainingError(

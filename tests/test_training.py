@@ -128,6 +128,10 @@ def test_what_a_model_states_of_its_photographs_stays_when_a_run_is_resumed(phot
     with pytest.raises(TrainingError, match=r"another --photos-name \('ours'\), --licence \('CC0'\): use"):
         make_run(folder, photo_folder)
     assert Run(TINY, folder, photographs, photographs, photographs="ours", licence="CC0").licence == "CC0"
+    (tmp_path / "unstated").mkdir()
+    make_run(tmp_path / "unstated", photo_folder).save()
+    later = Run(TINY, tmp_path / "unstated", photographs, photographs, photographs="ours", licence="CC0")
+    assert (later.photographs, later.licence) == ("ours", "CC0")
 
 
 def test_a_state_that_does_not_name_its_photographs_is_resumed(photo_folder: Path, tmp_path: Path) -> None:
