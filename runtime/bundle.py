@@ -233,19 +233,19 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         network=network,
         precision=str(manifest["precision"]),
         engine=str(manifest["engine"]),
-        minimum_size=int(_positive(pre["minimum_size"], low=2)),
+        minimum_size=int(_number(pre["minimum_size"], low=2)),
         superpixels=_read_regions(pre["superpixels"]) if network == LITE else _read_superpixels(pre),
         margin=margin,
-        threshold=_positive(decision["threshold"], low=0.0, high=1.0),
-        smallest_region=_positive(decision["smallest_region"], low=0.0),
+        threshold=_number(decision["threshold"], low=0.0, high=1.0),
+        smallest_region=_number(decision["smallest_region"], low=0.0),
         cleaning=cleaning,
         blend=decision["blend"],
         graphs=graphs,
         stages=stages,
         keep=keep,
-        params=int(_positive(manifest["params"], low=0)),
+        params=int(_number(manifest["params"], low=0)),
         macs_terms={
-            term: _positive(manifest["macs"][term], low=0)
+            term: _number(manifest["macs"][term], low=0)
             for term in ("per_pair", "per_pixel", "per_node", "per_node_squared")
         },
         origin=dict(manifest["origin"]),
@@ -261,19 +261,19 @@ def _read_superpixels(pre: dict[str, Any]) -> SuperpixelSettings:
         raise ValueError("the guide kernel is not 6 x h x w finite numbers, h and w odd")
     return SuperpixelSettings(
         guide_kernel=kernel,
-        guide_bias=_positive(pre["guide"]["bias"], low=-math.inf),
-        segments_per_side=_positive(pre["superpixels"]["segments_per_side"], high=MOST_SEGMENTS),
-        compactness=_positive(pre["superpixels"]["compactness"]),
-        sigma=_positive(pre["superpixels"]["sigma"], low=0.0, high=MOST_SIGMA),
-        iterations=int(_positive(pre["superpixels"]["iterations"], low=1, high=MOST_ITERATIONS)),
+        guide_bias=_number(pre["guide"]["bias"], low=-math.inf),
+        segments_per_side=_number(pre["superpixels"]["segments_per_side"], high=MOST_SEGMENTS),
+        compactness=_number(pre["superpixels"]["compactness"]),
+        sigma=_number(pre["superpixels"]["sigma"], low=0.0, high=MOST_SIGMA),
+        iterations=int(_number(pre["superpixels"]["iterations"], low=1, high=MOST_ITERATIONS)),
     )
 
 
 def _read_regions(entry: dict[str, Any]) -> RegionSettings:
     return RegionSettings(
-        segments_per_side=_positive(entry["segments_per_side"], high=MOST_SEGMENTS),
-        compactness=_positive(entry["compactness"]),
-        iterations=int(_positive(entry["iterations"], low=1, high=MOST_ITERATIONS)),
+        segments_per_side=_number(entry["segments_per_side"], high=MOST_SEGMENTS),
+        compactness=_number(entry["compactness"]),
+        iterations=int(_number(entry["iterations"], low=1, high=MOST_ITERATIONS)),
     )
 
 
@@ -334,7 +334,7 @@ def _base(key: str) -> str:
     return key.partition("@")[0]
 
 
-def _positive(value: Any, low: float = 1e-12, high: float = 1e15) -> float:
+def _number(value: Any, low: float = 1e-12, high: float = 1e15) -> float:
     number = float(value)
     if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{number} is out of range")
@@ -342,7 +342,7 @@ def _positive(value: Any, low: float = 1e-12, high: float = 1e15) -> float:
 
 
 def _few_pixels(value: Any) -> int:
-    pixels = int(_positive(value, low=0))
+    pixels = int(_number(value, low=0))
     if pixels > 1000:
         raise ValueError(f"{pixels} pixels around a tile are out of range")
     return pixels
