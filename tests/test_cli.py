@@ -140,3 +140,13 @@ def test_opencv_without_memory_is_told_in_a_sentence() -> None:
     with pytest.raises(cv2.error) as caught:
         cv2.copyMakeBorder(np.zeros((2, 2), np.uint8), 0, 1 << 30, 0, 1 << 16, cv2.BORDER_CONSTANT)
     assert mendable(caught.value) == "Memory ran out: use smaller photographs or close other programs."
+
+
+def test_an_interruption_of_code_from_a_string_gives_the_exit_code_of_any_other(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\nfrom fusiongcn_edge import cli\n"
+        "cli._run = lambda arguments: exec('raise KeyboardInterrupt(15)')\n"
+        "sys.exit(cli.main(['info']))\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "fusiongcn: interrupted; no unfinished file was left.\n")

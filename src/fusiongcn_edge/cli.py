@@ -120,6 +120,9 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
 
 def _interrupted(number: int, remark: str = "no unfinished file was left") -> int:
     print(f"fusiongcn: interrupted; {remark}.", file=sys.stderr)
+    # 'python -m' ends as if by Ctrl-C, whatever the exit code, where the last code that it ran from a string was
+    # interrupted, and dataclasses are made from strings: so this is the last
+    exec("")
     return 128 + number
 
 
