@@ -21,7 +21,6 @@ from fusiongcn_edge.runtime.errors import mendable
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import Pair, find_pairs, named
 from fusiongcn_edge.runtime.progress import Tell
-from fusiongcn_edge.runtime.silence import libraries_silenced
 
 Image = NDArray[Any]
 Decision = NDArray[np.bool_]
@@ -174,9 +173,8 @@ def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: 
         where = f"{group.title}: {number} of {len(group.cases)}, {case.name}"
         progress(where)
         try:
-            with libraries_silenced():
-                a, b = read_image(case.pair.a), read_image(case.pair.b)
-                truth = None if case.truth is None else read_image(case.truth)
+            a, b = read_image(case.pair.a), read_image(case.pair.b)
+            truth = None if case.truth is None else read_image(case.truth)
             judge = Judge(a, b, truth)
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]

@@ -20,7 +20,6 @@ from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import unpaired
 from fusiongcn_edge.runtime.progress import Progress
-from fusiongcn_edge.runtime.silence import libraries_silenced
 from fusiongcn_edge.runtime.words import counted
 
 KIND, SCHEMA = "fusiongcn evaluation", 1
@@ -70,8 +69,7 @@ def run_metrics(arguments: argparse.Namespace) -> int:
     """Print the values of one fused image."""
     paths = [arguments.a, arguments.b, arguments.fused, *([arguments.truth] if arguments.truth else [])]
     check_json(arguments.json, paths)
-    with libraries_silenced():
-        a, b, fused, *truth = (read_image(path) for path in paths)
+    a, b, fused, *truth = (read_image(path) for path in paths)
     with Progress() as progress:
         values = Judge(a, b, *truth).values(fused, lambda metric: progress(f"computing {metric}"))
     if arguments.json != STDOUT:

@@ -287,34 +287,42 @@ def moved_onto(
     beyond : as ``frame``, optional
         The reference, whose pixels are taken where the frame has none; default: the nearest of the frame.
     """
-    gain = alignment.gain if exposed else 1.0
+    table = _gain_table(alignment.gain, frame.dtype) if exposed and alignment.gain != 1 else None
     if not alignment.moves(*frame.shape[:2]):
-        return np.ascontiguousarray(_brightened(frame[area.top : area.bottom, area.left : area.right], gain))
+        return np.ascontiguousarray(_brightened(frame[area.top : area.bottom, area.left : area.right], table))
     result = np.empty((area.bottom - area.top, area.right - area.left, *frame.shape[2:]), frame.dtype)
     for top in range(area.top, area.bottom, ROWS):
         band = Area(top, min(top + ROWS, area.bottom), area.left, area.right)
         rows = result[band.top - area.top : band.bottom - area.top]
-        missing = _interpolate(frame, alignment.matrix, band, rows)
-        rows[...] = _brightened(rows, gain)
-        if beyond is not None:  # as bright as it should be already
-            rows[missing] = beyond[band.top : band.bottom, band.left : band.right][missing]
+        _interpolate(frame, alignment.matrix, band, rows, table, beyond)
     return result
 
 
-def _brightened(pixels: NDArray[Any], gain: float) -> NDArray[Any]:
-    """Values, not alpha, times the gain."""
-    if gain == 1:
+def _gain_table(gain: float, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Every value times the gain."""
+    most = np.iinfo(dtype).max
+    return np.clip(np.rint(np.arange(most + 1) * gain), 0, most).astype(dtype)
+
+
+def _brightened(pixels: NDArray[Any], table: NDArray[Any] | None) -> NDArray[Any]:
+    """Values, not alpha, as a table has them; without one, as they are."""
+    if table is None:
         return pixels
-    most = np.iinfo(pixels.dtype).max
-    table = np.clip(np.rint(np.arange(most + 1) * gain), 0, most).astype(pixels.dtype)
     result = table[pixels]
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         result[:, :, 3] = pixels[:, :, 3]
     return result
 
 
-def _interpolate(frame: NDArray[Any], matrix: Matrix, area: Area, result: NDArray[Any]) -> NDArray[np.bool_]:
-    """Into ``result``, an area of the reference from those rows of the frame that it needs; gives where it has none."""
+def _interpolate(
+    frame: NDArray[Any],
+    matrix: Matrix,
+    area: Area,
+    result: NDArray[Any],
+    table: NDArray[Any] | None,
+    beyond: NDArray[Any] | None,
+) -> None:
+    """Into ``result``, an area of the reference from those rows of the frame that it needs."""
     edges = np.array([(x, y) for x in (area.left, area.right) for y in (area.top, area.bottom)], np.float64)
     rows = transformed(matrix, edges)[:, 1]
     first = int(np.clip(math.floor(rows.min()) - REACH, 0, len(frame) - 1))
@@ -331,5 +339,7 @@ def _interpolate(frame: NDArray[Any], matrix: Matrix, area: Area, result: NDArra
     values = turned(source, cv2.INTER_CUBIC)
     cv2.max(values, turned(cv2.erode(source, around), cv2.INTER_NEAREST), dst=values)
     cv2.min(values, turned(cv2.dilate(source, around), cv2.INTER_NEAREST), dst=values)
-    result[...] = values
-    return turned(np.ones(source.shape[:2], np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) == 0
+    result[...] = _brightened(values, table)
+    if beyond is not None:  # as bright as it should be already
+        missing = turned(np.ones(source.shape[:2], np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) == 0
+        result[missing] = beyond[area.top : area.bottom, area.left : area.right][missing]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Scales, align, covered, moved_onto
 from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.progress import Tell
 from fusiongcn_edge.runtime.stack import Frames, focus_order, names_of, sharpnesses
 from fusiongcn_edge.runtime.words import counted
 
@@ -73,7 +74,7 @@ def align_frames(
     match_exposure: bool = False,
     whole: bool = False,
     skip: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Tell | None = None,
 ) -> AlignedFrames:
     """Find how photographs of one scene, focused at different depths, lie against each other.
 

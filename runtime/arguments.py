@@ -21,6 +21,7 @@ from fusiongcn_edge.runtime.images import (
 from fusiongcn_edge.runtime.machine import return_memory_at_once
 from fusiongcn_edge.runtime.metadata import Metadata
 from fusiongcn_edge.runtime.pairs import USUAL_SIZE
+from fusiongcn_edge.runtime.progress import Tell
 from fusiongcn_edge.runtime.stack import Frames
 
 # option (also a field of Encoding) -> formats that it is about
@@ -97,7 +98,7 @@ def aligned(
     arguments: argparse.Namespace,
     frames: Frames,
     names: Sequence[str],
-    progress: Callable[[str], None],
+    progress: Tell,
     reference: int | None = None,
 ) -> AlignedFrames | None:
     """The frames as the arguments of :func:`add_alignment_arguments` want them, or None if they are to stay as they

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -29,7 +29,7 @@ from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError,
 from fusiongcn_edge.runtime.images import check_pair
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.networks import open_network
-from fusiongcn_edge.runtime.progress import Share
+from fusiongcn_edge.runtime.progress import Share, Tell
 from fusiongcn_edge.runtime.stack import Frames, StackResult, fuse_stack
 
 DEFAULT_MODEL = "fusiongcn-lite"
@@ -164,7 +164,7 @@ class Fuser:
         first: NDArray[Any],
         second: NDArray[Any],
         *,
-        progress: Callable[[str], None] | None = None,
+        progress: Tell | None = None,
         share: Share | None = None,
         hard: bool = False,
     ) -> FusionResult:
@@ -206,7 +206,7 @@ class Fuser:
         self,
         first: NDArray[Any],
         second: NDArray[Any],
-        progress: Callable[[str], None] | None,
+        progress: Tell | None,
         share: Share | None,
         hard: bool,
     ) -> FusionResult:
@@ -253,7 +253,7 @@ class Fuser:
         frames: Frames,
         *,
         names: Sequence[str] | None = None,
-        progress: Callable[[str], None] | None = None,
+        progress: Tell | None = None,
     ) -> StackResult:
         """Fuse any number of photographs of one scene, aligned to each other and focused at different depths.
 

@@ -9,6 +9,7 @@ from time import monotonic
 from fusiongcn_edge.runtime.errors import printable
 
 EVERY = 60.0  # seconds, where there is no terminal
+Tell = Callable[[str], None]  # is told what is being done
 Share = Callable[[float], None]  # called with how much of a step is done, 0 to 1
 
 
@@ -24,9 +25,6 @@ class Counted:
         done, before = (100 * number // self._whole for number in (self._done, self._done - 1))
         if self._share is not None and done > before:
             self._share(done / 100)
-
-
-Tell = Callable[[str], None]  # is told what is being done
 
 
 class Progress:
@@ -49,10 +47,12 @@ class Progress:
 
     def print(self, text: str) -> None:
         """A line of the result, on standard output, above what is being done."""
-        if self._terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        self._wipe()
         print(printable(text), flush=True)
 
     def __exit__(self, *_: object) -> None:
+        self._wipe()
+
+    def _wipe(self) -> None:
         if self._terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

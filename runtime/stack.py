@@ -9,7 +9,7 @@ focus are nearly equally sharp.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.decision import blend
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.images import check_pair
+from fusiongcn_edge.runtime.progress import Tell
 from fusiongcn_edge.runtime.words import counted
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def fuse_stack(
     fuser: Fuser,
     frames: Frames,
     names: Sequence[str] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Tell | None = None,
 ) -> StackResult:
     """Fuse a stack; for the arguments see :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack`."""
     if not 2 <= len(frames) <= MOST_FRAMES:
@@ -94,7 +95,7 @@ def fuse_stack(
 
 
 def _compared(
-    fuser: Fuser, composite: NDArray[Any], frame: NDArray[Any], step: str, tell: Callable[[str], None]
+    fuser: Fuser, composite: NDArray[Any], frame: NDArray[Any], step: str, tell: Tell
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The next composite, and where it is the last one. Nothing else of the fusion is kept in memory."""
     found = fuser.fuse(
@@ -124,9 +125,7 @@ def _near_boundary(decision: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(first, window) != cv2.erode(first, window))
 
 
-def sharpnesses(
-    frames: Frames, names: Sequence[str], minimum_size: int, tell: Callable[[str], None]
-) -> NDArray[np.float32]:
+def sharpnesses(frames: Frames, names: Sequence[str], minimum_size: int, tell: Tell) -> NDArray[np.float32]:
     """The :func:`sharpness` of every frame, one row each.
 
     Raises

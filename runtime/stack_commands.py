@@ -92,7 +92,8 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         pictures[arguments.depth] = frame
     if arguments.depth_preview is not None:
         pictures[arguments.depth_preview] = frame_colours(frame, len(files))
-    write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata(numbers[0])})
+    metadata = files.metadata(numbers[0])
+    write_images(pictures, chosen_encoding(arguments), {arguments.output: metadata})
     order = [numbers[place] for place in result.order]  # of the focus: neighbours are most alike
     odd = remarks(
         [files.paths[n] for n in order],
@@ -100,7 +101,7 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         aligned=arguments.align != "none",
         exposed=arguments.match_exposure,
     )
-    odd += files.remarks() + lost_metadata(files.metadata(numbers[0]), arguments.output)
+    odd += files.remarks() + lost_metadata(metadata, arguments.output)
     tell([*odd, *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
