@@ -16,7 +16,7 @@ from fusiongcn_edge.model.log import LOG
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scene
-from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.arguments import tell, whole_number
 from fusiongcn_edge.runtime.bundle import PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
@@ -113,6 +113,14 @@ def run_train(arguments: argparse.Namespace) -> int:
         if made:
             folder.rmdir()
         raise
+    both = {path.resolve() for path in photographs.paths} & {path.resolve() for path in held_out.paths}
+    if both:
+        tell(
+            [
+                f"{len(both)} of {counted(len(held_out), 'photograph')} held out can be trained on too, and would tell "
+                "nothing of how others fuse: hold out ones that are not in --photos."
+            ]
+        )
     scores = training.run(run, minutes=arguments.minutes)
     print(
         f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "

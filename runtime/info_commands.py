@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine, installed_e
 from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
 from fusiongcn_edge.runtime.pairs import USUAL_SIZE
+
+PRECISIONS = {  # of a model; some of its layers may be more precise
+    "fp32": "weights in float32",
+    "fp16": "weights in float16, computed in float32",
+    "weight_only_wi8_afp32": "weights in int8, computed in float32",
+    "dynamic_wi8_afp32": "weights in int8, computed in int8 with ranges taken at run time",
+    "static_wi8_ai8": "weights in int8, computed in int8 with ranges from calibration",
+    "static_wi8_ai16": "weights in int8, computed in int16 with ranges from calibration",
+}
 
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +57,7 @@ def run_info(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(facts, indent=1))
     else:
-        print("\n".join(_lines(facts)))
+        print("\n".join(_lines(_for_people(facts))))
     return 0
 
 
@@ -77,6 +87,20 @@ def _model_facts(bundle: Bundle, height: int, width: int) -> dict[str, Any]:
         **({"quantization": bundle.quantization} if bundle.quantization else {}),
         "path": str(Path(bundle.path).resolve()),
     }
+
+
+def _for_people(facts: dict[str, Any]) -> dict[str, Any]:
+    """With the precision explained, and with the layers counted that JSON lists one by one."""
+    if "model" not in facts:
+        return facts
+    model = dict(facts["model"])
+    precision, quantization = model["precision"], model.get("quantization", {})
+    if precision in PRECISIONS:
+        model["precision"] = f"{PRECISIONS[precision]} ({precision})"
+    if isinstance(quantization.get("layers"), dict):
+        counts = Counter(map(str, quantization["layers"].values())).most_common()
+        model["quantization"] = quantization | {"layers": [f"{number} {name}" for name, number in counts]}
+    return facts | {"model": model}
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:

@@ -48,6 +48,17 @@ def test_info_counts_at_520_unless_told_otherwise(random_bundle: Path, capfd: py
     assert f"macs: {load_bundle(random_bundle).macs(520, 520):,}" in text
 
 
+def test_info_explains_a_precision_and_counts_layers(capfd: pytest.CaptureFixture[str]) -> None:
+    asked = ["info", "fusiongcn-int8", "--engine", "onnx"]
+    assert main([*asked, "--json"]) == 0
+    layers = json.loads(capfd.readouterr().out)["model"]["quantization"]["layers"]
+    floats = sum(precision == "fp16" for precision in layers.values())
+    assert main(asked) == 0
+    text = capfd.readouterr().out
+    assert "precision: weights in int8, computed in float32 (weight_only_wi8_afp32)\n" in text
+    assert f"layers: {len(layers) - floats} weight_only_wi8_afp32, {floats} fp16\n" in text
+
+
 def test_info_needs_no_model(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--json"]) == 0
     facts = json.loads(capfd.readouterr().out)

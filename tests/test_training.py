@@ -184,7 +184,9 @@ def test_the_command_trains_logs_and_resumes(
     command += ["--batch", "1", "--crop", "48"]
     assert main([*command, "--steps", "2"]) == 0
     assert main([*command, "--steps", "3"]) == 0
-    assert "step 3 of 3" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "step 3 of 3" in out
+    assert "note: 3 of 3 photographs held out can be trained on too" in err
     with open(tmp_path / "run" / LOG, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "3"]
