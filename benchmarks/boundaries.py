@@ -66,9 +66,11 @@ def _table(cases: list[tuple[NDArray[np.float32], NDArray[np.uint16]]]) -> None:
 
 
 def _cases(root: Path, every: int) -> list[tuple[NDArray[np.float32], NDArray[np.uint16]]]:
+    from fusiongcn_edge.model.photographs import segmentations
+
     cases = []
     for path in sorted((root / "images").glob("*"))[::every]:
-        drawn = sorted((root / "segments").glob(f"{path.stem}_*.png"))
+        drawn = segmentations(path)
         if drawn:
             image = read_image(path)
             gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

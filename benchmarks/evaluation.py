@@ -63,6 +63,7 @@ class Group:
     folder: Path
     cases: Sequence[Case]
     scores: list[Score] = field(default_factory=list)
+    undrawn: list[str] = field(default_factory=list)  # a sentence on each picture that could not be made
 
     def of(self, method: str) -> dict[str, Score]:
         """The successful scores of a method by the path of the pair."""
@@ -145,19 +146,23 @@ def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
             raise FusionError(
                 f"There is no image in {truth}: give a folder of pairs with truth/, or of truths by name."
             )
-        beside = [Case(_name(p), p, named(truth, p.name) or truth / f"{p.name}.png") for p in find_pairs(pairs)]
+        found = list(find_pairs(pairs))
+        by_name = {pair.name: pair for pair in found}
+        for pair in found:
+            if by_name[pair.name] is not pair:
+                raise FusionError(
+                    f"{pair.a} and {by_name[pair.name].a} have the same name, so a truth in {truth} may be of either: "
+                    "put truths into truth/ beside a/ and b/."
+                )
+        beside = [Case(p.title, p, named(truth, p.name) or truth / f"{p.name}.png") for p in found]
         return [Group("truth", pairs, beside)]
     groups = []
     if pairs is not None and pairs != truth:
-        groups.append(Group("pairs", pairs, [Case(_name(p), p, None) for p in find_pairs(pairs)]))
+        groups.append(Group("pairs", pairs, [Case(p.title, p, None) for p in find_pairs(pairs)]))
     if truth is not None:
-        cases = [Case(_name(p), p, p.beside("truth") or _missing_truth(p)) for p in find_pairs(truth)]
+        cases = [Case(p.title, p, p.beside("truth") or _missing_truth(p)) for p in find_pairs(truth)]
         groups.append(Group("truth", truth, cases))
     return groups
-
-
-def _name(pair: Pair) -> str:
-    return f"{pair.set}-{pair.name}".removeprefix("-")
 
 
 def _missing_truth(pair: Pair) -> Path:
@@ -165,7 +170,8 @@ def _missing_truth(pair: Pair) -> Path:
 
 
 def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: Path | None) -> None:
-    """Fill a group with scores. A pair or a method that fails is told in its score, and the next one is tried.
+    """Fill a group with scores. A pair or a method that fails is told in its score, a picture in ``undrawn``, and the
+    next one is tried.
 
     Scores are added pair by pair, so that whatever interrupts this leaves those of all methods or none.
     """
@@ -179,16 +185,18 @@ def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: 
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
             continue
-        scores = list[Score]()
-        sheet = None if pictures is None else Sheet(a, b, truth)
-        for method in methods:
-            score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
-            scores.append(score)
-            if sheet is not None and fused is not None:
-                sheet.add(method.name, fused, decision)
-        group.scores += scores
-        if pictures is not None and sheet is not None:
-            sheet.write(pictures / f"{group.title}-{case.name}.jpg")
+        results = [_score(case, method, judge, _prefixed(progress, f"{where}, {method.name}")) for method in methods]
+        group.scores += [score for score, _, _ in results]
+        if pictures is not None:
+            picture = pictures / f"{group.title}-{case.name}.jpg"
+            try:
+                sheet = Sheet(a, b, truth)
+                for score, fused, decision in results:
+                    if fused is not None:
+                        sheet.add(score.method, fused, decision)
+                sheet.write(picture)
+            except FAILURES as error:
+                group.undrawn.append(f"There is no picture {picture}. {_sentence(error)}")
 
 
 def _score(case: Case, method: Method, judge: Judge, progress: Tell) -> tuple[Score, Image | None, Decision | None]:

@@ -15,7 +15,7 @@ from fusiongcn_edge.benchmarks.baselines import METHODS
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, make_folder
+from fusiongcn_edge.runtime.files import check_files_in, make_folder
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.images import read_image
 from fusiongcn_edge.runtime.pairs import unpaired
@@ -117,13 +117,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
     check_json(arguments.json)
     if arguments.pictures is not None:
-        make_folder(arguments.pictures)
-        check_folder(arguments.pictures / "picture.jpg")
+        check_files_in(arguments.pictures)
     named = bool(arguments.model or arguments.method)
     groups = find_groups(arguments.pairs, arguments.truth)
     methods, absent = open_methods(
         list(dict.fromkeys(arguments.model)) if named else [DEFAULT_MODEL], arguments.method if named else list(METHODS)
     )
+    if arguments.pictures is not None:
+        make_folder(arguments.pictures)
     names = [method.name for method in methods]
     for path in sorted({path for group in groups for path in unpaired(group.folder)}):
         print(f"left out: {path} has no partner of that name on the other side", file=sys.stderr)
@@ -149,7 +150,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if interrupted:
         return 130
     missed = named and bool(absent)
-    return 1 if missed or any(score.error for group in groups for score in group.scores) else 0
+    failed = any(group.undrawn or any(score.error for score in group.scores) for group in groups)
+    return 1 if missed or failed else 0
 
 
 def _table(group: Group, names: Sequence[str]) -> str:
@@ -179,6 +181,7 @@ def _table(group: Group, names: Sequence[str]) -> str:
     for (case, error), methods in failed.items():
         who = "all methods" if len(methods) == len(names) else ", ".join(methods)
         lines.append(f"Failed: {who} on {case}. {error}")
+    lines += group.undrawn
     return "\n".join(lines)
 
 

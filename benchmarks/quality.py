@@ -28,7 +28,7 @@ from fusiongcn_edge.benchmarks.metrics import alike, check_sizes, eight_bits, q_
 from fusiongcn_edge.benchmarks.sheets import error_map
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.decision import blend, take
-from fusiongcn_edge.runtime.files import check_folder, make_folder
+from fusiongcn_edge.runtime.files import check_files_in, make_folder
 from fusiongcn_edge.runtime.images import psnr, read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
 from fusiongcn_edge.runtime.progress import Progress
@@ -52,9 +52,12 @@ def main() -> int:
 
     def measure() -> None:
         if arguments.worst is not None:
-            make_folder(arguments.worst)
-            check_folder(arguments.worst / "worst.jpg")
+            check_files_in(arguments.worst)
+        if arguments.truth is arguments.pairs is arguments.photos is None:
+            raise FusionError("There is nothing to measure on: name a folder with --truth, --pairs or --photos.")
         models = [Model(name) for name in arguments.model]
+        if arguments.worst is not None:
+            make_folder(arguments.worst)
         sheet = None if arguments.worst is None else Sheet(arguments.worst, arguments.maps_only)
         if arguments.truth is not None:
             _report("truth", models, truth_pairs(arguments.truth), truth_scores, sheet)
@@ -89,13 +92,13 @@ def truth_pairs(root: Path) -> Iterator[Case]:
         truth = pair.beside("truth")
         if truth is None:
             raise FusionError(f"There is no truth/{pair.name}.* beside {pair.a.parent}.")
-        yield f"{pair.set}-{pair.name}", read_image(pair.a), read_image(pair.b), read_image(truth)
+        yield pair.title, read_image(pair.a), read_image(pair.b), read_image(truth)
 
 
 def plain_pairs(root: Path) -> Iterator[Case]:
     """Pairs with a stored decision map, or None."""
     for pair in find_pairs(root):
-        yield f"{pair.set}-{pair.name}", read_image(pair.a), read_image(pair.b), pair.beside("official_decision")
+        yield pair.title, read_image(pair.a), read_image(pair.b), pair.beside("official_decision")
 
 
 def made_scenes(photos: Path) -> Iterator[Case]:

@@ -30,7 +30,7 @@ def nearer(fused: Image, a: Image, b: Image) -> NDArray[np.bool_]:
     """Where a fused image is nearer to ``a`` than to ``b``: the decision map of a method that has none."""
     distances = []
     for source in (a, b):
-        squares = np.square(fused.astype(np.float32) - source)
+        squares = np.square(alike(fused, source).astype(np.float32) - alike(source, source))
         squares = squares if squares.ndim == 2 else squares.mean(2)
         distances.append(cv2.GaussianBlur(squares, (0, 0), NEAR_SIGMA))
     return np.asarray(distances[0] < distances[1])

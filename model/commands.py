@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scen
 from fusiongcn_edge.runtime.arguments import tell, whole_number
 from fusiongcn_edge.runtime.bundle import PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, remove_unfinished
+from fusiongcn_edge.runtime.files import alone, check_folder, refuse_overwriting, remove_unfinished
 from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
 from fusiongcn_edge.runtime.progress import Progress
 from fusiongcn_edge.runtime.words import counted
+
+LOCK = ".lock"  # in the folder of a run, as long as it is trained in
 
 TRAIN_EXAMPLE = """example:
   fusiongcn train lite --photos photos/train --held-out photos/val -o run --minutes 90
@@ -98,30 +101,31 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise TrainingError(f"--minutes {arguments.minutes:g} cannot be: give a number above 0.")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
-    made = _make_run_folder(folder, training.STATE, {training.WEIGHTS, LOG})
-    try:
-        run = training.Run(
-            recipe,
-            folder,
-            photographs,
-            held_out,
-            workers=arguments.workers,
-            photographs=arguments.photos_name,
-            licence=arguments.licence,
-        )
-    except FusionError:
-        if made:
-            folder.rmdir()
-        raise
-    both = {path.resolve() for path in photographs.paths} & {path.resolve() for path in held_out.paths}
-    if both:
-        tell(
-            [
-                f"{len(both)} of {counted(len(held_out), 'photograph')} held out can be trained on too, and would tell "
-                "nothing of how others fuse: hold out ones that are not in --photos."
-            ]
-        )
-    scores = training.run(run, minutes=arguments.minutes)
+    made = _make_run_folder(folder, training.STATE, (training.WEIGHTS, LOG))
+    with alone(folder / LOCK, f"{folder} is being trained in by another process: wait for it, or give another folder."):
+        try:
+            run = training.Run(
+                recipe,
+                folder,
+                photographs,
+                held_out,
+                workers=arguments.workers,
+                photographs=arguments.photos_name,
+                licence=arguments.licence,
+            )
+        except BaseException:
+            if made:
+                shutil.rmtree(folder)
+            raise
+        both = {path.resolve() for path in photographs.paths} & {path.resolve() for path in held_out.paths}
+        if both:
+            tell(
+                [
+                    f"{len(both)} of {counted(len(held_out), 'photograph')} held out can be trained on too, and would "
+                    "tell nothing of how others fuse: hold out ones that are not in --photos."
+                ]
+            )
+        scores = training.run(run, minutes=arguments.minutes)
     print(
         f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "
         f"held-out PSNR {scores['held_out_psnr_soft']:.2f} dB soft, {scores['held_out_psnr_hard']:.2f} dB hard"
@@ -129,17 +133,18 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _make_run_folder(folder: Path, state: str, others: set[str]) -> bool:
+def _make_run_folder(folder: Path, state: str, others: Sequence[str]) -> bool:
     """Make the folder of a run (its ``state`` and ``others`` are files in it) unless it is there; True if it was made.
-    Refuses one that holds other things."""
-    own = {state, *others}
+    Refuses one that holds other things, and a model without the state to go on from."""
     if os.path.isdir(folder):
         check_folder(folder / state)
-        for name in own:
+        for name in (state, *others):
             remove_unfinished(folder / name)
-        strangers = set(os.listdir(folder)) - own
-        if strangers and not (folder / state).exists():
-            raise TrainingError(f"{folder} holds other files ({min(strangers)}): give a folder of its own.")
+        found = set(os.listdir(folder)) - {LOCK}
+        if found and not (folder / state).exists():
+            raise TrainingError(
+                f"{folder} holds other files ({min(found)}), and no run to go on with: give a folder of its own."
+            )
         return False
     check_folder(folder)
     if os.path.exists(folder):

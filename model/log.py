@@ -31,7 +31,6 @@ class Log:
                 lines = file.read().replace("\0", "").splitlines()
             found = [row for row in csv.DictReader(lines) if list(row) == list(LOG_FIELDS)]
             self.rows = [row for row in found if str(row["step"]).isdecimal() and int(row["step"]) <= step]
-        self._save()
 
     @property
     def step(self) -> int | None:

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.errors import FusionError, ImageError
+from fusiongcn_edge.runtime.errors import FusionError, ImageError, NoRoomError
 from fusiongcn_edge.runtime.files import read_file
 from fusiongcn_edge.runtime.headers import declared
-from fusiongcn_edge.runtime.images import WRITABLE, read_image
+from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.pairs import is_photograph
 
 Float32 = NDArray[np.float32]
 SMALLEST_PHOTOGRAPH = 64  # pixels on the shorter side
@@ -32,7 +33,7 @@ class Photographs:
     Raises
     ------
     FusionError
-        If no photograph is left, or a segmentation is not of its photograph's size.
+        If no photograph is left, they do not fit into memory, or a segmentation is not of its photograph's size.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -42,7 +43,7 @@ class Photographs:
         candidates = [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.suffix.lower() in WRITABLE and "segments" not in path.relative_to(self.folder).parts
+            if is_photograph(path) and "segments" not in path.relative_to(self.folder).parts
         ]
         self.skipped: list[str] = []
         self.paths: list[Path] = []
@@ -50,6 +51,13 @@ class Photographs:
         for path in candidates:
             try:
                 image = _as_bgr8(read_image(path))
+            except NoRoomError:
+                if self.paths:
+                    raise FusionError(
+                        f"{len(self.paths)} of {len(candidates)} photographs in {self.folder} fill the memory that is "
+                        "free, and all are kept while training: give fewer or smaller ones."
+                    ) from None
+                raise
             except ImageError as error:
                 self.skipped.append(str(error))
                 continue
@@ -63,9 +71,7 @@ class Photographs:
                 f"{self.folder} holds no photograph that can be used ({len(self.skipped)} skipped): "
                 f"give a folder with images of at least {SMALLEST_PHOTOGRAPH} pixels on each side."
             )
-        self._segments = [
-            sorted((path.parent.parent / "segments").glob(f"{glob.escape(path.stem)}_*.png")) for path in self.paths
-        ]
+        self._segments = [segmentations(path) for path in self.paths]
         for index, files in enumerate(self._segments):
             for file in files:
                 self._check_size(index, file, _declared_size(file))
@@ -116,6 +122,12 @@ class Photographs:
     def _check_size(self, index: int, file: Path, size: tuple[int, ...]) -> None:
         if size != self._images[index].shape[:2]:
             raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+
+
+def segmentations(photograph: Path) -> list[Path]:
+    """``segments/NAME_k.png`` beside the folder of a photograph NAME; k is a number."""
+    found = (photograph.parent.parent / "segments").glob(f"{glob.escape(photograph.stem)}_*.png")
+    return sorted(path for path in found if path.stem.removeprefix(f"{photograph.stem}_").isdecimal())
 
 
 def _declared_size(path: Path) -> tuple[int, int]:

@@ -13,6 +13,9 @@ from fusiongcn_edge.runtime.errors import FusionError
 PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
 
 
+MOST_SEED = 2**63 - 1  # that torch takes
+
+
 class TrainingError(FusionError):
     """A training run that cannot start or go on."""
 
@@ -79,6 +82,8 @@ def check_recipe(recipe: Recipe) -> None:
     for name, bound in least.items():
         if getattr(recipe, name) < bound:
             raise TrainingError(f"{name} is {getattr(recipe, name)}: give at least {bound}.")
+    if recipe.seed > MOST_SEED:
+        raise TrainingError(f"seed is {recipe.seed}: give at most {MOST_SEED}.")
     for name in ("learning_rate", "compactness", "segments_per_side", "fused_weight"):
         if not 0 < getattr(recipe, name) < math.inf:
             raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")

@@ -140,7 +140,7 @@ class Run:
 
     def _resume(self) -> None:
         path = self.folder / STATE
-        damaged = TrainingError(f"{path} is damaged: remove it to start anew, or give another folder.")
+        damaged = TrainingError(f"{path} is damaged: start anew in another folder, with --weights from this one, say.")
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             saved = {**state["recipe"], "cell_sizes": tuple(state["recipe"]["cell_sizes"])}

@@ -23,7 +23,7 @@ Gray = NDArray[np.float32]
 MODELS = ("none", "shift", "similarity", "affine", "homography")
 FREEDOMS = {"none": 0, "shift": 2, "similarity": 4, "affine": 6, "homography": 8}
 FINEST = 1024  # pixels along the longer side on which the transform is found
-LEAST_SIDE = 16  # pixels of a frame: what is smaller says too little
+LEAST_SIDE = 16  # pixels along the shorter side, of a frame and of what the transform is found on
 COARSEST = 48  # along the shorter side
 ROUNDS = 30  # at most, on each scale
 CONVERGED = 0.005  # pixels of a scale that a corner moves
@@ -31,8 +31,9 @@ OUTLYING = 3  # deviations: pixels that differ by as much count a quarter
 SMOOTHED = 5.0  # pixels of each scale: leaves less of what is sharp in one frame alone
 NEARBY = 0.035  # of the shorter side: what brightness and contrast are made alike over
 LEAST_CONTRAST = 0.005  # of the full range: what is flatter counts as flat
-COMPARED = 2  # scale on which it is judged how alike two frames look
-LEAST_CORRELATION = 0.5  # unrelated photographs reach 0.3, frames of one scene 0.95
+COMPARED = 2  # scale on which it is judged how alike two frames look, at most
+LEAST_COMPARED = 150  # pixels on the shorter side of that scale: what is smaller says too little
+LEAST_CORRELATION = 0.5  # unrelated photographs reach 0.46, frames of one scene 0.95
 LEAST_SHARE = 0.5  # of the reference that a frame must cover
 UNMOVED = 0.1  # pixels: frames as close as this are not resampled, which would cost sharpness
 CLIPPED = 0.02, 0.98  # of the full range: outside, a pixel tells nothing of the exposure
@@ -53,7 +54,8 @@ class Alignment:
     correlation : float
         Of the local contrast of both where they overlap, -1 to 1.
     gain : float
-        What the frame's values are multiplied with to be exposed as the reference.
+        What the frame's values are multiplied with to be exposed as the reference; not a number if that cannot be
+        told, for hardly any pixel is neither black nor white.
     """
 
     matrix: Matrix
@@ -65,9 +67,10 @@ class Alignment:
         (a, b), (c, d) = self.matrix[:2, :2]
         scale = math.sqrt(abs(a * d - b * c))
         angle = math.degrees(math.atan2(c - b, a + d))
+        brightness = "unknown" if math.isnan(self.gain) else f"{1 / self.gain:.3f}"
         return (
             f"shift {self.shift[0]:+.2f} {self.shift[1]:+.2f} pixels, scale {scale:.4f}, rotation {angle:+.2f}°, "
-            f"brightness {1 / self.gain:.3f}, correlation {self.correlation:.3f}"
+            f"brightness {brightness}, correlation {self.correlation:.3f}"
         )
 
     @classmethod
@@ -98,7 +101,7 @@ class Scales:
 
     def __init__(self, photograph: NDArray[Any]) -> None:
         self.height, self.width = photograph.shape[:2]
-        factor = min(1.0, FINEST / max(self.height, self.width))
+        factor = min(1.0, max(FINEST / max(self.height, self.width), LEAST_SIDE / min(self.height, self.width)))
         size = max(1, round(self.width * factor)), max(1, round(self.height * factor))
         small = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
         gray = small if small.ndim == 2 else cv2.cvtColor(small[:, :, :3], cv2.COLOR_BGR2GRAY)
@@ -143,7 +146,9 @@ def align(reference: Scales, frame: Scales, model: str, start: Matrix | None = N
     matrix = np.eye(3) if start is None else start
     if model != "none":
         if start is None:
-            matrix = _phase_shift(reference, frame)
+            to_scale = reference.to_scale(scales[0])
+            x, y = phase_shift(reference.pictures[-1], frame.pictures[-1])
+            matrix = _inverse(to_scale) @ np.array([(1, 0, x), (0, 1, y), (0, 0, 1)]) @ to_scale
         for scale in scales:
             to_scale = reference.to_scale(scale)
             coarse = scale == scales[0] and scale > 0
@@ -162,13 +167,11 @@ def align(reference: Scales, frame: Scales, model: str, start: Matrix | None = N
     return Alignment(matrix, (float(x), float(y)), correlation, _gain(reference, frame, matrix))
 
 
-def _phase_shift(reference: Scales, frame: Scales) -> Matrix:
-    first, second = reference.pictures[-1], frame.pictures[-1]
+def phase_shift(first: Gray, second: Gray) -> tuple[float, float]:
+    """How far to the right and down the second picture shows what the first one does, in pixels; of equal size."""
     window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(first, second, window)
-    to_scale = reference.to_scale(len(reference.pictures) - 1)
-    shift = np.array([(1, 0, x), (0, 1, y), (0, 0, 1)])
-    return np.asarray(_inverse(to_scale) @ shift @ to_scale)
+    (x, y), _ = cv2.phaseCorrelate(first.copy(), second.copy(), window)  # it writes into what it is given
+    return x, y
 
 
 def _refined(first: Gray, second: Gray, matrix: Matrix, freedoms: int) -> Matrix | None:
@@ -222,6 +225,8 @@ def _small_map(step: NDArray[np.float64]) -> Matrix:
 
 def _onto(picture: Gray, matrix: Matrix) -> tuple[Gray, NDArray[np.bool_]]:
     """A picture moved onto the reference, and, flat, where it has pixels there."""
+    if np.allclose(matrix, np.eye(3), rtol=0, atol=1e-9):
+        return picture, np.ones(picture.size, bool)
     size = picture.shape[::-1]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpPerspective(picture, matrix, size, flags=flags, borderValue=math.nan)
@@ -232,7 +237,8 @@ def _onto(picture: Gray, matrix: Matrix) -> tuple[Gray, NDArray[np.bool_]]:
 
 def _likeness(reference: Scales, frame: Scales, matrix: Matrix) -> tuple[float, float]:
     """Correlation where the two overlap, on a scale too coarse for focus to count much, and the share that overlaps."""
-    scale = min(COMPARED, len(reference.pictures) - 1)
+    shown = [scale for scale in range(COMPARED + 1) if min(reference.gray.shape) >> scale >= LEAST_COMPARED]
+    scale = max(shown, default=0)
     to_scale = reference.to_scale(scale)
     moved, inside = _onto(frame.pictures[scale], to_scale @ matrix @ _inverse(to_scale))
     if not inside.any():
@@ -254,7 +260,9 @@ def _gain(reference: Scales, frame: Scales, matrix: Matrix) -> float:
     moved, inside = _onto(frame.gray, to_scale @ matrix @ _inverse(to_scale))
     both = np.stack([reference.gray.ravel(), moved.ravel()])
     use = inside & (both > CLIPPED[0]).all(axis=0) & (both < CLIPPED[1]).all(axis=0)
-    first, second = both[:, use].mean(axis=1, dtype=np.float64) if use.any() else (1.0, 1.0)
+    if not use.any():
+        return math.nan
+    first, second = both[:, use].mean(axis=1, dtype=np.float64)
     return float(first / second)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any
@@ -88,7 +89,8 @@ def align_frames(
         What errors call the frames; default: their numbers, from 1 on.
     reference : int, optional
         The frame to turn the others onto; default: the middle one in the order of focus, so that the order in which
-        the frames are given decides nothing.
+        the frames are given decides nothing. If frames may be skipped and most cannot be aligned to that one, the one
+        nearest to it, in the order of focus, to which they can.
     match_exposure : bool
         Make all as bright as the reference.
     whole : bool
@@ -101,7 +103,8 @@ def align_frames(
     Raises
     ------
     ImageError
-        If the frames do not go together, one cannot be aligned, or there is nothing that all of them show.
+        If the frames do not go together, one cannot be aligned or made as bright, or there is nothing that all of them
+        show.
     FusionError
         If there is no such model or reference.
     """
@@ -115,9 +118,40 @@ def align_frames(
         raise ImageError(f"{counted(len(frames), 'photograph')} cannot be aligned: give at least 2.")
     order = focus_order(sharpnesses(frames, names, 1 if model == "none" else LEAST_SIDE, tell))
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
-    base = Scales(frames[order[middle]])
-    found = {order[middle]: Alignment.none()}
-    for direction in (order[middle + 1 :], order[:middle][::-1]):  # neighbours in focus lie alike
+    onto, found = order[middle], dict[int, Alignment]()
+    for place in sorted(range(len(order)), key=lambda place: abs(place - middle)):
+        base = Scales(frames[order[place]])
+        those = _aligned_onto(base, frames, names, order, place, model, match_exposure, skip, tell)
+        if len(those) > len(found):
+            onto, found = order[place], those
+        if reference is not None or not skip or 2 * len(found) > len(order):
+            break  # else it is not what most of them show
+    if len(found) < 2:
+        raise ImageError(f"No photograph can be aligned to {names[onto]}: give photographs of one scene.")
+    size = base.height, base.width
+    area = Area(0, size[0], 0, size[1])
+    if not whole:
+        area = reduce(Area.within, (covered(alignment, *size) for alignment in found.values()), area)
+        if area.top >= area.bottom or area.left >= area.right:
+            raise ImageError("There is nothing that all photographs show: leave some out, or keep the whole area.")
+    return AlignedFrames(frames, found, onto, area, match_exposure, whole)
+
+
+def _aligned_onto(
+    base: Scales,
+    frames: Frames,
+    names: Sequence[str],
+    order: Sequence[int],
+    place: int,
+    model: str,
+    match_exposure: bool,
+    skip: bool,
+    tell: Tell,
+) -> dict[int, Alignment]:
+    """How frames lie against the one that has this place in the order of focus (``base``), which is among them."""
+    onto = order[place]
+    found = {onto: Alignment.none()}
+    for direction in (order[place + 1 :], order[:place][::-1]):  # neighbours in focus lie alike
         start = None
         for number in direction:
             tell(f"aligned {names[number]}")
@@ -125,19 +159,17 @@ def align_frames(
             alignment = align(base, frame, model, start)
             if alignment is None and start is not None:
                 alignment = align(base, frame, model)
-            if alignment is not None:
-                found[number], start = alignment, alignment.matrix
-            elif not skip:
+            if alignment is None:
+                if not skip:
+                    raise ImageError(
+                        f"{names[number]} cannot be aligned to {names[onto]}, for they hardly show the same: give "
+                        "photographs of one scene (of a stack, --skip-unaligned leaves others out)."
+                    )
+            elif match_exposure and math.isnan(alignment.gain):
                 raise ImageError(
-                    f"{names[number]} cannot be aligned to {names[order[middle]]}, for they hardly show the same: give "
-                    "photographs of one scene (of a stack, --skip-unaligned leaves others out)."
+                    f"{names[number]} cannot be made as bright as {names[onto]}, for in one of them nearly everything "
+                    "is black or white: give others, or leave --match-exposure out."
                 )
-    if len(found) < 2:
-        raise ImageError(f"No photograph can be aligned to {names[order[middle]]}: give photographs of one scene.")
-    size = base.height, base.width
-    area = Area(0, size[0], 0, size[1])
-    if not whole:
-        area = reduce(Area.within, (covered(alignment, *size) for alignment in found.values()), area)
-        if area.top >= area.bottom or area.left >= area.right:
-            raise ImageError("There is nothing that all photographs show: leave some out, or keep the whole area.")
-    return AlignedFrames(frames, found, order[middle], area, match_exposure, whole)
+            else:
+                found[number], start = alignment, alignment.matrix
+    return found

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from fusiongcn_edge.runtime.align import MODELS
 from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
+from fusiongcn_edge.runtime.bundle import Bundle
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import printable
-from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, Fuser
+from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, Fuser, check_limits, open_bundle
 from fusiongcn_edge.runtime.headers import MOST_PIXELS
 from fusiongcn_edge.runtime.images import (
     KEEPING_METADATA,
@@ -72,6 +73,14 @@ def open_fuser(arguments: argparse.Namespace) -> Fuser:
     )
 
 
+def check_fuser(arguments: argparse.Namespace) -> Bundle:
+    """The bundle that :func:`open_fuser` would open. Refuses what that would refuse, before there was any work; it
+    takes hardly any memory, for it loads no engine."""
+    bundle = open_bundle(arguments.model, arguments.engine)
+    check_limits(bundle, arguments.threads, arguments.max_memory)
+    return bundle
+
+
 def add_alignment_arguments(parser: argparse.ArgumentParser, model: str = "none", *, stack: bool) -> None:
     """How photographs are aligned, as every command that fuses takes it; see :func:`aligned`. ``model``: the default;
     ``stack``: frames may be left out."""
@@ -117,10 +126,11 @@ def aligned(
     )
 
 
-def alignment_report(frames: AlignedFrames, names: Sequence[str]) -> list[str]:
+def alignment_report(arguments: argparse.Namespace, frames: AlignedFrames, names: Sequence[str]) -> list[str]:
     """A line on each photograph."""
     found = dict(zip(frames.numbers, frames.alignments, strict=True))
-    lines = {frames.reference: "the others are aligned to it"}
+    moved = arguments.align != "none"
+    lines = {frames.reference: "the others are aligned to it" if moved else "the others are made as bright"}
     left_out = "left out, because it cannot be aligned"
     return [f"{printable(name)}: {lines.get(number, found.get(number, left_out))}" for number, name in enumerate(names)]
 
@@ -199,10 +209,10 @@ def lost_metadata(metadata: Metadata, output: str) -> list[str]:
 
 def unused_alignment(arguments: argparse.Namespace) -> list[str]:
     """A sentence on each of the options of :func:`add_alignment_arguments` that was given and cannot do anything."""
-    if arguments.align != "none" or arguments.match_exposure:
+    if arguments.align != "none":
         return []
     given = [name for name in ("keep_area", "skip_unaligned") if getattr(arguments, name, False)]
-    return [f"--{name.replace('_', '-')} changes nothing without --align or --match-exposure." for name in given]
+    return [f"--{name.replace('_', '-')} changes nothing without --align." for name in given]
 
 
 def tell(remarks: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from fusiongcn_edge.runtime.arguments import (
     add_fusing_arguments,
     aligned,
     alignment_report,
+    check_fuser,
     chosen_encoding,
     open_fuser,
     tell,
@@ -35,10 +36,9 @@ from fusiongcn_edge.runtime.batch import (
     record,
     record_path,
 )
-from fusiongcn_edge.runtime.bundle import MANIFEST
-from fusiongcn_edge.runtime.errors import printable
+from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle
+from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.files import check_folder, make_folder, remove_unfinished, write_files
-from fusiongcn_edge.runtime.fuser import open_bundle
 from fusiongcn_edge.runtime.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.machine import default_threads
 from fusiongcn_edge.runtime.progress import Progress
@@ -89,14 +89,15 @@ def run_batch(arguments: argparse.Namespace) -> int:
     """Fuse what is not fused yet; 1 if something failed."""
     start = perf_counter()
     items = find_items(arguments.folder, arguments.output)
-    settings = _settings(arguments)
+    settings = _settings(arguments, check_fuser(arguments))
     if arguments.threads is None:
         arguments.threads = max(1, default_threads() // arguments.workers)
     outputs = {item.name: arguments.output / f"{item.name}.{arguments.format}" for item in items}
-    for output in outputs.values():
-        make_folder(output.parent)
-        check_folder(output)
-        remove_unfinished(output)
+    for item in items:
+        if item.problem is None:
+            make_folder(outputs[item.name].parent)
+            check_folder(outputs[item.name])
+            remove_unfinished(outputs[item.name])
     marks = {item.name: fingerprint(item, settings) for item in items}
     with Progress() as progress:
         table = _Table(arguments.json_progress, [item.name for item in items], progress)
@@ -131,16 +132,14 @@ def run_batch(arguments: argparse.Namespace) -> int:
     return table.close(perf_counter() - start)
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
     """What decides the results, but for the photographs."""
-    bundle = open_bundle(arguments.model, arguments.engine)
-    alignment = ("align", "match_exposure", "keep_area", "skip_unaligned")
-    moved = arguments.align != "none" or arguments.match_exposure
+    moved = ("keep_area", "skip_unaligned") if arguments.align != "none" else ()
     encoding = asdict(chosen_encoding(arguments))
     return {
         "version": __version__,
         "model": hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
-        **{name: getattr(arguments, name) for name in alignment if moved},
+        **{name: getattr(arguments, name) for name in ("align", "match_exposure", *moved)},
         **{option: encoding[option] for option, kinds in ENCODING_OPTIONS.items() if f".{arguments.format}" in kinds},
     }
 
@@ -165,7 +164,9 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
             del stack
         own = files.metadata(numbers[0])
         ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: own}).items()
-        report = [] if turned is None else alignment_report(turned, files.paths)
+        report = [] if turned is None else alignment_report(arguments, turned, files.paths)
+        if problem := in_the_way(output):  # by now
+            raise FusionError(problem)
         write_files({record_path(output): record(mark, data, report, output), output: data})  # in this order
         seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]
         odd = remarks(

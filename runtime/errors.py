@@ -30,6 +30,10 @@ class ImageError(FusionError):
     """A photograph that cannot be read, written or fused."""
 
 
+class NoRoomError(ImageError):
+    """A photograph that does not fit into the memory that is free."""
+
+
 class OutputError(FusionError):
     """A file that cannot be written."""
 
@@ -42,11 +46,11 @@ class EngineError(FusionError):
     """An inference engine that is not installed or cannot run a graph."""
 
 
-def too_little_memory(height: int, width: int, needed: int, smaller: str = "") -> FusionError:
+def too_little_memory(needed: int, smaller: str = "") -> FusionError:
     """What is told where ``--max-memory`` does not suffice; a little more than is ``needed``, in bytes, is named, and a
     ``smaller`` model, if there is one."""
     return FusionError(
-        f"Photographs of {width}x{height} need about {1.05 * needed / 1e6:.0f} MB: "
+        f"Photographs of this size need about {1.05 * needed / 1e6:.0f} MB: "
         "allow more (--max-memory), or use smaller ones" + (f" or the model {smaller}." if smaller else ".")
     )
 

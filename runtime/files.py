@@ -8,8 +8,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fusiongcn_edge.runtime.errors import OutputError
@@ -52,19 +52,20 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     """Refuse, with an OutputError, a path to which no file can be written. To be sure, an empty file is made beside it,
     and removed: permissions alone do not tell.
     """
-    folder = Path(path).absolute().parent
+    target = _target(path)
+    folder = target.parent
     if os.path.isdir(path):
         raise OutputError(f"{path} is a folder: name a file to write.")
     if not os.path.isdir(folder):
         raise OutputError(f"The folder {folder} does not exist: create it first.")
-    if folder == DEVICES or (os.path.exists(path) and not os.path.isfile(path)):
+    if Path(path).absolute().parent == DEVICES or (os.path.exists(path) and not os.path.isfile(path)):
         raise OutputError(f"{path} is a device or a pipe, which would be replaced: name a file to write.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"The folder {folder} cannot be written to: choose another one or change its permissions.")
     try:
-        descriptor, name = _make_temporary(Path(path))
-        os.close(descriptor)
+        descriptor, name = _make_temporary(target)
         os.unlink(name)
+        os.close(descriptor)
     except OSError as error:
         raise _cannot_be_written(path, error) from None
 
@@ -97,10 +98,19 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"The folder {path} cannot be made ({why}): choose another one.") from None
 
 
+def check_files_in(folder: Path) -> None:
+    """Refuse, with an OutputError, a folder that no file can be written to or that cannot be made. Nothing is made."""
+    above = (folder.absolute(), *folder.absolute().parents)
+    there = next(place for place in above if os.path.lexists(place))
+    if not there.is_dir():
+        raise OutputError(f"The folder {folder} cannot be made ({there} is a file): choose another one.")
+    check_folder(there / "file")
+
+
 def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
     """Write every file under a temporary name beside its own, then rename them: never half of one, and none on failure
-    (but for those that had already replaced an older file). What a process that was killed left of the same files is
-    removed.
+    (but for those that had already replaced an older file). Where a link leads to a file, that is written. What a
+    process that was killed left of the same files is removed.
 
     Raises
     ------
@@ -114,13 +124,12 @@ def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
     unwanted: list[Path] = []  # what is to be removed if a later step fails
     try:
         with ExitStack() as opened:  # and locked until the end
-            for path, data in ((Path(name), data) for name, data in files.items()):
+            for path, data in ((_target(name), data) for name, data in files.items()):
                 remove_unfinished(path)
                 descriptor, name = _make_temporary(path)
                 staged[path] = Path(name)
                 unwanted.append(staged[path])
                 file = opened.enter_context(os.fdopen(descriptor, "wb"))
-                lock(descriptor)
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
@@ -141,7 +150,8 @@ def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
 def remove_unfinished(path: Path) -> None:
     """Remove what processes that were killed left of a file or folder: what is called ``.NAME.….part`` beside it, and
     is not being written."""
-    for leftover in path.absolute().parent.glob(f".{glob.escape(path.name)}.*.part"):
+    path = _target(path)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         with suppress(OSError):
             descriptor = os.open(leftover, os.O_RDONLY)
             try:
@@ -151,19 +161,53 @@ def remove_unfinished(path: Path) -> None:
                 os.close(descriptor)
 
 
-def lock(descriptor: int) -> bool:
-    """Mark an open file or folder as being written, until it is closed; False if it is, or nobody can tell."""
+def lock(descriptor: int, *, wait: bool = False) -> bool:
+    """Mark an open file or folder as being written, until it is closed; False if it is (unless to ``wait`` for that to
+    end), or nobody can tell."""
     if fcntl is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:  # there are file systems without locks
         return False
     return True
 
 
+@contextmanager
+def alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a lock, which is a file at this path meanwhile; an OutputError with this sentence if another process does.
+    Processes that are forked meanwhile do not hold it. Where a file system has no locks, nothing is held."""
+    try:
+        file = open(path, "wb")  # noqa: SIM115
+    except OSError as error:
+        raise _cannot_be_written(path, error) from None
+    with file:
+        if fcntl is not None:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise OutputError(otherwise) from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file that a path leads to."""
+    return Path(os.path.realpath(path))
+
+
 def _make_temporary(path: Path) -> tuple[int, str]:
-    return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
+    """An empty file beside another one, open and locked."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        lock(descriptor, wait=True)
+        if os.path.exists(name):
+            return descriptor, name
+        os.close(descriptor)  # before it was locked, somebody took it for a leftover
 
 
 def _cannot_be_written(path: str | os.PathLike[str], error: OSError) -> OutputError:

@@ -78,7 +78,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     looks = [look_at(photograph) for photograph in pair]
     with Progress() as progress:
         turned = aligned(arguments, pair, files.paths, progress, reference=0)
-        lines = [] if turned is None else alignment_report(turned, files.paths)
+        lines = [] if turned is None else alignment_report(arguments, turned, files.paths)
         first, second = pair if turned is None else (turned[0], turned[1])
         del pair, turned  # photographs as they were: their memory is needed
         steps = {stage: f"[{number}/{len(STAGES)}] {stage}" for number, stage in enumerate(STAGES, start=1)}

@@ -91,6 +91,19 @@ def _check_engine(bundle: Bundle, engine: str | None) -> None:
         )
 
 
+def check_limits(bundle: Bundle, threads: int | None, max_memory: float | None) -> None:
+    """Refuse, with a FusionError, threads and memory that :class:`Fuser` cannot be opened with."""
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if threads is not None and not (isinstance(threads, Integral) and 1 <= threads <= most):
+        raise FusionError(f"{threads!r} threads cannot be used: give a number from 1 to {most}.")
+    if max_memory is not None and not (isinstance(max_memory, Real) and 0 < max_memory < 1e12):
+        raise FusionError(f"{max_memory!r} MB of memory cannot be used: give a number above 0.")
+    if max_memory is not None and bundle.network == PUBLISHED and not bundle.stages:
+        raise FusionError(
+            "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
+        )
+
+
 class Fuser:
     """A model opened on an engine, ready to fuse pairs of photographs.
 
@@ -108,17 +121,9 @@ class Fuser:
         watch: Watch | None = None,
     ) -> None:
         _check_engine(bundle, engine)
-        most = max(MOST_THREADS, os.cpu_count() or 1)
-        if threads is not None and not (isinstance(threads, Integral) and 1 <= threads <= most):
-            raise FusionError(f"{threads!r} threads cannot be used: give a number from 1 to {most}.")
-        if max_memory is not None and not (isinstance(max_memory, Real) and 0 < max_memory < 1e12):
-            raise FusionError(f"{max_memory!r} MB of memory cannot be used: give a number above 0.")
-        if max_memory is not None and bundle.network == PUBLISHED and not bundle.stages:
-            raise FusionError(
-                "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
-            )
+        check_limits(bundle, threads, max_memory)
         self.bundle = bundle
-        self.threads = threads if threads is not None else default_threads()
+        self.threads = default_threads() if threads is None else int(threads)
         self.engine: Engine = get_engine(engine or bundle.engine)
         self.engine.check_precision(bundle.precision)
         if watch is not None:

@@ -7,28 +7,32 @@ that long, and 6 GB and a minute for a JPEG that claims to be 32,000 pixels high
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from fusiongcn_edge.runtime.errors import ImageError
+from fusiongcn_edge.runtime.errors import ImageError, NoRoomError
 from fusiongcn_edge.runtime.exif import MOST_TAGS
 from fusiongcn_edge.runtime.machine import free_memory
-from fusiongcn_edge.runtime.metadata import JPEG, PNG
+from fusiongcn_edge.runtime.metadata import JPEG, PNG, RIFF, TIFF
 
 MOST_PIXELS = 1 << 30  # that OpenCV reads
 MOST_SCANNED = 1 << 33  # pixels of a JPEG, times its scans; a progressive one has about ten, each over all pixels
 SIZES = {0xC0, 0xC1, 0xC2}  # the segments of a JPEG that tell its size; of the others, no camera writes any
 OTHER_SIZES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}
-WIDTH, HEIGHT = 256, 257  # tags of a TIFF file
+WIDTH, HEIGHT, COLOURS, PLANES, FOURTH = 256, 257, 262, 284, 338  # tags of a TIFF file
+WHITE_IS_ZERO, SEPARATE, UNASSOCIATED = 0, 2, 2  # values of the last three
+TIFFS = *TIFF, b"II+\0", b"MM\0+"  # and those for more than 4 GB
 INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # by TIFF's number of the type
 
 
 class Declared(NamedTuple):
-    """Size of a picture in pixels, and the bytes that each takes in memory, at most."""
+    """Size of a picture in pixels, and the bytes that each takes in memory, at most; and what OpenCV would get wrong in
+    it if it had 16 bits per channel, if there is something."""
 
     width: int
     height: int
     pixel_bytes: int
+    wrong_with_16_bits: str = ""
 
     @property
     def bytes(self) -> int:
@@ -59,14 +63,14 @@ def check_room(name: str, picture: Declared) -> None:
     ImageError
         If it has more than ``MOST_PIXELS``, or decoding and turning it takes more than what is free.
     """
-    width, height, _ = picture
+    width, height = picture.width, picture.height
     if width * height > MOST_PIXELS:
         raise ImageError(
             f"{name} says that it has {width}x{height} pixels, and {MOST_PIXELS:,} can be read: use a smaller one."
         )
     needed, free = 2 * picture.bytes, free_memory()
     if needed > free:
-        raise ImageError(
+        raise NoRoomError(
             f"{name} says that it has {width}x{height} pixels, which take {needed / 1e6:,.0f} MB to read, and "
             f"{free / 1e6:,.0f} MB are free: use a smaller one or close other programs."
         )
@@ -112,19 +116,42 @@ def _png(data: bytes) -> Declared | None:
 
 def _tiff(data: bytes) -> Declared | None:
     """Of tags that are there several times, the largest."""
+    found = {WIDTH: 0, HEIGHT: 0}
+    wrong = ""
+    for tag, value, _ in _tiff_numbers(data):
+        if tag in found:
+            found[tag] = max(found[tag], value)
+        elif (tag, value) == (PLANES, SEPARATE):
+            wrong = "its colours lie one after the other, not side by side"
+        elif (tag, value) == (COLOURS, WHITE_IS_ZERO):
+            wrong = "white is 0 in it"
+    return Declared(found[WIDTH], found[HEIGHT], 8, wrong)
+
+
+def _tiff_numbers(data: bytes) -> Iterator[tuple[int, int, slice]]:
+    """Of the first picture, each tag that is one whole number: tag, value, and where the value's bytes are."""
     order = "<" if data.startswith(b"II") else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     count, entry, value = ("Q", "HHQ", 12) if big else ("H", "HHI", 8)
     start = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
     tags = struct.unpack_from(order + count, data, start)[0] if start + 8 <= len(data) else 0
-    found = {WIDTH: 0, HEIGHT: 0}
     at = start + struct.calcsize(order + count)
     for _ in range(min(tags, MOST_TAGS)):
         tag, kind, number = struct.unpack_from(order + entry, data, at)
-        if tag in found and kind in INTEGERS and number == 1:
-            found[tag] = max(found[tag], struct.unpack_from(order + INTEGERS[kind], data, at + value)[0])
+        if kind in INTEGERS and number == 1:
+            form = order + INTEGERS[kind]
+            place = slice(at + value, at + value + struct.calcsize(form))
+            yield tag, struct.unpack_from(form, data, at + value)[0], place
         at += 20 if big else 12
-    return Declared(found[WIDTH], found[HEIGHT], 8)
+
+
+def with_colours_as_stored(data: bytes) -> bytes:
+    """A file that :func:`declared` accepts; a TIFF no longer says that its fourth channel is ordinary alpha, for OpenCV
+    would multiply 8-bit colours with it."""
+    for tag, value, place in _tiff_numbers(data) if data.startswith(TIFFS) else ():
+        if (tag, value) == (FOURTH, UNASSOCIATED):
+            data = data[: place.start] + bytes(place.stop - place.start) + data[place.stop :]
+    return data
 
 
 def _bmp(data: bytes) -> Declared | None:
@@ -150,6 +177,6 @@ def _webp(data: bytes) -> Declared | None:
 
 
 READERS: dict[bytes, Callable[[bytes], Declared | None]] = {
-    JPEG: _jpeg, PNG: _png, b"BM": _bmp, b"RIFF": _webp,
-    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
+    JPEG: _jpeg, PNG: _png, b"BM": _bmp, RIFF: _webp,
+    **dict.fromkeys(TIFFS, _tiff),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.files import check_folder, read_file, write_files
 from fusiongcn_edge.runtime.formats import HEIC, RAW, decoder
-from fusiongcn_edge.runtime.headers import check_room, declared
+from fusiongcn_edge.runtime.headers import check_room, declared, with_colours_as_stored
 from fusiongcn_edge.runtime.metadata import TIFF, Metadata, read_metadata, with_metadata
 from fusiongcn_edge.runtime.silence import libraries_silenced
 
@@ -186,11 +186,16 @@ def _decode(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:
         return None
     check_room(name, picture)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(with_colours_as_stored(data), np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None:
         return None
+    if image.dtype == np.uint16 and picture.wrong_with_16_bits:
+        raise ImageError(
+            f"{name} is a TIFF with 16 bits of a kind that cannot be read ({picture.wrong_with_16_bits}): save it as "
+            "usual, or as PNG."
+        )
     metadata = read_metadata(data)
     # OpenCV turns the pictures of TIFF files itself
     return (image if data.startswith(TIFF) else turned(image, metadata.orientation)), metadata

@@ -1,4 +1,5 @@
-"""What a photograph's file tells beside its pixels: EXIF and colour profile, out of JPEG, PNG and TIFF and into them.
+"""What a photograph's file tells beside its pixels: EXIF and colour profile, out of JPEG, PNG, TIFF and WebP files, and
+into those of the first three.
 
 OpenCV reads and writes pixels alone in the versions that this package serves. Nothing here raises for damaged metadata:
 what makes no sense is left out.
@@ -22,7 +23,8 @@ from fusiongcn_edge.runtime.exif import (
     write_directory,
 )
 
-JPEG, PNG, TIFF = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
+JPEG, PNG, RIFF = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF"
+TIFF = b"II*\0", b"MM\0*"
 EXIF_HEADER, PROFILE_HEADER = b"Exif\0\0", b"ICC_PROFILE\0"
 SEGMENT = 0xFFFF - 2  # bytes that a segment of a JPEG holds
 LARGEST_PROFILE = 1 << 24  # bytes, unpacked
@@ -42,7 +44,7 @@ class Metadata:
 
 
 def read_metadata(data: bytes) -> Metadata:
-    """The metadata of a JPEG, PNG or TIFF file, given whole; of other files, none."""
+    """The metadata of a JPEG, PNG, TIFF or WebP file, given whole; of other files, none."""
     if data.startswith(JPEG):
         return _from_jpeg(data)
     if data.startswith(PNG):
@@ -51,6 +53,8 @@ def read_metadata(data: bytes) -> Metadata:
         exif = read_exif(data)
         profile = exif.tags.get(PROFILE) if exif else None
         return Metadata(exif and exif.descriptive(), profile.data if isinstance(profile, Field) else None)
+    if data.startswith(RIFF) and data[8:12] == b"WEBP":
+        return _from_webp(data)
     return Metadata()
 
 
@@ -142,6 +146,16 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind in (b"eXIf", b"iCCP"):
             yield kind, data[at + 8 : at + 8 + length]
         at += 12 + length
+
+
+def _from_webp(data: bytes) -> Metadata:
+    chunks, at = dict[bytes, bytes](), 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        chunks.setdefault(kind, data[at + 8 : at + 8 + length])
+        at += 8 + length + length % 2
+    exif = read_exif(chunks.get(b"EXIF", b"").removeprefix(EXIF_HEADER))  # some programs write that
+    return Metadata(exif, chunks.get(b"ICCP"))
 
 
 def _into_png(data: bytes, exif: Exif, profile: bytes | None) -> bytes:

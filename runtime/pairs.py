@@ -19,12 +19,17 @@ USUAL_SIZE = 520, 520  # height and width that costs are told for, as the litera
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair on disk: ``set`` and ``name`` say which, ``beside(folder)`` finds what belongs to it."""
+    """One pair on disk: ``set``, the folder that ``a/`` and ``b/`` are in, and ``name`` say which."""
 
     set: str
     name: str
     a: Path
     b: Path
+
+    @property
+    def title(self) -> str:
+        """What a table or a file calls it."""
+        return f"{self.set}-{self.name}".removeprefix("-")
 
     def beside(self, folder: str) -> Path | None:
         """The file of the same number in a folder beside ``a/`` and ``b/``, if there is one."""
@@ -47,7 +52,8 @@ def find_pairs(root: Path) -> Iterator[Pair]:
                 if len(same) > 1:
                     raise FusionError(same_name(same))
             found = True
-            yield Pair(a.parent.parent.name, a.stem, a, b)
+            folder = a.parent.parent
+            yield Pair(folder.name if folder == root else folder.relative_to(root).as_posix(), a.stem, a, b)
     if not found:
         raise FusionError(f"No pairs below {root}: put the photographs into a/ and b/ with equal names.")
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.align import correlation
+from fusiongcn_edge.runtime.align import correlation, phase_shift
 from fusiongcn_edge.runtime.stack import Frames
 
 SIDE = 384  # cells along each side of what is compared: a size that Fourier transforms are fast in
@@ -96,7 +96,7 @@ def _displaced(name: str, look: Look, other: str, other_look: Look) -> list[str]
         return []
     first, second = look.picture, other_look.picture
     shifted = np.eye(2, 3)
-    shifted[:, 2] = _shift(first, second)
+    shifted[:, 2] = phase_shift(first, second)
     before, after = _likeness(first, second, shifted)
     turned = _turned(first, second, shifted if after > before + BETTER else np.eye(2, 3))
     at_last = _likeness(first, second, turned)[1]
@@ -119,13 +119,6 @@ def _displaced(name: str, look: Look, other: str, other_look: Look) -> list[str]
             "try --align similarity."
         ]
     return []
-
-
-def _shift(first: Gray, second: Gray) -> tuple[float, float]:
-    """How far to the right and down the second picture shows what the first one does, in cells."""
-    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(first.copy(), second.copy(), window)  # it writes into what it is given
-    return x, y
 
 
 def _turned(first: Gray, second: Gray, start: Moves) -> Moves:

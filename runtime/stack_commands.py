@@ -13,6 +13,7 @@ from fusiongcn_edge.runtime.arguments import (
     add_fusing_arguments,
     aligned,
     alignment_report,
+    check_fuser,
     chosen_encoding,
     lost_metadata,
     open_fuser,
@@ -81,6 +82,7 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
     files = PhotographFiles(paths)
     frames = LookedAt(files)
     check_writable(arguments.output, frames[0])
+    check_fuser(arguments)
     with Progress() as progress:  # the fuser is not kept: the memory it holds is needed for writing
         turned = aligned(arguments, frames, files.paths, progress)
         numbers = range(len(files)) if turned is None else turned.numbers
@@ -105,7 +107,7 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
     tell([*odd, *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
-        *([] if turned is None else alignment_report(turned, files.paths)),
+        *([] if turned is None else alignment_report(arguments, turned, files.paths)),
         f"{printable(arguments.output)}: {width}x{height} from {len(names)} photographs, "
         f"{perf_counter() - start:.1f} s",
         sep="\n",

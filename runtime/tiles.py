@@ -96,7 +96,7 @@ class TiledCnn:
         size = best_size(self.bundle, height, width)
         chosen = plan(self.bundle, height, width, memory, self._threads, size)
         if limit is not None and chosen.bytes > memory:
-            raise too_little_memory(height, width, held + chosen.bytes, smaller="fusiongcn-lite")
+            raise too_little_memory(held + chosen.bytes, smaller="fusiongcn-lite")
         self._pooled = max(self._pooled, chosen.working)
         one_pass = _Pass(self.bundle, self._opened[size], tables, images, labels, places, chosen)
         return {RESULT: one_pass.probability(self._pool, share)}

@@ -113,7 +113,7 @@ class WindowedCnn:
         fitting = [size for size in sizes if math.prod(size) <= most]
         if self._limit is not None and (not fitting or memory < afterwards):
             needed = held + max(afterwards, WINDOW_BYTES * min(math.prod(size) for size in sizes))
-            raise too_little_memory(height, width, needed)
+            raise too_little_memory(needed)
 
         def computed(size: tuple[int, int]) -> int:
             windows = (cover(length, side, self._margin) for length, side in zip((height, width), size, strict=True))

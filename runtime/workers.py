@@ -52,7 +52,7 @@ def in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], c
     Raises
     ------
     FusionError
-        If ``begin`` does.
+        If ``begin`` fails.
     """
     context = get_context("spawn")
     left = list(range(len(jobs)))[::-1]
@@ -106,6 +106,10 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _sentence(error: Exception) -> str:
+    return mendable(error) or f"This is a fault of fusiongcn, please report it: {error!r}."
+
+
 def _end(worker: _Worker) -> None:
     worker.pipe.close()
     worker.process.terminate()
@@ -131,13 +135,13 @@ def _serve(pipe: Connection, begin: Callable[[], Callable[[Any], Any]]) -> None:
     with suppress(EOFError, BrokenPipeError):  # that process is gone
         try:
             work = begin()
-        except FusionError as error:
-            pipe.send((REFUSED, str(error)))
+        except Exception as error:
+            pipe.send((REFUSED, _sentence(error)))
             return
         while True:
             job = pipe.recv()
             try:
                 message = DONE, work(job)
             except Exception as error:  # if it is a fault of ours, the other jobs need not suffer for it
-                message = FAILED, mendable(error) or f"This is a fault of fusiongcn, please report it: {error!r}."
+                message = FAILED, _sentence(error)
             pipe.send(message)

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import contents
 from numpy.typing import NDArray
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime import Fuser, FusionError, batch_commands
 from fusiongcn_edge.runtime.batch import find_items, fingerprint, record, record_path
 from fusiongcn_edge.runtime.images import read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
@@ -131,6 +132,18 @@ def test_what_no_batch_made_or_somebody_changed_is_not_written_over(
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_appears_while_it_runs_is_not_written_over(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    Path("out/x.png").write_text("mine")
+    monkeypatch.setattr(batch_commands, "in_the_way", lambda output: None)  # as if it were not there yet
+    assert batch("--json-progress") == 1
+    assert "out/x.png is there, and no batch made it: move it away" in str(events(capfd.readouterr().out)["x"][1])
+    assert Path("out/x.png").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("folder")
 def test_killed_between_a_result_and_its_note_it_goes_on(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,11 +252,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(
         (folder / name).parent.mkdir(parents=True)
         write_image(folder / name, photographs[0])
     (folder / "empty").mkdir()
+    before = contents(folder)
     assert main(["batch", *arguments]) == 2
     printed = capfd.readouterr()
     assert message in printed.err
     assert printed.err.count("\n") == 1
-    assert not list(folder.rglob("*.json"))
+    assert contents(folder) == before
 
 
 def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
@@ -289,6 +303,8 @@ def test_killed_it_leaves_nothing_half_written_and_goes_on_later(
 def begin(kind: str) -> Any:
     if kind == "refusing":
         raise FusionError("It is not to be.")
+    if kind == "poor":
+        raise MemoryError
     return partial(work, kind)
 
 
@@ -314,9 +330,10 @@ def test_a_job_that_fails_takes_no_other_with_it(kind: str, error: str, count: i
     assert error in str(outcomes[1].error)
 
 
-def test_what_no_worker_can_begin_with_is_refused() -> None:
-    with pytest.raises(FusionError, match=r"^It is not to be\.$"):
-        list(in_workers(partial(begin, "refusing"), range(4), 2))
+@pytest.mark.parametrize(("kind", "sentence"), [("refusing", r"^It is not to be\.$"), ("poor", r"^Memory ran out: ")])
+def test_what_no_worker_can_begin_with_is_refused(kind: str, sentence: str) -> None:
+    with pytest.raises(FusionError, match=sentence):
+        list(in_workers(partial(begin, kind), range(4), 2))
 
 
 def test_items_are_found_in_order_and_what_is_hidden_is_not(folder: Path) -> None:

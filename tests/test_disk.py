@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.log import SCORES
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.files import check_folder
+from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.images import write_image
 
 Picture = NDArray[Any]
@@ -134,6 +135,17 @@ def test_what_cannot_even_be_printed_is_a_sentence() -> None:
     assert told.stderr == "fusiongcn: No space left on device: check the files, the folders and the free space.\n"
 
 
+@linux
+def test_a_reader_that_goes_away_ends_the_work_with_the_code_of_that(tmp_path: Path, stacks: Path) -> None:
+    command = [*FUSIONGCN, "batch", stacks, "-o", tmp_path / "out", "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
 # nowhere to write to, found before the work
 
 
@@ -196,6 +208,32 @@ def test_a_measurement_finds_out_first_whether_it_can_write(
     told = capfd.readouterr().err
     assert "/proc" in told
     assert told.count("\n") == 1
+
+
+def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "real" / "file.txt")
+    for content in (b"new", b"newer"):
+        check_folder(link)
+        write_files({link: content})
+        assert link.is_symlink()
+        assert (tmp_path / "real" / "file.txt").read_bytes() == content
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file.txt", "link.txt", "real"]
+
+
+def test_processes_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    code = """
+import sys
+from fusiongcn_edge.runtime.files import check_folder, write_files
+for _ in range(300):
+    check_folder(sys.argv[1])
+    write_files({sys.argv[1]: b"x" * 1000})
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "out.png")]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[1] for process in both] == ["", ""]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:

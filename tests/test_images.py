@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime import FusionError, ImageError
 from fusiongcn_edge.runtime.images import (
     LONGEST_SIDE,
     Encoding,
@@ -81,6 +82,33 @@ def test_jpeg_keeps_the_picture_but_not_every_pixel(kind: str, suffix: str, tmp_
     found = read_image(tmp_path / f"picture{suffix}")
     assert found.shape == image.shape
     assert np.abs(found.astype(int) - image).mean() < 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("kind", ["unspecified", "assocalpha", "unassalpha"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", "<>")
+def test_alpha_of_tiff_does_not_darken_colours(
+    order: str, big: bool, kind: str, dtype: type[np.unsignedinteger], tmp_path: Path
+) -> None:
+    image = np.random.default_rng(4).integers(0, np.iinfo(dtype).max, (20, 30, 4), dtype=dtype)
+    rgba = image[:, :, [2, 1, 0, 3]]
+    tifffile.imwrite(
+        tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=[kind], bigtiff=big, byteorder=order
+    )  # fmt: skip
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), image)
+
+
+@pytest.mark.parametrize("kind", [{"photometric": "miniswhite"}, {"photometric": "rgb", "planarconfig": "separate"}])
+def test_tiff_of_a_kind_that_would_be_read_wrong_is_refused(kind: dict[str, str], tmp_path: Path) -> None:
+    image = np.random.default_rng(4).integers(0, 255, (3, 20, 30), dtype=np.uint8)
+    image = image if "planarconfig" in kind else image[0]
+    seen = 255 - image if "planarconfig" not in kind else image.transpose(1, 2, 0)[:, :, ::-1]
+    tifffile.imwrite(tmp_path / "8.tif", image, **kind)
+    np.testing.assert_array_equal(read_image(tmp_path / "8.tif"), seen)
+    tifffile.imwrite(tmp_path / "16.tif", image.astype(np.uint16) * 257, **kind)
+    with pytest.raises(ImageError, match=r"16.tif is a TIFF with 16 bits of a kind that cannot be read \(.*PNG"):
+        read_image(tmp_path / "16.tif")
 
 
 def test_colour_comes_as_blue_green_red(tmp_path: Path) -> None:

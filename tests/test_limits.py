@@ -88,7 +88,7 @@ def test_what_does_not_fit_into_max_memory_is_refused(model: str, frames: list[s
     output = ["-o", tmp_path / "x.tif"]
     code, _, told = limited(0, "fuse", *frames, "--model", model, "--max-memory", 90, *output)
     assert code == 2
-    assert told.startswith("fusiongcn: Photographs of 640x480 need about ")
+    assert told.startswith("fusiongcn: Photographs of this size need about ")
     assert list(tmp_path.iterdir()) == []
 
 

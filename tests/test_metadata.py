@@ -34,7 +34,7 @@ Picture = NDArray[Any]
 
 
 @pytest.mark.parametrize("target", FORMATS)
-@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("source", [*FORMATS, ".webp"])
 def test_exif_and_profile_survive(source: str, target: str, picture: Picture, tmp_path: Path) -> None:
     save(tmp_path / f"source{source}", picture, camera_exif())
     found = told(copied(tmp_path / f"source{source}", tmp_path / f"target{target}"))
@@ -72,6 +72,15 @@ def test_a_photograph_is_turned_upright_once(
         assert written.getexif()[Tag.Orientation] == 1
         np.testing.assert_array_equal(np.asarray(written), found)
         assert written.getexif().get_ifd(ExifTags.IFD.Exif)[Tag.ExifImageWidth] == found.shape[1]
+
+
+@pytest.mark.parametrize("header", [b"", b"Exif\0\0"])  # which is not a WebP file's, but some have it
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_webp_is_turned_upright(orientation: int, header: bytes, picture: Picture, tmp_path: Path) -> None:
+    exif = camera_exif(orientation).tobytes().removeprefix(b"Exif\0\0")
+    Image.fromarray(picture).save(tmp_path / "a.webp", lossless=True, exif=header + exif)
+    save(tmp_path / "b.png", picture, camera_exif(orientation))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.webp"), read_image(tmp_path / "b.png"))
 
 
 @pytest.mark.parametrize("target", FORMATS)

@@ -17,18 +17,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import contents
 from processes import FUSIONGCN
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
+from fusiongcn_edge.model.commands import LOCK
 from fusiongcn_edge.model.log import LOG, SCORES
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, Recipe, TrainingError, learning_rate_factor
 from fusiongcn_edge.model.scenes import make_scene
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.files import alone
 from fusiongcn_edge.runtime.images import write_image
 
 TINY = Recipe(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
@@ -232,11 +235,12 @@ def test_the_command_refuses_numbers_that_make_no_sense(
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
     folder = str(photo_folder)
     command = ["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path / "run")]
-    with suppress(SystemExit):  # the parser's own way
-        assert main([*command, f"--{option}", "-1"]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert re.search(rf"{option}\b.*-1\b.* give ", told)
-    assert not (tmp_path / "run").exists()
+    for number in ("-1", *(["99999999999999999999"] if option == "seed" else [])):
+        with suppress(SystemExit):  # the parser's own way
+            assert main([*command, f"--{option}", number]) == 2
+        (told,) = capsys.readouterr().err.splitlines()
+        assert re.search(rf"{option}\b.*{number}\b.* give ", told)
+        assert not (tmp_path / "run").exists()
 
 
 def test_fewer_steps_than_were_done_are_refused(photo_folder: Path, tmp_path: Path) -> None:
@@ -255,6 +259,30 @@ def test_a_run_stays_out_of_a_folder_with_other_things(
     folder = str(photo_folder)
     assert main(["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path)]) == 2
     assert "holds other files (holiday.txt)" in capsys.readouterr().err
+
+
+def test_a_model_without_its_state_is_not_written_over(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
+    make_run(tmp_path, photo_folder).save()
+    (tmp_path / training.STATE).unlink()
+    before = (tmp_path / training.WEIGHTS).read_bytes()
+    folder = str(photo_folder)
+    assert main(["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path)]) == 2
+    assert "holds other files (weights.pt), and no run to go on with" in capsys.readouterr().err
+    assert (tmp_path / training.WEIGHTS).read_bytes() == before
+
+
+def test_two_commands_do_not_train_in_one_folder(photo_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [*FUSIONGCN, "train", "--photos", photo_folder, "--held-out", photo_folder, "-o", run, "--workers", "0"]
+    run.mkdir()
+    with alone(run / LOCK, ""):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{run} is being trained in by another process" in done.stderr
+    assert contents(run) == {}
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -298,7 +326,7 @@ def test_the_log_counts_every_loss_once(photo_folder: Path, tmp_path: Path, monk
     monkeypatch.setattr(Run, "steps", lambda run: counted(run, stop_after=2))
     with pytest.raises(KeyboardInterrupt):
         training.run(make_run(tmp_path / "run", photo_folder, replace(TINY, steps=4)))
-    assert logged() == []
+    assert not (tmp_path / "run" / LOG).exists()
     monkeypatch.setattr(Run, "steps", counted)
     for _ in range(2):  # once more when it is finished
         training.run(make_run(tmp_path / "run", photo_folder, replace(TINY, steps=4)))

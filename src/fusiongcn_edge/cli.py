@@ -70,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + stopped[0] if stopped and code == 128 + signal.SIGINT else code
     except KeyboardInterrupt as error:
         return _interrupted(*(error.args or (signal.SIGINT,)))
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # whoever read the output has seen enough; of some commands, this ends the work, too
         _say_nothing_more()
-        return 0
+        return 128 + getattr(signal, "SIGPIPE", 13)
     except Exception as error:
         if stopped:  # libraries make other errors of an interruption, numpy an ImportError while it is imported
             return _interrupted(stopped[0])
