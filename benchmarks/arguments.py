@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
 from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.images import eight_bit_colour, read_image
 from fusiongcn_edge.runtime.pairs import is_photograph
 
 STDOUT = "-"  # in place of a file for JSON
@@ -45,8 +46,8 @@ def exit_code(body: Callable[[], None]) -> int:
     return 0
 
 
-def photographs_below(folder: Path, count: int) -> list[NDArray[Any]]:
-    """So many of the photographs below a folder (``read_image``), evenly spread over the order of their names.
+def photographs_below(folder: Path, count: int) -> list[NDArray[np.uint8]]:
+    """So many of the photographs below a folder, uint8 H x W x 3, evenly spread over the order of their names.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def photographs_below(folder: Path, count: int) -> list[NDArray[Any]]:
     paths = sorted(path for path in folder.rglob("*") if is_photograph(path))
     if not 1 <= count <= len(paths):
         raise FusionError(f"There are {len(paths)} photographs below {folder}: --count must be 1 to that.")
-    return [read_image(path) for path in paths[:: len(paths) // count][:count]]
+    return [eight_bit_colour(read_image(paths[number * len(paths) // count])) for number in range(count)]
 
 
 def check_figure(path: Path) -> None:

@@ -192,7 +192,8 @@ def cost_of_file(path: Path, size: tuple[int, int] | None = None, superpixels: i
         data = read_file(path)
     except OSError as error:
         raise FusionError(f"{path} cannot be read ({error.strerror}): give an ONNX or TFLite file.") from None
-    if path.suffix == ".tflite":
+    tflite = path.suffix.lower() == ".tflite"
+    if tflite:
         if size is not None or superpixels is not None:
             raise FusionError(f"The sizes in {path} are fixed: leave --size and --superpixels out.")
         counts = [(name, [graph.count()]) for name, graph in _litert_file(data, str(path)).graphs.items()]
@@ -206,7 +207,7 @@ def cost_of_file(path: Path, size: tuple[int, int] | None = None, superpixels: i
     weights = distinct(nodes)
     return Cost(
         model=str(path),
-        size=None if path.suffix == ".tflite" else size or USUAL_SIZE,
+        size=None if tflite else size or USUAL_SIZE,
         superpixels=superpixels,
         layers=_layers([(name, own, False) for name, own in counts], 0),
         params=sum(own.params for own in weights.values()),

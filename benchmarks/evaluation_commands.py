@@ -14,6 +14,7 @@ from fusiongcn_edge.benchmarks.arguments import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.baselines import METHODS
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
+from fusiongcn_edge.benchmarks.paired import chance
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import check_files_in, make_folder
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
@@ -172,7 +173,7 @@ def _table(group: Group, names: Sequence[str]) -> str:
         lines.append(f"{'':<16}" + "".join(f"{name:>{width}}" for name in others))
         for metric in group.metrics():
             tests = [group.comparison(name, reference, metric) for name in others]
-            cells = ["–" if t is None else f"{t.better}:{t.worse} {_chance(t.p)}" for t in tests]
+            cells = ["–" if t is None else f"{t.better}:{t.worse} {chance(t.p)}" for t in tests]
             lines.append(f"{_title(metric):<16}" + "".join(f"{cell:>{width}}" for cell in cells))
     failed = dict[tuple[str, str], list[str]]()
     for score in group.scores:
@@ -191,10 +192,6 @@ def _title(metric: str) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _chance(p: float) -> str:
-    return "p<0.0001" if p < 0.0001 else f"p={p:.4f}"
 
 
 def _facts(groups: Sequence[Group], names: Sequence[str], absent: dict[str, str], interrupted: bool) -> dict[str, Any]:

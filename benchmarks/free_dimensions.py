@@ -52,7 +52,7 @@ def filled_in(
                     f"The length {length!r} of {name} in {file} is free: "
                     + (
                         "say how many with --superpixels."
-                        if str(length).split()[0].lower() in {*SUPERPIXELS, "patterns"}
+                        if _factor(str(length).partition(" ")[0])[1] in {*SUPERPIXELS, "patterns"}
                         else "export the graph with a fixed size there."
                     )
                 )

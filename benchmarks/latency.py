@@ -290,7 +290,7 @@ def table(report: dict[str, Any]) -> str:
         idle = report["idle_watts"]
         energy = "–" if joules is None else f"{joules:.2f}"
         if joules is not None and idle is not None:
-            energy += f" ({max(0.0, joules - idle * found['mean']):.2f})"
+            energy += f" ({net_joules(samples, idle):.2f})"
         peak = f"{found['peak_bytes'] / 1e6:.0f}" if "peak_bytes" in found else "–"
         rows.append(
             f"{entry['name'][:40]:<41}{ratio:>20}{found['p50']:>9.3f}{found['p90']:>9.3f}{found['import']:>8.2f}"
@@ -311,6 +311,14 @@ def table(report: dict[str, Any]) -> str:
     if report["interrupted"]:
         lines.append("Interrupted: what was measured until then.")
     return "\n".join([*lines, *(f"INVALID: {reason}." for reason in report["reasons"])])
+
+
+def net_joules(samples: Sequence[dict[str, Any]], idle_watts: float) -> float:
+    """Median over the warm runs of what a pair took beyond what the device takes when it does nothing; at least one run
+    has ``joules``."""
+    warm = [sample for sample in samples if sample["phase"] == "warm" and sample["joules"] is not None]
+    net = [sample["joules"] - idle_watts * sample["seconds"] for sample in warm]
+    return max(0.0, float(np.median(net)))
 
 
 def ratio_by_round(

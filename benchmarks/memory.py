@@ -29,14 +29,14 @@ def main() -> int:
     add_size_argument(parser)
     parser.add_argument("--threads", type=whole_number(1), default=2, metavar="N", help="default: %(default)s")
     parser.add_argument("--max-memory", type=float, metavar="MB", help="as of 'fusiongcn fuse'")
-    parser.add_argument("--limit", type=float, metavar="MB", help="address space of this process")
+    parser.add_argument("--limit", type=whole_number(1), metavar="MB", help="address space of this process")
     arguments = parser.parse_args()
 
     def measure() -> None:
         if arguments.limit is not None:
             import resource  # Windows has none
 
-            resource.setrlimit(resource.RLIMIT_AS, (int(arguments.limit * 1e6),) * 2)
+            resource.setrlimit(resource.RLIMIT_AS, (arguments.limit * 10**6,) * 2)
         pair = made_pair(*arguments.size)
         before = peak_memory()
         if arguments.checkpoint is not None:

@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
+from fusiongcn_edge.benchmarks.free_dimensions import filled_in
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.arguments import add_size_argument
-from fusiongcn_edge.runtime.bundle import Bundle, Graph, Stage, load_bundle
+from fusiongcn_edge.runtime.bundle import Bundle, Graph, load_bundle
 from fusiongcn_edge.runtime.tiles import tile_edges
 
 WARM, RUNS = 2, 6
-PATTERNS = 4096  # distinct patterns of superpixels
+SUPERPIXELS = 256
 
 
 def main() -> int:
@@ -43,16 +44,15 @@ def main() -> int:
 def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) -> None:
     if bundle.engine != "onnx":
         raise FusionError(f"{bundle.path} is made for {bundle.engine}, which has no such profile: give an ONNX bundle.")
-    stages = {stage.graph: stage for stage in bundle.stages}
     names = [name for name in bundle.graphs if only in (None, name)]
     if not names:
         raise FusionError(f"There is no graph {only!r} in {bundle.path}: choose one of {', '.join(bundle.graphs)}.")
     rows, columns = tile_edges(*size)
-    tile = (rows[1] - rows[0], columns[1] - columns[0]) if stages else size
+    tile = (rows[1] - rows[0], columns[1] - columns[0]) if bundle.stages else size
     found = {}
     for name in names:
         per_pixel = 1 if name in ("gcn", "tables") else size[0] * size[1] / (tile[0] * tile[1])
-        spent = profile(bundle.graphs[name], inputs_of(bundle, name, stages.get(name), tile), each)
+        spent = profile(bundle.graphs[name], inputs_of(bundle.graphs[name], tile), each)
         found[name] = {operator: microseconds * per_pixel for operator, microseconds in spent.items()}
     total = sum(sum(spent.values()) for spent in found.values())
     for name, spent in sorted(found.items(), key=lambda item: -sum(item[1].values())):
@@ -62,20 +62,16 @@ def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) 
                 print(f"{'':<12}{microseconds / total:>7.1%}  {operator}")
 
 
-def inputs_of(bundle: Bundle, name: str, stage: Stage | None, tile: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Made-up arrays of the shapes that a graph meets."""
+def inputs_of(graph: Graph, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Made-up arrays of the shapes that a graph meets on an image or tile of this size."""
     rng = np.random.default_rng(0)
-    free = {"nodes": 256, "patterns": PATTERNS}
-    arrays: dict[str, NDArray[Any]] = {}
-    for tensor, (dtype, shape) in bundle.graphs[name].inputs.items():
-        more = 0 if stage is None else 2 * (stage.crop + stage.reach.get(tensor, 0))
-        sides = iter(side + more for side in tile)
-        size = [
-            d if isinstance(d, int) else free[d] if d in free else next(sides)
-            for d in (("patterns", *shape[1:]) if tensor == "graph" else shape)
-        ]
-        arrays[tensor] = rng.random(size, np.float32) if dtype == "float32" else rng.integers(0, 200, size, np.int32)
-    return arrays
+    shapes = filled_in({name: shape for name, (_, shape) in graph.inputs.items()}, size, SUPERPIXELS, graph.file)
+    return {
+        name: rng.random(shapes[name], np.float32)
+        if dtype == "float32"
+        else rng.integers(0, 200, shapes[name], np.int32)
+        for name, (dtype, _) in graph.inputs.items()
+    }
 
 
 def profile(graph: Graph, inputs: dict[str, NDArray[Any]], each: bool) -> dict[str, float]:

@@ -48,3 +48,8 @@ def signed_rank(differences: Sequence[float] | np.ndarray) -> float:
         chances[:rank] /= 2
     total = int(doubled[found > 0].sum())
     return float(min(1.0, 2 * min(chances[: total + 1].sum(), chances[total:].sum())))
+
+
+def chance(p: float) -> str:
+    """How a table tells it."""
+    return "p<0.0001" if p < 0.0001 else f"p={p:.4f}"

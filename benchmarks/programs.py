@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,9 +37,10 @@ FUSED = "fused.jpg"
 # starts a program from a small process: a large one would pass its own peak memory on
 LAUNCHER = """
 import json, resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
+told = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+print(json.dumps([done.returncode, told, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 """
 
 
@@ -52,6 +54,7 @@ def made_frames(size: tuple[int, int], count: int) -> tuple[NDArray[np.uint8], l
 
 def commands(engines: Sequence[str], model: str, names: Sequence[str]) -> dict[str, list[str]]:
     """Command lines by program that fuse the files ``names`` to ``FUSED``, for those that are installed."""
+    model = os.path.abspath(model) if os.path.exists(model) else model  # they are run in another folder
     verb = "fuse" if len(names) == 2 else "stack"
     own = [sys.executable, "-m", "fusiongcn_edge", verb, *names, "-o", FUSED, "--model", model]
     found = {f"fusiongcn {verb}, {engine}": [*own, "--engine", engine] for engine in engines}
@@ -72,9 +75,9 @@ def run(command: Sequence[str], folder: Path) -> tuple[float, int]:
     told = subprocess.run([sys.executable, "-c", LAUNCHER, *command], cwd=folder, capture_output=True, text=True)
     if told.returncode:
         raise FusionError(f"{command[0]} cannot be started: {told.stderr.strip().splitlines()[-1]}")
-    code, seconds, peak = json.loads(told.stdout)
+    code, said, seconds, peak = json.loads(told.stdout)
     if code:
-        raise FusionError(f"This ended with code {code}: {' '.join(command)}")
+        raise FusionError(f"{' '.join(command)} ended with code {code}: {said}")
     return seconds, peak
 
 

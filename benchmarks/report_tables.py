@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fusiongcn_edge.benchmarks.arm.estimate import as_text
+from fusiongcn_edge.benchmarks.latency import net_joules
+from fusiongcn_edge.benchmarks.paired import chance
 from fusiongcn_edge.benchmarks.results import Key, Results, Row, Section, metrics_of, size_text
 from fusiongcn_edge.benchmarks.saved import Benchmark, Estimate, Evaluation
 
@@ -78,7 +80,7 @@ def _configuration(row: Row, benchmark: Benchmark, metric: str | None) -> list[s
         time,
         ratio,
         shown(found.get("peak_bytes"), millions),
-        _energy(found, benchmark),
+        _energy(row, benchmark),
         shown(row.psnr, "{:.2f}".format),
         shown(None if metric == "PSNR" else row.quality, "{:.4f}".format),
         *(shown(row.index(energy) if trusted else None, "{:.1f}".format) for energy in (False, True)),
@@ -93,11 +95,11 @@ def _configuration(row: Row, benchmark: Benchmark, metric: str | None) -> list[s
     ]
 
 
-def _energy(found: dict[str, Any], benchmark: Benchmark) -> str:
-    joules, idle = found.get("joules"), benchmark.report["idle_watts"]
+def _energy(row: Row, benchmark: Benchmark) -> str:
+    joules, idle = row.found.get("joules"), benchmark.report["idle_watts"]
     if joules is None:
         return "no sensor" if benchmark.report["sensor"] is None else NOTHING
-    return short(joules) + (f" ({short(max(0.0, joules - idle * found['mean']))})" if idle is not None else "")
+    return short(joules) + (f" ({short(net_joules(row.configuration.samples, idle))})" if idle is not None else "")
 
 
 def verdict(row: Row) -> str:
@@ -166,8 +168,7 @@ def _mean(method: dict[str, Any], metric: str) -> str:
     mean, test = method["means"].get(metric), method["against_reference"].get(metric)
     if mean is None or test is None:
         return shown(mean, "{:.4f}".format)
-    chance = "p<0.0001" if test["p"] < 0.0001 else f"p={test['p']:.4f}"
-    return f"{mean:.4f} ({test['better']}:{test['worse']}, {chance})"
+    return f"{mean:.4f} ({test['better']}:{test['worse']}, {chance(test['p'])})"
 
 
 def device(benchmark: Benchmark) -> Table:

@@ -28,7 +28,7 @@ from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.arguments import add_size_argument, whole_number
 from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
-from fusiongcn_edge.runtime.fuser import STAGES
+from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
 from fusiongcn_edge.runtime.graph import node_features, region_graph
 from fusiongcn_edge.runtime.images import network_input
 from fusiongcn_edge.runtime.pairs import made_pair
@@ -56,6 +56,7 @@ def main() -> int:
         if arguments.checkpoint is not None:
             ways["authors' way"] = partial(authors_way, arguments.checkpoint, arguments.threads)
         for model in arguments.model:
+            open_bundle(model)  # what is wrong with it would end a process that says nothing
             ways[model] = partial(ours, model, arguments.threads)
         pair = made_pair(*arguments.size)
         print_table(rounds_of(ways, pair, arguments.rounds), f"{arguments.size[0]}x{arguments.size[1]}")

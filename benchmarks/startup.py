@@ -8,6 +8,7 @@ on a 64x64 pair (beyond which a larger one only costs its pixels). Medians, and 
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -56,7 +57,8 @@ def one_start(model: str) -> list[float]:
     """CPU seconds of each step in a fresh process."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, model], capture_output=True, text=True)
     if done.returncode:
-        raise FusionError((done.stderr.strip() or "The process was killed.").splitlines()[-1])
+        last = (done.stderr.strip() or "The process was killed.").splitlines()[-1]
+        raise FusionError(re.sub(r"^[\w.]+Error: ", "", last))
     return [float(seconds) for seconds in done.stdout.split()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -65,7 +66,7 @@ def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss
         ("speed, this machine", "1.00", f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) times"),
     ]
     lines = [f"{row[0]:24}{row[1]:>16}  {row[2]}" for row in rows]
-    height, width = judging.pairs[0][0].shape[:2]
+    height, width = max((first.shape[:2] for first, _ in judging.pairs), key=math.prod)
     lines.append(
         f"Flips and PSNR are of {judging.source}, in windows of up to {width}x{height} pixels, with "
         f"{counted(default_threads(), 'thread')}."

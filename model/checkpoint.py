@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import math
 import os
 import warnings
@@ -16,7 +17,7 @@ from torch import nn
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
-from fusiongcn_edge.runtime.bundle import BLENDS, LITE, PUBLISHED
+from fusiongcn_edge.runtime.bundle import BLENDS, LITE, MOST_ITERATIONS, MOST_SEGMENTS, MOST_SIGMA, PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.files import write_files
 from fusiongcn_edge.runtime.regions import RegionSettings
@@ -27,6 +28,9 @@ SUPERPIXEL_NUMBERS = {
     PUBLISHED: set(PUBLISHED_SUPERPIXELS),
     LITE: {field.name for field in dataclasses.fields(RegionSettings)},
 }
+
+
+MOST = {"segments_per_side": MOST_SEGMENTS, "iterations": MOST_ITERATIONS, "sigma": MOST_SIGMA}
 
 
 class CheckpointError(FusionError):
@@ -118,13 +122,22 @@ def _check_facts(path: Path, facts: dict[str, Any]) -> None:
         or not all(found[name] > 0 for name in ("segments_per_side", "compactness"))
         or found.get("sigma", 0) < 0
         or found["iterations"] < 1
+        or found["iterations"] != int(found["iterations"])
+        or any(found.get(name, 0) > most for name, most in MOST.items())
     ):
         raise CheckpointError(
             f"{path} does not say how its superpixels are made: save 'superpixels' with a number for each of "
             f"{', '.join(sorted(SUPERPIXEL_NUMBERS[network]))}."
         )
-    if facts.get("blend", "hard") not in BLENDS or not isinstance(facts.get("origin", {}), dict):
-        raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}, or an 'origin' that is no dict.")
+    if facts.get("blend", "hard") not in BLENDS:
+        raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}: save one of them.")
+    origin = facts.get("origin", {})
+    try:
+        json.dumps(origin, sort_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        origin = None
+    if not isinstance(origin, dict):
+        raise CheckpointError(f"{path} has an 'origin' that is no dict of texts and numbers: save one.")
 
 
 def _check_fit(path: Path, state: dict[str, Any], network: nn.Module) -> None:
@@ -132,7 +145,8 @@ def _check_fit(path: Path, state: dict[str, Any], network: nn.Module) -> None:
     missing = [name for name in expected if name not in state]
     foreign = [name for name in state if name not in expected]
     dense = {
-        name: isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided for name, tensor in state.items()
+        name: isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided and not tensor.is_complex()
+        for name, tensor in state.items()
     }
     odd = [name for name in expected if name in state and not dense[name]]
     misshapen = [

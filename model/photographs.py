@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.errors import FusionError, ImageError, NoRoomError
 from fusiongcn_edge.runtime.files import read_file
 from fusiongcn_edge.runtime.headers import declared
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.images import eight_bit_colour, read_image
 from fusiongcn_edge.runtime.pairs import is_photograph
 
 Float32 = NDArray[np.float32]
@@ -50,7 +50,7 @@ class Photographs:
         self._images: list[NDArray[np.uint8]] = []
         for path in candidates:
             try:
-                image = _as_bgr8(read_image(path))
+                image = eight_bit_colour(read_image(path))
             except NoRoomError:
                 if self.paths:
                     raise FusionError(
@@ -147,11 +147,3 @@ def _read_segments(path: str) -> NDArray[np.uint16]:
     if segments.ndim != 2:
         raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
     return segments.astype(np.uint16)
-
-
-def _as_bgr8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    if image.dtype == np.uint16:
-        image = (image // 257).astype(np.uint8)
-    if image.ndim == 2:
-        return np.repeat(image[:, :, None], 3, axis=2)
-    return np.ascontiguousarray(image[:, :, :3])

@@ -156,13 +156,13 @@ def _layer_scene(
         images.append(image)
         mattes.append(matte)
     aperture = _radius(rng, reach)
-    far_factor = float(rng.uniform(0.6, 1.4))
+    far_factor = min(float(rng.uniform(0.6, 1.4)), LARGEST_RADIUS / aperture)
     depths = np.linspace(0, 1, layers)  # 0 background .. 1 front
     if layers == 3:
         depths[1] = rng.choice([rng.uniform(0, 1), 0.5])
     shape = int(rng.integers(3))
     blur_a = [_kernel(rng, aperture * (1 - depth), shape) for depth in depths]
-    blur_b = [_kernel(rng, min(LARGEST_RADIUS, aperture * far_factor) * depth, shape) for depth in depths]
+    blur_b = [_kernel(rng, aperture * far_factor * depth, shape) for depth in depths]
     truth = _lay(images, mattes, [None] * layers)
     a, b = _lay(images, mattes, blur_a), _lay(images, mattes, blur_b)
     visible = _visible(mattes)

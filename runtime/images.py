@@ -380,6 +380,15 @@ def network_input(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float
     return images
 
 
+def eight_bit_colour(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """A photograph of any kind as uint8 H x W x 3."""
+    if image.dtype == np.uint16:
+        image = (image // 257).astype(np.uint8)
+    if image.ndim == 2:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(image[:, :, :3])
+
+
 def psnr(image: NDArray[Any], truth: NDArray[Any], peak: float = 255) -> float:
     """Peak signal-to-noise ratio in dB, at most 100, which equal images have."""
     error = float(np.mean(np.square(image.astype(np.float64) - truth)))

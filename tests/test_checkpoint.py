@@ -103,7 +103,17 @@ def test_no_bytes_whatever_are_taken_for_a_checkpoint(tmp_path: Path, content: b
     refusal(tmp_path / "bytes.ckpt")
 
 
-@pytest.mark.parametrize("superpixels", [None, {}, 5, {**RANDOM_SUPERPIXELS, "sigma": "wide"}, {"compactness": 10}])
+@pytest.mark.parametrize(
+    "superpixels",
+    [
+        None,
+        {},
+        5,
+        {"compactness": 10},
+        *({**RANDOM_SUPERPIXELS, **wrong} for wrong in ({"sigma": "wide"}, {"iterations": 1.5}, {"iterations": 1e30})),
+        {**RANDOM_SUPERPIXELS, "segments_per_side": 1e300},
+    ],
+)
 def test_a_checkpoint_of_ours_without_its_superpixel_settings_is_refused(
     superpixels: Any, random_network: FusionGCN, tmp_path: Path
 ) -> None:
@@ -112,12 +122,19 @@ def test_a_checkpoint_of_ours_without_its_superpixel_settings_is_refused(
     assert "superpixels" in refusal(tmp_path / "own.ckpt")
 
 
+@pytest.mark.parametrize("origin", [3, {"weights": torch.zeros(2)}, {"weights": {1, 2}}, {(1, 2): "weights"}])
+def test_an_origin_that_no_manifest_can_hold_is_refused(origin: Any, random_network: FusionGCN, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "own.ckpt", random_network, {**FACTS, "origin": origin})
+    refusal(tmp_path / "own.ckpt")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("gcn_bn1.num_batches_tracked", 3),
         ("gcn_bn1.num_batches_tracked", "no"),
         ("mix.bias", torch.ones(1).to_sparse()),
+        ("mix.bias", torch.ones(1, dtype=torch.complex64)),
     ],
 )
 def test_what_is_no_plain_tensor_is_refused(name: str, value: Any, random_network: FusionGCN, tmp_path: Path) -> None:

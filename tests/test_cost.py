@@ -154,10 +154,18 @@ def test_foreign_files_are_counted_at_any_size(foreign: Path) -> None:
     assert cost.activation_bytes == 4 * 140 * (3 + 8)
 
 
+def test_a_suffix_in_capitals_is_the_same(tflite_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "GCN.TFLITE").write_bytes((tflite_bundle / "gcn.tflite").read_bytes())
+    assert cost_of_file(tmp_path / "GCN.TFLITE").macs == cost_of_file(tflite_bundle / "gcn.tflite").macs
+
+
 def test_a_length_without_meaning_is_refused(tmp_path: Path, random_bundle: Path) -> None:
     path = tmp_path / "odd.onnx"
     path.write_bytes(onnx_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["tokens", 4]}, {}, ["y"]))
     with pytest.raises(FusionError, match=r"'tokens' of x .* fixed size"):
+        cost_of_file(path)
+    path.write_bytes(onnx_model([helper.make_node("Relu", ["x"], ["y"])], {"x": [" ", 4]}, {}, ["y"]))
+    with pytest.raises(FusionError, match=r"' ' of x .* fixed size"):
         cost_of_file(path)
     with pytest.raises(FusionError, match="--superpixels"):
         cost_of_file(random_bundle / "gcn.onnx")

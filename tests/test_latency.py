@@ -310,6 +310,13 @@ def test_energy_and_sustained_runs(
     assert "no sensor" not in out
 
 
+def test_net_energy_is_that_of_each_run() -> None:
+    samples = [{"phase": "warm", "seconds": seconds, "joules": 5 * seconds} for seconds in [1.0] * 9 + [11.0]]
+    samples.append({"phase": "sustained", "seconds": 1.0, "joules": 99.0})
+    assert latency.net_joules(samples, 2.0) == 3
+    assert latency.net_joules(samples, 7.0) == 0
+
+
 def test_photographs_are_grouped_by_size(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name, size in {"1": (30, 40), "2": (20, 25), "3": (30, 40)}.items():

@@ -29,6 +29,9 @@ def test_peers_are_run_where_they_are_installed(tmp_path, monkeypatch):
     enfuse.chmod(0o755)
     photographs = ["1.jpg", "2.jpg", "3.jpg"]
     found = programs.commands(["onnx"], "fusiongcn-lite", photographs)
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "own") in programs.commands(["onnx"], "own", photographs)["fusiongcn stack, onnx"]
     assert list(found) == ["fusiongcn stack, onnx", "enfuse"]
     assert found["enfuse"] == [
         str(enfuse),
@@ -53,8 +56,10 @@ def test_use_is_that_of_the_program_alone(tmp_path):
 
 
 def test_a_program_that_fails_is_told_with_its_command(tmp_path):
-    with pytest.raises(FusionError, match=r"code 3: .* sys\.exit"):
+    with pytest.raises(FusionError, match=r"sys\.exit\(3\) ended with code 3: it said nothing"):
         programs.run([sys.executable, "-c", "import sys; sys.exit(3)"], tmp_path)
+    with pytest.raises(FusionError, match="code 1: no such thing"):
+        programs.run([sys.executable, "-c", "import sys; sys.exit('no such thing')"], tmp_path)
     with pytest.raises(FusionError, match="cannot be started"):
         programs.run([str(Path(tmp_path) / "nothing")], tmp_path)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.benchmarks import boundaries, curves, memory, quality
+from fusiongcn_edge.benchmarks.arguments import photographs_below
 from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.images import psnr
+from fusiongcn_edge.runtime.images import psnr, write_image
 
 
 @pytest.fixture
@@ -49,6 +50,22 @@ def test_the_shipped_model_comes_nearer_to_the_truth_than_either_photograph(
     )
     maps = cv2.imread(str(worst / "worst-truth.jpg"))
     assert maps.shape[1] * 5 == with_photographs.shape[1] * 2  # decision and error, of five pictures
+
+
+def test_nothing_to_measure_on_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(quality, monkeypatch, "--model", "fusiongcn-lite") == 2
+    assert "name a folder with --truth, --pairs or --photos" in capsys.readouterr().err
+
+
+def test_photographs_are_spread_over_the_names_whatever_their_kind(tmp_path: Path) -> None:
+    for number in range(15):
+        picture = np.full((4, 5), 17 * number * 257, np.uint16)
+        write_image(tmp_path / f"{number:02}.png", picture if number % 2 else np.dstack([picture] * 4))
+    found = photographs_below(tmp_path, 8)
+    assert [int(picture[0, 0, 0]) // 17 for picture in found] == [0, 1, 3, 5, 7, 9, 11, 13]
+    assert {(picture.shape, str(picture.dtype)) for picture in found} == {((4, 5, 3), "uint8")}
 
 
 def test_pairs_are_scored_without_a_truth(

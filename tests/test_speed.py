@@ -39,6 +39,23 @@ def test_speed_compares_models_with_the_authors_way(
         assert sum(map(float, re.findall(r"([\d.]+)%", line))) == pytest.approx(100, abs=0.5)
 
 
+@pytest.mark.parametrize("module", [speed, startup, memory])
+def test_a_model_that_there_is_not_is_told_in_a_sentence(
+    module: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(module, monkeypatch, "--model", "none-such") == 2
+    told = capsys.readouterr().err
+    assert told.startswith("No model 'none-such'")
+    assert told.count("\n") == 1
+
+
+def test_the_operators_of_every_shipped_onnx_model_are_profiled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(operators, monkeypatch, "--model", "fusiongcn-lite", "--size", "64x96") == 0
+    assert " cnn\n" in capsys.readouterr().out
+
+
 def test_the_authors_way_gives_our_answer(random_bundle: Path, random_checkpoint: Path) -> None:
     first, second = made_pair(64, 80)
     results = {}
