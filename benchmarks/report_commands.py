@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,11 @@ def run_report(arguments: argparse.Namespace) -> int:
     """Read, put together, write."""
     check_report(arguments.output, arguments.files)
     saved = [read_saved(Path(file)) for file in dict.fromkeys(arguments.files)]
+    for first, second in combinations(saved, 2):
+        if replace(first, name="") == replace(second, name=""):
+            raise FusionError(
+                f"{first.name} and {second.name} hold the same, which would count twice: give one of them."
+            )
     _write(arguments.output, put_together(saved, arguments.metric))
     print(f"{printable(arguments.output)}: of {counted(len(saved), 'file')}")
     return 0

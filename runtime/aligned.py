@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Scales, align, covered, moved_onto
+from fusiongcn_edge.runtime.align import LEAST_SIDE, MODELS, Alignment, Matrix, Scales, align, covered, moved_onto
 from fusiongcn_edge.runtime.area import Area
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.progress import Tell
@@ -66,6 +67,50 @@ class AlignedFrames:
         return moved_onto(frame, alignment, self.area, exposed=self._exposed, beyond=beyond)
 
 
+@dataclass(frozen=True)
+class _Search:
+    """For how frames lie against one of them; for the fields see :func:`align_frames`."""
+
+    frames: Frames
+    names: Sequence[str]
+    model: str
+    match_exposure: bool
+    skip: bool
+    tell: Tell
+
+    def onto(self, base: Scales, order: Sequence[int], place: int) -> dict[int, Alignment]:
+        """How frames lie against the one that has this place in the order of focus (``base``), which is among them."""
+        name = self.names[order[place]]
+        found = {order[place]: Alignment.none()}
+        for direction in (order[place + 1 :], order[:place][::-1]):  # neighbours in focus lie alike
+            start = None
+            for number in direction:
+                alignment = self._against(base, name, number, start)
+                if alignment is not None:
+                    found[number], start = alignment, alignment.matrix
+        return found
+
+    def _against(self, base: Scales, name: str, number: int, start: Matrix | None) -> Alignment | None:
+        """How one lies, ``start`` being a guess; None if it is to be left out."""
+        own = self.names[number]
+        self.tell(f"aligned {own}")
+        frame = Scales(self.frames[number])
+        alignment = align(base, frame, self.model, start)
+        if alignment is None and start is not None:
+            alignment = align(base, frame, self.model)
+        if alignment is None and not self.skip:
+            raise ImageError(
+                f"{own} cannot be aligned to {name}, for they hardly show the same: give photographs of one scene (of "
+                "a stack, --skip-unaligned leaves others out)."
+            )
+        if alignment is not None and self.match_exposure and math.isnan(alignment.gain):
+            raise ImageError(
+                f"{own} cannot be made as bright as {name}, for in one of them nearly everything is black or white: "
+                "give others, or leave --match-exposure out."
+            )
+        return alignment
+
+
 def align_frames(
     frames: Frames,
     model: str = "similarity",
@@ -119,9 +164,10 @@ def align_frames(
     order = focus_order(sharpnesses(frames, names, 1 if model == "none" else LEAST_SIDE, tell))
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
     onto, found = order[middle], dict[int, Alignment]()
+    search = _Search(frames, names, model, match_exposure, skip, tell)
     for place in sorted(range(len(order)), key=lambda place: abs(place - middle)):
         base = Scales(frames[order[place]])
-        those = _aligned_onto(base, frames, names, order, place, model, match_exposure, skip, tell)
+        those = search.onto(base, order, place)
         if len(those) > len(found):
             onto, found = order[place], those
         if reference is not None or not skip or 2 * len(found) > len(order):
@@ -135,41 +181,3 @@ def align_frames(
         if area.top >= area.bottom or area.left >= area.right:
             raise ImageError("There is nothing that all photographs show: leave some out, or keep the whole area.")
     return AlignedFrames(frames, found, onto, area, match_exposure, whole)
-
-
-def _aligned_onto(
-    base: Scales,
-    frames: Frames,
-    names: Sequence[str],
-    order: Sequence[int],
-    place: int,
-    model: str,
-    match_exposure: bool,
-    skip: bool,
-    tell: Tell,
-) -> dict[int, Alignment]:
-    """How frames lie against the one that has this place in the order of focus (``base``), which is among them."""
-    onto = order[place]
-    found = {onto: Alignment.none()}
-    for direction in (order[place + 1 :], order[:place][::-1]):  # neighbours in focus lie alike
-        start = None
-        for number in direction:
-            tell(f"aligned {names[number]}")
-            frame = Scales(frames[number])
-            alignment = align(base, frame, model, start)
-            if alignment is None and start is not None:
-                alignment = align(base, frame, model)
-            if alignment is None:
-                if not skip:
-                    raise ImageError(
-                        f"{names[number]} cannot be aligned to {names[onto]}, for they hardly show the same: give "
-                        "photographs of one scene (of a stack, --skip-unaligned leaves others out)."
-                    )
-            elif match_exposure and math.isnan(alignment.gain):
-                raise ImageError(
-                    f"{names[number]} cannot be made as bright as {names[onto]}, for in one of them nearly everything "
-                    "is black or white: give others, or leave --match-exposure out."
-                )
-            else:
-                found[number], start = alignment, alignment.matrix
-    return found

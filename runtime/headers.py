@@ -19,7 +19,7 @@ MOST_PIXELS = 1 << 30  # that OpenCV reads
 MOST_SCANNED = 1 << 33  # pixels of a JPEG, times its scans; a progressive one has about ten, each over all pixels
 SIZES = {0xC0, 0xC1, 0xC2}  # the segments of a JPEG that tell its size; of the others, no camera writes any
 OTHER_SIZES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}
-WIDTH, HEIGHT, COLOURS, PLANES, FOURTH = 256, 257, 262, 284, 338  # tags of a TIFF file
+WIDTH, HEIGHT, CHANNELS, COLOURS, PLANES, FOURTH = 256, 257, 277, 262, 284, 338  # tags of a TIFF file
 WHITE_IS_ZERO, SEPARATE, UNASSOCIATED = 0, 2, 2  # values of the last three
 TIFFS = *TIFF, b"II+\0", b"MM\0+"  # and those for more than 4 GB
 INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # by TIFF's number of the type
@@ -116,16 +116,15 @@ def _png(data: bytes) -> Declared | None:
 
 def _tiff(data: bytes) -> Declared | None:
     """Of tags that are there several times, the largest."""
-    found = {WIDTH: 0, HEIGHT: 0}
-    wrong = ""
+    found = dict[int, int]()
     for tag, value, _ in _tiff_numbers(data):
-        if tag in found:
-            found[tag] = max(found[tag], value)
-        elif (tag, value) == (PLANES, SEPARATE):
-            wrong = "its colours lie one after the other, not side by side"
-        elif (tag, value) == (COLOURS, WHITE_IS_ZERO):
-            wrong = "white is 0 in it"
-    return Declared(found[WIDTH], found[HEIGHT], 8, wrong)
+        found[tag] = max(found.get(tag, 0), value)
+    wrong = ""
+    if found.get(PLANES) == SEPARATE and found.get(CHANNELS, 1) > 1:
+        wrong = "its colours lie one after the other, not side by side"
+    elif found.get(COLOURS) == WHITE_IS_ZERO:
+        wrong = "white is 0 in it"
+    return Declared(found.get(WIDTH, 0), found.get(HEIGHT, 0), 8, wrong)
 
 
 def _tiff_numbers(data: bytes) -> Iterator[tuple[int, int, slice]]:

@@ -136,6 +136,7 @@ def test_what_can_be_read_is_read(tmp_path: Path) -> None:
         ([MEASURED, OTHER_SIZE], ["-o", "p.html"], "0.json has 40x48 and 1.json 80x80: measure both"),
         ([MEASURED, JUDGED], ["-o", "p.html", "--metric", "Q_X"], "choose among Q_G, PSNR"),
         ([MEASURED], ["-o", "p.html", "--metric", "PSNR"], "No evaluation has 'PSNR'"),
+        ([MEASURED, JUDGED, MEASURED], ["-o", "p.html"], "0.json and 2.json hold the same, which would count twice"),
     ],
 )  # fmt: skip
 def test_what_makes_no_report_is_told(
