@@ -158,7 +158,7 @@ def test_two_devices_lie_side_by_side(report: Callable[..., str]) -> None:
     assert page.row("small, fp32, onnx, 2 threads")["Pi 5: s"] == "–"
     assert page.row("small, fp32, litert, 2 threads")["x86 host: s"] == "–"
     assert page.row("3 large")["time, first = 1"].startswith("1.00")  # of its own device
-    twins = report(one, one, output="twins.md")
+    twins = report(one, {**one, "started": "2026-01-02"}, output="twins.md")
     assert "x86 host (0.json): s" in twins
     assert "x86 host (1.json): s" in twins
 
