@@ -91,7 +91,7 @@ def test_too_little_memory_is_refused_with_what_is_needed(
     random_bundle: Path, photographs: tuple[NDArray[np.uint8], NDArray[np.uint8]]
 ) -> None:
     limit = resident_memory() / 1e6 + 0.1
-    with pytest.raises(FusionError, match=r"128x96 need about \d+ MB"):
+    with pytest.raises(FusionError, match=r"of this size need about \d+ MB"):
         Fuser.open(random_bundle, max_memory=limit).fuse(*photographs)
     with pytest.raises(FusionError, match="above 0"):
         Fuser.open(random_bundle, max_memory=0)
