@@ -132,7 +132,7 @@ def _serve(pipe: Connection, begin: Callable[[], Callable[[Any], Any]]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half written is removed
     Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, BrokenPipeError):  # that process is gone
+    with suppress(EOFError, ConnectionError):  # that process is gone, or wants no more
         try:
             work = begin()
         except Exception as error:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from fusiongcn_edge.runtime import Fuser, FusionError, batch_commands
 from fusiongcn_edge.runtime.batch import find_items, fingerprint, record, record_path
 from fusiongcn_edge.runtime.images import read_image, write_image
 from fusiongcn_edge.runtime.pairs import find_pairs
-from fusiongcn_edge.runtime.workers import in_workers
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
 
@@ -297,43 +295,7 @@ def test_killed_it_leaves_nothing_half_written_and_goes_on_later(
     assert not list((folder / "out").rglob("*.part"))
 
 
-# workers
-
-
-def begin(kind: str) -> Any:
-    if kind == "refusing":
-        raise FusionError("It is not to be.")
-    if kind == "poor":
-        raise MemoryError
-    return partial(work, kind)
-
-
-def work(kind: str, job: int) -> int:
-    if job == 1 and kind == "dying":
-        os._exit(1)
-    if job == 1 and kind == "raising":
-        raise FusionError("Job 1 is impossible.")
-    if job == 1 and kind == "faulty":
-        raise ValueError("a fault")
-    return job * 10
-
-
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [("dying", "was killed"), ("raising", "Job 1 is impossible."), ("faulty", "fault of fusiongcn, please report")],
-)
-def test_a_job_that_fails_takes_no_other_with_it(kind: str, error: str, count: int) -> None:
-    outcomes = sorted(in_workers(partial(begin, kind), range(4), count), key=lambda outcome: outcome.job)
-    assert [outcome.result for outcome in outcomes] == [0, None, 20, 30]
-    assert [outcome.error is None for outcome in outcomes] == [True, False, True, True]
-    assert error in str(outcomes[1].error)
-
-
-@pytest.mark.parametrize(("kind", "sentence"), [("refusing", r"^It is not to be\.$"), ("poor", r"^Memory ran out: ")])
-def test_what_no_worker_can_begin_with_is_refused(kind: str, sentence: str) -> None:
-    with pytest.raises(FusionError, match=sentence):
-        list(in_workers(partial(begin, kind), range(4), 2))
+# what there is to fuse
 
 
 def test_items_are_found_in_order_and_what_is_hidden_is_not(folder: Path) -> None:
