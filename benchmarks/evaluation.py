@@ -24,6 +24,7 @@ from fusiongcn_edge.runtime.progress import Tell
 
 Image = NDArray[Any]
 Decision = NDArray[np.bool_]
+Drawn = tuple[str, Image, Decision | None]  # method, fused, decision
 FAILURES = (FusionError, cv2.error, MemoryError, OSError)
 
 
@@ -185,18 +186,25 @@ def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: 
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
             continue
-        results = [_score(case, method, judge, _prefixed(progress, f"{where}, {method.name}")) for method in methods]
-        group.scores += [score for score, _, _ in results]
+        scores, drawn = list[Score](), list[Drawn]()
+        for method in methods:
+            score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
+            scores.append(score)
+            if pictures is not None and fused is not None:  # else its memory is needed
+                drawn.append((method.name, fused, decision))
+        group.scores += scores
         if pictures is not None:
             picture = pictures / f"{group.title}-{case.name}.jpg"
             try:
-                sheet = Sheet(a, b, truth)
-                for score, fused, decision in results:
-                    if fused is not None:
-                        sheet.add(score.method, fused, decision)
-                sheet.write(picture)
+                _draw(picture, Sheet(a, b, truth), drawn)
             except FAILURES as error:
                 group.undrawn.append(f"There is no picture {picture}. {_sentence(error)}")
+
+
+def _draw(picture: Path, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
+    for method, fused, decision in drawn:
+        sheet.add(method, fused, decision)
+    sheet.write(picture)
 
 
 def _score(case: Case, method: Method, judge: Judge, progress: Tell) -> tuple[Score, Image | None, Decision | None]:

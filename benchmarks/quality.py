@@ -56,9 +56,10 @@ def main() -> int:
         if arguments.truth is arguments.pairs is arguments.photos is None:
             raise FusionError("There is nothing to measure on: name a folder with --truth, --pairs or --photos.")
         models = [Model(name) for name in arguments.model]
+        sheet = None
         if arguments.worst is not None:
             make_folder(arguments.worst)
-        sheet = None if arguments.worst is None else Sheet(arguments.worst, arguments.maps_only)
+            sheet = Sheet(arguments.worst, arguments.maps_only)
         if arguments.truth is not None:
             _report("truth", models, truth_pairs(arguments.truth), truth_scores, sheet)
         if arguments.photos is not None:

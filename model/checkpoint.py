@@ -28,9 +28,7 @@ SUPERPIXEL_NUMBERS = {
     PUBLISHED: set(PUBLISHED_SUPERPIXELS),
     LITE: {field.name for field in dataclasses.fields(RegionSettings)},
 }
-
-
-MOST = {"segments_per_side": MOST_SEGMENTS, "iterations": MOST_ITERATIONS, "sigma": MOST_SIGMA}
+MOST = {"segments_per_side": MOST_SEGMENTS, "iterations": MOST_ITERATIONS, "sigma": MOST_SIGMA}  # as in a bundle
 
 
 class CheckpointError(FusionError):

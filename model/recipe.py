@@ -11,8 +11,6 @@ from fusiongcn_edge.runtime.bundle import LITE, PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 
 PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}
-
-
 MOST_SEED = 2**63 - 1  # that torch takes
 
 
