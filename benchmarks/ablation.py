@@ -22,7 +22,7 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.quality import Case, made_scenes, truth_pairs
-from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.cli.options import whole_number
 
 NAMES = ("lite", "no-graph", "grid")
 

@@ -25,10 +25,11 @@ from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser, photograp
 from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser, align_frames
-from fusiongcn_edge.runtime.align import MODELS, Matrix, Scales, align, transformed
-from fusiongcn_edge.runtime.arguments import whole_number
-from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.stack import Frames
+from fusiongcn_edge.runtime.cli.options import whole_number
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.registration.estimate import MODELS, align
+from fusiongcn_edge.runtime.registration.pyramid import Scales, transformed
+from fusiongcn_edge.runtime.types import Frames, Matrix
 
 MARGIN = 0.07  # of each side of a photograph, so that no frame shows what is beyond it
 BLURS = (3, 6)  # pixels, radius

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
-from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
-from fusiongcn_edge.runtime.images import eight_bit_colour, read_image
-from fusiongcn_edge.runtime.pairs import is_photograph
+from fusiongcn_edge.runtime.io.files import check_folder, refuse_overwriting, write_files
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import is_photograph
+from fusiongcn_edge.runtime.io.pixels import eight_bit_colour
 
 STDOUT = "-"  # in place of a file for JSON
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.images import check_pair, read_image, write_image
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.validation import check_pair
 
 Image = NDArray[Any]
 Fuse = Callable[[Image, Image], Image]

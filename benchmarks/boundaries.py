@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.filters import edges
-from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.superpixels import slic
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.segmentation.slic import slic
 
 PUBLISHED = (10.0, 5.0, 10)  # compactness, sigma, iterations
 TRIED = [PUBLISHED, *itertools.product((0.3, 0.2, 0.1, 0.05), (1.0, 2.0), (3, 10))]

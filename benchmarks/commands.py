@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from fusiongcn_edge.benchmarks import latency
 from fusiongcn_edge.benchmarks.arguments import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.report_commands import check_report, write_benchmark_report
-from fusiongcn_edge.runtime.arguments import add_engine_argument, parse_size, whole_number
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.cli.options import add_engine_argument, parse_size, whole_number
+from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import refuse_overwriting
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
-from fusiongcn_edge.runtime.pairs import USUAL_SIZE
-from fusiongcn_edge.runtime.progress import Progress
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.io.files import refuse_overwriting
+from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.types import USUAL_SIZE
 
 if TYPE_CHECKING:
     from fusiongcn_edge.benchmarks.cost import Cost

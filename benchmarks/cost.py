@@ -27,16 +27,16 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.cost_formulas import preprocessing, published_convention
 from fusiongcn_edge.benchmarks.cost_rule import Count, Countable, Node, Shape, Weights, distinct
-from fusiongcn_edge.runtime.bundle import LITE, Bundle, Graph
+from fusiongcn_edge.runtime.bundle.manifest import LITE, Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import read_file
-from fusiongcn_edge.runtime.networks import open_network
-from fusiongcn_edge.runtime.pairs import USUAL_SIZE
-from fusiongcn_edge.runtime.regions import DETAILS, STEP, filled_up
-from fusiongcn_edge.runtime.tiles import best_size, plan, still_read, swept
-from fusiongcn_edge.runtime.windows import RESULT
-from fusiongcn_edge.runtime.words import installing
+from fusiongcn_edge.runtime.io.files import read_file
+from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
+from fusiongcn_edge.runtime.networks.registry import open_network
+from fusiongcn_edge.runtime.segmentation.settings import STEP, filled_up
+from fusiongcn_edge.runtime.text import installing
+from fusiongcn_edge.runtime.tiling.memory_plan import best_size, plan, still_read, swept
+from fusiongcn_edge.runtime.types import RESULT, USUAL_SIZE
 
 SCHEMA = 1
 PLENTY = 2**60  # bytes

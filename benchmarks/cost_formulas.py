@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusiongcn_edge.runtime.bundle import Bundle
-from fusiongcn_edge.runtime.regions import DETAILS, STEP, RegionSettings
-from fusiongcn_edge.runtime.superpixels import GAUSSIAN_TRUNCATE, SuperpixelSettings, seed_grid
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
+from fusiongcn_edge.runtime.segmentation.settings import STEP, RegionSettings, SuperpixelSettings, seed_grid
+from fusiongcn_edge.runtime.segmentation.slic import GAUSSIAN_TRUNCATE
 
 Settings = SuperpixelSettings | RegionSettings
 

@@ -17,9 +17,9 @@ import numpy as np
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.metrics import to_gray
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.arguments import add_engine_argument, whole_number
-from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.pairs import find_pairs
+from fusiongcn_edge.runtime.cli.options import add_engine_argument, whole_number
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
 
 
 def differing_fraction(decision: np.ndarray, stored: Path) -> float:

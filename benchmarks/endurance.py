@@ -12,10 +12,11 @@ import sys
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.arguments import add_model_argument, add_size_argument, whole_number
+from fusiongcn_edge.runtime.cli.options import add_model_argument, add_size_argument, whole_number
+from fusiongcn_edge.runtime.cli.process import configure_malloc
 from fusiongcn_edge.runtime.engines.base import ENGINES
-from fusiongcn_edge.runtime.machine import resident_memory, return_memory_at_once
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.system.resources import resident_memory
 
 PARTS = 10
 DIFFERENT = 5  # pairs, in turn
@@ -35,7 +36,7 @@ def main() -> int:
 
     def measure() -> None:
         nonlocal grown
-        return_memory_at_once()  # as commands do
+        configure_malloc()  # as commands do
         fuser = Fuser.open(arguments.model, engine=arguments.engine, threads=arguments.threads)
         found = growth(fuser, arguments.size, arguments.fusions)
         grown = (found[-1] - found[0]) / 1e6

@@ -18,9 +18,9 @@ from fusiongcn_edge.benchmarks.paired import Comparison, compare
 from fusiongcn_edge.benchmarks.sheets import Sheet
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.errors import mendable
-from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.pairs import Pair, find_pairs, named
-from fusiongcn_edge.runtime.progress import Tell
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import Pair, find_pairs, named
+from fusiongcn_edge.runtime.types import Tell
 
 Image = NDArray[Any]
 Decision = NDArray[np.bool_]

@@ -15,13 +15,13 @@ from fusiongcn_edge.benchmarks.baselines import METHODS
 from fusiongcn_edge.benchmarks.evaluation import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.metrics import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
 from fusiongcn_edge.benchmarks.paired import chance
+from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_files_in, make_folder
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
-from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.pairs import unpaired
-from fusiongcn_edge.runtime.progress import Progress
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.io.files import check_files_in, make_folder
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import unpaired
+from fusiongcn_edge.runtime.text import counted
 
 KIND, SCHEMA = "fusiongcn evaluation", 1
 INTERRUPTED = "Interrupted: the pairs that were evaluated until then."

@@ -29,10 +29,11 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.benchmarks.device import ROOT, clock_fell, condition, disturbances, facts
 from fusiongcn_edge.benchmarks.energy import PowerLog, find_sensor
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.images import read_image, write_images
-from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
-from fusiongcn_edge.runtime.progress import Tell
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.io.images import read_image, write_images
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.types import Tell
 
 KIND, SCHEMA = "fusiongcn benchmark", 1
 WORKER = "fusiongcn_edge.benchmarks.latency_worker"

@@ -30,8 +30,8 @@ def main() -> int:
 def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
     from fusiongcn_edge.benchmarks.cost_formulas import published_convention
     from fusiongcn_edge.benchmarks.device import clock
-    from fusiongcn_edge.runtime.images import read_image, write_images
-    from fusiongcn_edge.runtime.machine import peak_memory
+    from fusiongcn_edge.runtime.io.images import read_image, write_images
+    from fusiongcn_edge.runtime.system.resources import peak_memory
 
     before = peak_memory()
     begin = perf_counter()
@@ -94,8 +94,8 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
 def _pictures(fuser: Any, a: str, b: str) -> dict[str, str]:
     """Small pictures of a pair, what was decided and what was made of it, after all that is measured."""
     from fusiongcn_edge.benchmarks.sheets import data_uri
-    from fusiongcn_edge.runtime.images import read_image
-    from fusiongcn_edge.runtime.sheet import thumbnail
+    from fusiongcn_edge.runtime.fusion.preview import thumbnail
+    from fusiongcn_edge.runtime.io.images import read_image
 
     first, second = read_image(a), read_image(b)
     result = fuser.fuse(first, second)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.arguments import add_model_argument, add_size_argument, whole_number
-from fusiongcn_edge.runtime.machine import peak_memory
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.cli.options import add_model_argument, add_size_argument, whole_number
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.system.resources import peak_memory
 
 
 def main() -> int:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.filters import SOBEL_X, SOBEL_Y, Gray, edges, filter_same, ratio, stretched
 from fusiongcn_edge.benchmarks.perception import Maps, kept_features, phase_congruency, q_cb, q_cv, q_p
 from fusiongcn_edge.benchmarks.similarity import q_c, q_e, q_s, q_w, q_y, ssim
-from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.images import psnr
-from fusiongcn_edge.runtime.progress import Tell
+from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
+from fusiongcn_edge.runtime.io.pixels import psnr
+from fusiongcn_edge.runtime.types import Tell
 
 __all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "Gray", "Judge", "q_g", "q_w", "ssim", "to_gray"]
 

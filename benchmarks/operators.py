@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.free_dimensions import filled_in
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.arguments import add_size_argument
-from fusiongcn_edge.runtime.bundle import Bundle, Graph, load_bundle
-from fusiongcn_edge.runtime.tiles import tile_edges
+from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.cli.options import add_size_argument
+from fusiongcn_edge.runtime.tiling.memory_plan import tile_edges
 
 WARM, RUNS = 2, 6
 SUPERPIXELS = 256

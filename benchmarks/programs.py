@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks import baselines
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.arguments import parse_size, whole_number
+from fusiongcn_edge.runtime.cli.options import parse_size, whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
-from fusiongcn_edge.runtime.images import psnr, read_image, write_image
-from fusiongcn_edge.runtime.pairs import made_photograph
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pixels import psnr
+from fusiongcn_edge.runtime.io.synthetic import made_photograph
 
 LENS, BLUR = 1.0, 4.0  # standard deviations in pixels, where a frame is in focus and where not
 FUSED = "fused.jpg"

@@ -27,12 +27,13 @@ from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.benchmarks.metrics import alike, check_sizes, eight_bits, q_g, q_w, to_gray
 from fusiongcn_edge.benchmarks.sheets import error_map
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
-from fusiongcn_edge.runtime.decision import blend, take
-from fusiongcn_edge.runtime.files import check_files_in, make_folder
-from fusiongcn_edge.runtime.images import psnr, read_image, write_image
-from fusiongcn_edge.runtime.pairs import find_pairs
-from fusiongcn_edge.runtime.progress import Progress
-from fusiongcn_edge.runtime.sheet import GAP, bordered, thumbnail
+from fusiongcn_edge.runtime.cli.progress import Progress
+from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.preview import GAP, bordered, thumbnail
+from fusiongcn_edge.runtime.io.files import check_files_in, make_folder
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 Image = NDArray[Any]
 HELD_OUT_SCENES, HELD_OUT_SIZE, HELD_OUT_SEED = 100, 320, 77

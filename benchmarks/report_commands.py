@@ -15,8 +15,8 @@ from fusiongcn_edge.benchmarks.report_page import page
 from fusiongcn_edge.benchmarks.results import Results, put_together
 from fusiongcn_edge.benchmarks.saved import checked, read_saved
 from fusiongcn_edge.runtime.errors import FusionError, printable
-from fusiongcn_edge.runtime.files import check_folder, refuse_overwriting, write_files
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.io.files import check_folder, refuse_overwriting, write_files
+from fusiongcn_edge.runtime.text import counted
 
 WRITERS = {".html": page, ".htm": page, ".md": markdown}
 

@@ -13,7 +13,7 @@ from fusiongcn_edge.benchmarks.latency import Configuration, ratio_by_round, sum
 from fusiongcn_edge.benchmarks.metrics import METRICS, TRUTH_METRICS
 from fusiongcn_edge.benchmarks.saved import Benchmark, Estimate, Evaluation, Saved
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.text import counted
 
 PREFERRED = ("PSNR", "Q_G")  # what is plotted against cost, if nothing else is asked for
 Key = tuple[str, str | None, str | None, int | None, tuple[int, int]]

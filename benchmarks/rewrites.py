@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.cli.options import whole_number
 
 ROWS, COLUMNS = 47, 174  # the tile of a 520x520 photograph
 WARM = 3

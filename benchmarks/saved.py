@@ -13,7 +13,7 @@ from fusiongcn_edge.benchmarks import evaluation_commands, latency
 from fusiongcn_edge.benchmarks.arm import estimate
 from fusiongcn_edge.benchmarks.latency import PHASES, Configuration
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import read_file
+from fusiongcn_edge.runtime.io.files import read_file
 
 PICTURE = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 MOST = 1e18  # no count, number of bytes or of seconds is larger

@@ -17,8 +17,8 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.arguments import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.arguments import add_model_argument, whole_number
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.cli.options import add_model_argument, whole_number
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 SMALLEST = 256
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.metrics import alike, eight_bits
-from fusiongcn_edge.runtime.images import write_image
-from fusiongcn_edge.runtime.sheet import bordered, row
+from fusiongcn_edge.runtime.fusion.preview import bordered, row
+from fusiongcn_edge.runtime.io.images import write_image
 
 Image = NDArray[Any]
 

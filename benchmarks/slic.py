@@ -15,11 +15,14 @@ from time import process_time
 import numpy as np
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.images import network_input, read_image
-from fusiongcn_edge.runtime.pairs import find_pairs
-from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, guide_image, slic
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import guide_image, network_input
+from fusiongcn_edge.runtime.segmentation.settings import SuperpixelSettings
+from fusiongcn_edge.runtime.segmentation.slic import slic
 
 
 def main() -> int:

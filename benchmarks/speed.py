@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.arguments import add_size_argument, whole_number
-from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, decision_map, take
+from fusiongcn_edge.runtime.cli.options import add_size_argument, whole_number
 from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
-from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.fusion.blending import take
+from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
+from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph
 
 Fuse = Callable[[NDArray[Any], NDArray[Any]], dict[str, float]]  # gives seconds by stage
 Way = Callable[[], Fuse]  # opened in the process that it will run in

@@ -24,9 +24,10 @@ from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser, photograp
 from fusiongcn_edge.benchmarks.filters import disc
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
-from fusiongcn_edge.runtime.images import psnr, read_image
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 LARGEST_RADIUS = 8.0  # pixels, of what is at one end of the scene when the other end is in focus
 COUNTS = (2, 3, 5, 11)  # frames of made stacks

@@ -16,7 +16,7 @@ import numpy as np
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.arguments import add_model_argument, whole_number
+from fusiongcn_edge.runtime.cli.options import add_model_argument, whole_number
 
 STEPS = ("import", "open", "first inference")
 SCRIPT = """

@@ -25,13 +25,14 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
 from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
-from fusiongcn_edge.runtime.arguments import add_engine_argument, whole_number
-from fusiongcn_edge.runtime.bundle import LITE, MANIFEST, Bundle, load_bundle
-from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.bundle.manifest import LITE, MANIFEST, Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle
+from fusiongcn_edge.runtime.cli.options import add_engine_argument, whole_number
+from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.fuser import open_bundle
-from fusiongcn_edge.runtime.progress import Progress
-from fusiongcn_edge.runtime.words import counted, installing
+from fusiongcn_edge.runtime.io.files import check_folder, write_files
+from fusiongcn_edge.runtime.text import counted, installing
 
 EXAMPLE = """example:
   fusiongcn quantize fusiongcn --pairs my-pairs -o my-int8

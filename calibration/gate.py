@@ -13,10 +13,10 @@ import numpy as np
 
 from fusiongcn_edge.calibration.layers import FP16, FP32, CalibrationError, Layer, Samples, with_precisions
 from fusiongcn_edge.calibration.samples import Pair
-from fusiongcn_edge.runtime.bundle import Bundle
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
-from fusiongcn_edge.runtime.images import psnr
-from fusiongcn_edge.runtime.progress import Tell
+from fusiongcn_edge.runtime.io.pixels import psnr
+from fusiongcn_edge.runtime.types import Tell
 
 
 @dataclass(frozen=True)

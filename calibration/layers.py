@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import Bundle, Graph
+from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.words import installing
+from fusiongcn_edge.runtime.text import installing
 
 FP32, FP16 = "fp32", "fp16"
 WEIGHT_ONLY = "weight_only_wi8_afp32"

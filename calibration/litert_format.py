@@ -38,10 +38,9 @@ from fusiongcn_edge.calibration.layers import (
     gather,
 )
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
-from fusiongcn_edge.runtime.bundle import Bundle, Graph
+from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.engines.litert_engine import as_tflite
-from fusiongcn_edge.runtime.silence import libraries_silenced
 
 OPERATORS = {
     schema.BuiltinOperator.CONV_2D: qtyping.TFLOperationName.CONV_2D,
@@ -211,7 +210,7 @@ def _quantized(
             op_config=_config(precision),
             algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING if precision == FP16 else algorithm,
         )
-    with libraries_silenced(), redirect_stderr(io.StringIO()):
+    with redirect_stderr(io.StringIO()):
         ranges = None
         if recipe.need_calibration:
             ranges = recipe.calibrate(

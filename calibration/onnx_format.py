@@ -38,9 +38,8 @@ from fusiongcn_edge.calibration.layers import (
     gather,
 )
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
-from fusiongcn_edge.runtime.bundle import Bundle, Graph
+from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
-from fusiongcn_edge.runtime.silence import libraries_silenced
 
 FLOAT_ONLY = {"Div", "Reciprocal", "Exp", "Softplus", "Log", "Sqrt", "Pow", "Softmax", "Tanh"}
 
@@ -187,7 +186,6 @@ def _static(model: onnx.ModelProto, tensors: set[str], precision: str, samples: 
     wide = precision == STATIC16
     with (
         tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder,
-        libraries_silenced(),
         redirect_stdout(io.StringIO()),
     ):
         target = Path(folder) / "graph.onnx"

@@ -17,7 +17,7 @@ from fusiongcn_edge.calibration.layers import (
     Layer,
     format_of,
 )
-from fusiongcn_edge.runtime.bundle import Bundle
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
 
 AUTO = "auto"
 Ladder = Callable[[Layer, Sequence[str]], Sequence[str]]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from fusiongcn_edge.calibration.gate import Loss, Trial
 from fusiongcn_edge.calibration.layers import FP16, FP32, format_of
 from fusiongcn_edge.calibration.samples import PairSet
-from fusiongcn_edge.runtime.bundle import MANIFEST, Bundle
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
-from fusiongcn_edge.runtime.machine import default_threads
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.system.resources import default_threads
+from fusiongcn_edge.runtime.text import counted
 
 ROUNDS = 5  # of the comparison of speed
 

@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.calibration.layers import CalibrationError, Samples
-from fusiongcn_edge.runtime.bundle import Bundle, Graph
+from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.fuser import Fuser
-from fusiongcn_edge.runtime.images import check_pair, network_input, read_image
-from fusiongcn_edge.runtime.pairs import Pair as PairOfFiles
-from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
-from fusiongcn_edge.runtime.progress import Tell
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import Pair as PairOfFiles
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.validation import check_pair
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
+from fusiongcn_edge.runtime.types import Tell
 
 SIDE = 384  # of the windows that are cut out of photographs, at most
 LEAST_CONTRAST, LEAST_DIFFERENCE = 2.0, 0.1  # grey levels, within a photograph and between the two
@@ -55,7 +58,7 @@ def pairs_from(folder: Path | None, most: int, seed: int) -> PairSet:
     Parameters
     ----------
     folder : Path, optional
-        See :func:`fusiongcn_edge.runtime.pairs.find_pairs`.
+        See :func:`fusiongcn_edge.runtime.io.pairs.find_pairs`.
     most, seed : int
 
     Raises

@@ -13,12 +13,12 @@ from typing import Any
 # module -> what of it is told; of the first, all that it exports
 PUBLIC = {
     "fusiongcn_edge.runtime": None,
-    "fusiongcn_edge.runtime.images": [
+    "fusiongcn_edge.runtime.io.images": [
         "read_image", "read_photograph", "Photograph", "write_image", "write_images", "Encoding",
     ],
-    "fusiongcn_edge.runtime.align": ["Alignment"],
-    "fusiongcn_edge.runtime.area": ["Area"],
-    "fusiongcn_edge.runtime.bundle": ["load_bundle", "shipped_bundles", "Bundle"],
+    "fusiongcn_edge.runtime.registration.estimate": ["Alignment"],
+    "fusiongcn_edge.runtime.types": ["Area"],
+    "fusiongcn_edge.runtime.bundle.reader": ["load_bundle", "shipped_bundles", "Bundle"],
 }  # fmt: skip
 INTRODUCTION = """# API
 

@@ -24,14 +24,17 @@ from fusiongcn_edge.export.to_onnx import cnn_to_onnx, gcn_to_onnx, lite_to_onnx
 from fusiongcn_edge.model.checkpoint import load_network, superpixel_settings
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bundle, Graph, load_bundle
-from fusiongcn_edge.runtime.bundle_writer import check_target, write_bundle
-from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD
+from fusiongcn_edge.runtime.bundle.manifest import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bundle, Graph
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.networks import GCN_INPUTS, open_cnn, open_network
-from fusiongcn_edge.runtime.padding import Gcn
-from fusiongcn_edge.runtime.regions import GRID, luminance
-from fusiongcn_edge.runtime.words import installing
+from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD
+from fusiongcn_edge.runtime.io.pixels import luminance
+from fusiongcn_edge.runtime.networks.fusiongcn import GCN_INPUTS, open_cnn
+from fusiongcn_edge.runtime.networks.gcn import Gcn
+from fusiongcn_edge.runtime.networks.registry import open_network
+from fusiongcn_edge.runtime.segmentation.settings import GRID
+from fusiongcn_edge.runtime.text import installing
 
 
 def export_bundle(

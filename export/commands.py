@@ -7,9 +7,9 @@ import os
 import sys
 
 from fusiongcn_edge.export.forms import FORMS, TOLERANCES, check_options
-from fusiongcn_edge.runtime.arguments import parse_size, whole_number
-from fusiongcn_edge.runtime.bundle import MOST_SUPERPIXELS
-from fusiongcn_edge.runtime.bundle_writer import check_target
+from fusiongcn_edge.runtime.bundle.validation import MOST_SUPERPIXELS
+from fusiongcn_edge.runtime.bundle.writer import check_target
+from fusiongcn_edge.runtime.cli.options import parse_size, whole_number
 from fusiongcn_edge.runtime.errors import BundleError
 
 EXAMPLE = """example:

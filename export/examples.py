@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fusiongcn_edge.model.lite import QUARTER
-from fusiongcn_edge.runtime.regions import DETAILS
+from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
 
 
 def example_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tensor]]:

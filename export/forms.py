@@ -6,9 +6,9 @@ import importlib.util
 from collections.abc import Sequence
 
 from fusiongcn_edge.calibration.layers import FP16, FP32
-from fusiongcn_edge.runtime.bundle import LARGEST_SIZE, MOST_SUPERPIXELS
+from fusiongcn_edge.runtime.bundle.validation import LARGEST_SIZE, MOST_SUPERPIXELS
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.words import installing
+from fusiongcn_edge.runtime.text import installing
 
 FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel

@@ -6,10 +6,11 @@ fixed: a graph is there once for each size that is asked for, and the runtime se
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,7 @@ from fusiongcn_edge.export.stages import Stage
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import Graph
-from fusiongcn_edge.runtime.silence import libraries_silenced
+from fusiongcn_edge.runtime.bundle.manifest import Graph
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def _without_library_output() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with libraries_silenced(output=True), warnings.catch_warnings():
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

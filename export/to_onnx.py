@@ -20,7 +20,7 @@ from fusiongcn_edge.export.stages import stages_of
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.runtime.bundle import Graph
+from fusiongcn_edge.runtime.bundle.manifest import Graph
 
 OPSET = 18
 ONNX_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT32: "int32"}

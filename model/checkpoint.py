@@ -17,11 +17,11 @@ from torch import nn
 from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
-from fusiongcn_edge.runtime.bundle import BLENDS, LITE, MOST_ITERATIONS, MOST_SEGMENTS, MOST_SIGMA, PUBLISHED
+from fusiongcn_edge.runtime.bundle.manifest import BLENDS, LITE, PUBLISHED
+from fusiongcn_edge.runtime.bundle.validation import MOST_ITERATIONS, MOST_SEGMENTS, MOST_SIGMA
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import write_files
-from fusiongcn_edge.runtime.regions import RegionSettings
-from fusiongcn_edge.runtime.superpixels import SuperpixelSettings
+from fusiongcn_edge.runtime.io.files import write_files
+from fusiongcn_edge.runtime.segmentation.settings import RegionSettings, SuperpixelSettings
 
 NETWORKS: dict[str, type[nn.Module]] = {PUBLISHED: FusionGCN, LITE: FusionGCNLite}
 SUPERPIXEL_NUMBERS = {

@@ -17,13 +17,14 @@ from fusiongcn_edge.model.log import LOG
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scene
-from fusiongcn_edge.runtime.arguments import tell, whole_number
-from fusiongcn_edge.runtime.bundle import PUBLISHED
+from fusiongcn_edge.runtime.bundle.manifest import PUBLISHED
+from fusiongcn_edge.runtime.cli.options import tell, whole_number
+from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import alone, check_folder, refuse_overwriting, remove_unfinished
-from fusiongcn_edge.runtime.images import check_writable, write_image, write_images
-from fusiongcn_edge.runtime.progress import Progress
-from fusiongcn_edge.runtime.words import counted
+from fusiongcn_edge.runtime.io.files import check_folder, refuse_overwriting, remove_unfinished
+from fusiongcn_edge.runtime.io.images import check_writable, write_image, write_images
+from fusiongcn_edge.runtime.io.locks import alone
+from fusiongcn_edge.runtime.text import counted
 
 LOCK = ".lock"  # in the folder of a run, as long as it is trained in
 

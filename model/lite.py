@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusiongcn_edge.model.network import spread
-from fusiongcn_edge.runtime.regions import DETAILS
+from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
 
 HALF, QUARTER, EIGHTH = 12, 24, 32  # channels at half, quarter and an eighth of the resolution
 NODES, MESSAGE, HOPS = 24, 12, 4  # channels, those sent to neighbours, and layers of the graph network

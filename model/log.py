@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusiongcn_edge.model.recipe import learning_rate_factor
-from fusiongcn_edge.runtime.files import write_files
+from fusiongcn_edge.runtime.io.files import write_files
 
 if TYPE_CHECKING:
     from fusiongcn_edge.model.training import Run

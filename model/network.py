@@ -21,7 +21,7 @@ SLOPE_GAT = 0.2  # LeakyReLU slope inside the attention (Velickovic et al., 2018
 class GCNConv(nn.Module):
     """Graph convolution of Kipf & Welling (2017): ``adjacency @ (x W^T) + b``.
 
-    ``adjacency`` is the dense normalised matrix of :func:`fusiongcn_edge.runtime.graph.region_graph`,
+    ``adjacency`` is the dense normalised matrix of :func:`fusiongcn_edge.runtime.networks.region_graph.region_graph`,
     row = target node, column = source node.
     """
 
@@ -193,7 +193,7 @@ class FusionGCN(nn.Module):
     """Two photographs, their superpixels and their region graph to the probability that the first is in focus.
 
     The guide filter ``mix`` only feeds the superpixels, which are computed outside the network
-    (:mod:`fusiongcn_edge.runtime.superpixels`); it is kept here because the checkpoint carries it.
+    (:mod:`fusiongcn_edge.runtime.segmentation.slic`); it is kept here because the checkpoint carries it.
     """
 
     def __init__(self) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, ImageError, NoRoomError
-from fusiongcn_edge.runtime.files import read_file
-from fusiongcn_edge.runtime.headers import declared
-from fusiongcn_edge.runtime.images import eight_bit_colour, read_image
-from fusiongcn_edge.runtime.pairs import is_photograph
+from fusiongcn_edge.runtime.io.files import read_file
+from fusiongcn_edge.runtime.io.headers import declared
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import is_photograph
+from fusiongcn_edge.runtime.io.pixels import eight_bit_colour
 
 Float32 = NDArray[np.float32]
 SMALLEST_PHOTOGRAPH = 64  # pixels on the shorter side

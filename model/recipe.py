@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusiongcn_edge.model.scenes import SMALLEST_SCENE
-from fusiongcn_edge.runtime.bundle import LITE, PUBLISHED
+from fusiongcn_edge.runtime.bundle.manifest import LITE, PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 
 PUBLISHED_SUPERPIXELS: dict[str, Any] = {"segments_per_side": 0.5, "compactness": 10.0, "sigma": 5.0, "iterations": 10}

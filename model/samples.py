@@ -17,17 +17,11 @@ from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import Recipe
 from fusiongcn_edge.model.scenes import Scene, blank_scene, make_scene, with_noise
 from fusiongcn_edge.runtime.errors import FusionError, mendable
-from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input
-from fusiongcn_edge.runtime.regions import (
-    RegionSettings,
-    luminance,
-    region_affinity,
-    region_features,
-    regions,
-    see,
-)
-from fusiongcn_edge.runtime.superpixels import SuperpixelSettings, superpixels
+from fusiongcn_edge.runtime.io.pixels import luminance
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input, superpixels
+from fusiongcn_edge.runtime.networks.lite_inputs import region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph
+from fusiongcn_edge.runtime.segmentation.settings import RegionSettings, SuperpixelSettings
 
 Settings = SuperpixelSettings | RegionSettings  # of superpixels
 

@@ -33,10 +33,11 @@ from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, lea
 from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
 from fusiongcn_edge.model.scenes import Scene, make_scene
 from fusiongcn_edge.model.stopping import StopRequest
-from fusiongcn_edge.runtime.decision import SMALLEST_REGION, THRESHOLD, blend, decision_map, take
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import write_files
-from fusiongcn_edge.runtime.images import psnr
+from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
+from fusiongcn_edge.runtime.io.files import write_files
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 STATE = "state.pt"
 WEIGHTS = "weights.pt"

@@ -16,7 +16,7 @@ from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import LITE_RECIPE, Recipe
 from fusiongcn_edge.model.samples import to_sample
 from fusiongcn_edge.model.scenes import Scene
-from fusiongcn_edge.runtime.bundle import LITE
+from fusiongcn_edge.runtime.bundle.manifest import LITE
 
 SQUARE = 100.0  # compactness from which on superpixels are squares
 

@@ -9,10 +9,10 @@
 True
 """
 
-from fusiongcn_edge.runtime.aligned import AlignedFrames, align_frames
 from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, OutputError
 from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
-from fusiongcn_edge.runtime.stack import StackResult
+from fusiongcn_edge.runtime.fusion.stack import StackResult
+from fusiongcn_edge.runtime.registration.frames import AlignedFrames, align_frames
 
 __all__ = [
     "AlignedFrames",

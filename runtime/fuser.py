@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import AT_ONCE, PUBLISHED, Bundle, load_bundle
-from fusiongcn_edge.runtime.decision import blend, decision_map, take
+from fusiongcn_edge.runtime.bundle.manifest import AT_ONCE, PUBLISHED, Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import (
     Engine,
     Watch,
@@ -25,12 +25,16 @@ from fusiongcn_edge.runtime.engines.base import (
     get_engine,
     installed_engines,
 )
-from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ran_out_of_memory
-from fusiongcn_edge.runtime.images import check_pair
-from fusiongcn_edge.runtime.machine import default_threads
-from fusiongcn_edge.runtime.networks import open_network
-from fusiongcn_edge.runtime.progress import Share, Tell
-from fusiongcn_edge.runtime.stack import Frames, StackResult, fuse_stack
+from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, ran_out_of_memory
+from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.decision_map import decision_map
+from fusiongcn_edge.runtime.fusion.stack import MOST_FRAMES, StackResult, fold
+from fusiongcn_edge.runtime.io.validation import check_pair
+from fusiongcn_edge.runtime.networks.registry import open_network
+from fusiongcn_edge.runtime.registration.focus_order import focus_order, names_of, sharpnesses
+from fusiongcn_edge.runtime.system.resources import default_threads
+from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.types import Frames, Share, Tell
 
 DEFAULT_MODEL = "fusiongcn-lite"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -159,7 +163,7 @@ class Fuser:
         FusionError
             If threads or memory make no sense.
         BundleError, EngineError
-            See :func:`fusiongcn_edge.runtime.bundle.load_bundle` and
+            See :func:`fusiongcn_edge.runtime.bundle.reader.load_bundle` and
             :func:`fusiongcn_edge.runtime.engines.base.get_engine`.
         """
         return cls(open_bundle(model, engine), engine=engine, threads=threads, max_memory=max_memory)
@@ -258,6 +262,7 @@ class Fuser:
         frames: Frames,
         *,
         names: Sequence[str] | None = None,
+        order: Sequence[int] | None = None,
         progress: Tell | None = None,
     ) -> StackResult:
         """Fuse any number of photographs of one scene, aligned to each other and focused at different depths.
@@ -269,6 +274,8 @@ class Fuser:
             asked for them. Their order decides nothing but the numbers in the map of frames.
         names : sequence of str, optional
             What errors call the frames; default: their numbers, from 1 on.
+        order : sequence of int, optional
+            The frames in the order of focus, where it is known (``AlignedFrames.order``): each is asked for once then.
         progress : callable, optional
             Called with a few words about each step as it starts.
 
@@ -279,7 +286,23 @@ class Fuser:
         FusionError
             See :meth:`fuse`.
         """
-        return fuse_stack(self, frames, names, progress)
+        if not 2 <= len(frames) <= MOST_FRAMES:
+            allowed = "at least 2" if len(frames) < 2 else f"at most {MOST_FRAMES:,}"
+            raise ImageError(f"{counted(len(frames), 'photograph')} cannot be fused: give {allowed}.")
+        tell = progress or (lambda text: None)
+        if order is None:
+            order = focus_order(sharpnesses(frames, names_of(frames, names), self.bundle.minimum_size, tell))
+
+        def compare(composite: NDArray[Any], frame: NDArray[Any], step: str) -> FusionResult:
+            return self.fuse(
+                composite,
+                frame,
+                progress=lambda stage: tell(f"{step} {stage}"),
+                share=lambda done: tell(f"{step} cnn, {done:.0%}"),
+                hard=True,
+            )
+
+        return fold(frames, order, compare, self.bundle.threshold if self.bundle.blend == "soft" else None)
 
 
 _opencv = Lock()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.runtime.images import read_photograph, write_images
+from fusiongcn_edge.runtime.io.images import read_photograph, write_images
 
 Picture = NDArray[Any]
 Tag = ExifTags.Base

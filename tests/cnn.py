@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.networks import open_cnn
+from fusiongcn_edge.runtime.networks.fusiongcn import open_cnn
 
 Arrays = dict[str, NDArray[np.generic]]
 

@@ -24,8 +24,9 @@ from fusiongcn_edge.export import bundler
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
-from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.io.images import read_image, write_image
 
 # the same examples in every run: a failure can always be repeated
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -14,7 +14,8 @@ from fusiongcn_edge.benchmarks import ablation
 from fusiongcn_edge.model import training, variants
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_network
 from fusiongcn_edge.model.lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
-from fusiongcn_edge.runtime.regions import DETAILS, RegionSettings, regions, see
+from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS, regions, see
+from fusiongcn_edge.runtime.segmentation.settings import RegionSettings
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "example"
 

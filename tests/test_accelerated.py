@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, get_engine
-from fusiongcn_edge.runtime.engines.onnx_engine import CPU, CUDA
+from fusiongcn_edge.runtime.engines.onnxruntime_engine import CPU, CUDA
 
 TENSORRT = "TensorrtExecutionProvider"
 LITE = "fusiongcn-lite"

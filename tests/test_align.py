@@ -22,10 +22,12 @@ from fusiongcn_edge.benchmarks.alignment import moved_pair
 from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError, align_frames
-from fusiongcn_edge.runtime.align import MODELS, Alignment, Scales, align, covered, moved_onto, transformed
-from fusiongcn_edge.runtime.area import Area
-from fusiongcn_edge.runtime.images import read_image, read_photograph, write_image, write_images
-from fusiongcn_edge.runtime.metadata import Metadata
+from fusiongcn_edge.runtime.io.images import read_image, read_photograph, write_image, write_images
+from fusiongcn_edge.runtime.io.metadata import Metadata
+from fusiongcn_edge.runtime.registration.estimate import MODELS, Alignment, align
+from fusiongcn_edge.runtime.registration.pyramid import Scales, transformed
+from fusiongcn_edge.runtime.registration.warp import covered, moved_onto
+from fusiongcn_edge.runtime.types import Area
 
 Picture = NDArray[Any]
 
@@ -84,7 +86,7 @@ def test_a_transform_found_on_a_smaller_picture_holds_for_the_large_one(
     photograph: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = moved_pair(photograph, "similarity", 3, 6)
-    monkeypatch.setattr("fusiongcn_edge.runtime.align.FINEST", 170)  # no whole part of the size
+    monkeypatch.setattr("fusiongcn_edge.runtime.registration.pyramid.FINEST", 170)  # no whole part of the size
     found = align(Scales(pair.first), Scales(pair.second), "similarity")
     assert found is not None
     assert pair.errors(found.matrix).mean() < 0.5
@@ -158,7 +160,7 @@ def test_bands_leave_no_seam(photograph: Picture, monkeypatch: pytest.MonkeyPatc
     found = Alignment(matrix, (0, 0), 1, 1)
     area = Area(0, 300, 0, 450)
     whole = moved_onto(photograph, found, area, exposed=False)
-    monkeypatch.setattr("fusiongcn_edge.runtime.align.ROWS", 7)
+    monkeypatch.setattr("fusiongcn_edge.runtime.registration.warp.ROWS", 7)
     in_bands = moved_onto(photograph, found, area, exposed=False)
     assert np.mean(whole != in_bands) < 0.01  # coordinates are rounded to a 32nd of a pixel
     assert np.abs(whole.astype(int) - in_bands).max() < 20

@@ -17,10 +17,11 @@ from conftest import contents
 from numpy.typing import NDArray
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import Fuser, FusionError, batch_commands
-from fusiongcn_edge.runtime.batch import find_items, fingerprint, record, record_path
-from fusiongcn_edge.runtime.images import read_image, write_image
-from fusiongcn_edge.runtime.pairs import find_pairs
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.batch.discovery import find_items
+from fusiongcn_edge.runtime.batch.records import fingerprint, record, record_path
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
 
@@ -135,7 +136,7 @@ def test_what_appears_while_it_runs_is_not_written_over(
 ) -> None:
     Path("out").mkdir()
     Path("out/x.png").write_text("mine")
-    monkeypatch.setattr(batch_commands, "in_the_way", lambda output: None)  # as if it were not there yet
+    monkeypatch.setattr(batch, "in_the_way", lambda output: None)  # as if it were not there yet
     assert batch("--json-progress") == 1
     assert "out/x.png is there, and no batch made it: move it away" in str(events(capfd.readouterr().out)["x"][1])
     assert Path("out/x.png").read_text() == "mine"

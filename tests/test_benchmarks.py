@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks import decisions, slic
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.images import write_image
-from fusiongcn_edge.runtime.pairs import find_pairs
+from fusiongcn_edge.runtime.io.images import write_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
 
 Run = Callable[..., tuple[int, str, str]]
 

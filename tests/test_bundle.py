@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusiongcn_edge.runtime import BundleError, EngineError, Fuser, FusionError
-from fusiongcn_edge.runtime.bundle import FORMAT, Bundle, load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.bundle.manifest import FORMAT, Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
 
 Key = tuple[str, ...]
 

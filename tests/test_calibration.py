@@ -15,8 +15,9 @@ from fusiongcn_edge.calibration.gate import Judge, Loss, Trial, search, sensitiv
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, FP32, WEIGHT_ONLY, CalibrationError, Layer
 from fusiongcn_edge.calibration.samples import pairs_from, recorded
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 # samples
 

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import Fuser, ImageError, stack_commands
-from fusiongcn_edge.runtime.camera import photographs_at
-from fusiongcn_edge.runtime.images import psnr, read_image
+from fusiongcn_edge.runtime import Fuser, ImageError
+from fusiongcn_edge.runtime.capture.picamera import photographs_at
+from fusiongcn_edge.runtime.cli import stack
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 LAG = 2  # frames until a control has its effect
 SETTLING = 14  # frames until the exposure is
@@ -228,7 +230,7 @@ def test_photographs_that_could_not_be_fused_are_kept(
     def full(*_: object, **__: object) -> NoReturn:
         raise ImageError("They cannot be aligned.")
 
-    monkeypatch.setattr(stack_commands, "aligned", full)
+    monkeypatch.setattr(stack, "aligned", full)
     assert main(CAPTURE) == 2
     (kept,) = folder.iterdir()
     assert capfd.readouterr().err == f"fusiongcn: They cannot be aligned; the photographs are in {kept.name}.\n"
@@ -237,7 +239,7 @@ def test_photographs_that_could_not_be_fused_are_kept(
     def stopped(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt(15)
 
-    monkeypatch.setattr(stack_commands, "aligned", stopped)
+    monkeypatch.setattr(stack, "aligned", stopped)
     assert main([*CAPTURE, "--keep-frames", "kept"]) == 128 + 15
     assert capfd.readouterr().err == "fusiongcn: interrupted; the photographs are in kept.\n"
     assert len(list((folder / "kept").iterdir())) == 3

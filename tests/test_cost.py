@@ -20,7 +20,8 @@ from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, WEIGHT_ONLY
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 
 
 @pytest.mark.parametrize("size", [(48, 64), (130, 70)])

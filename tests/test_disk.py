@@ -24,8 +24,8 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.log import SCORES
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.files import check_folder, write_files
-from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.io.files import check_folder, write_files
+from fusiongcn_edge.runtime.io.images import write_image
 
 Picture = NDArray[Any]
 

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import COMMANDS, main
 from fusiongcn_edge.model import training
-from fusiongcn_edge.runtime.bundle import FORMAT
-from fusiongcn_edge.runtime.images import read_image, write_image
-from fusiongcn_edge.runtime.pairs import made_pair, made_photograph
+from fusiongcn_edge.runtime.bundle.manifest import FORMAT
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.synthetic import made_pair, made_photograph
 
 Picture = NDArray[Any]
 
@@ -211,7 +211,7 @@ def test_the_api_page_is_what_the_docstrings_say() -> None:
 
 
 def test_the_page_on_bundles_names_every_field() -> None:
-    page, contract = ((ROOT / name).read_text("utf-8") for name in ("docs/bundle.md", "runtime/COMPATIBILITY.md"))
+    page, contract = ((ROOT / name).read_text("utf-8") for name in ("docs/bundle.md", "runtime/bundle/FORMAT.md"))
     for path in sorted((ROOT / "runtime" / "bundles").glob("*/*/bundle.json")):
         manifest = json.loads(path.read_text("utf-8"))
         inner = [name for part in ("preprocessing", "decision") for name in manifest[part]]

@@ -9,7 +9,7 @@ import pytest
 from fusiongcn_edge.benchmarks.arm import estimate
 from fusiongcn_edge.benchmarks.arm.counts import Block
 from fusiongcn_edge.benchmarks.arm.estimate import Board, bound
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 
 FMLA, NOP = bytes.fromhex("20cc224e"), bytes.fromhex("1f2003d5")

@@ -23,7 +23,8 @@ from fusiongcn_edge.benchmarks.paired import compare, signed_rank
 from fusiongcn_edge.benchmarks.sheets import nearer
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
-from fusiongcn_edge.runtime.images import psnr, read_image, write_image
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 Picture = NDArray[Any]
 Run = Callable[..., str]

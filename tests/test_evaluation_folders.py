@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.sheets import nearer
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime.images import write_image
-from fusiongcn_edge.runtime.pairs import find_pairs
+from fusiongcn_edge.runtime.io.images import write_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
 
 Picture = NDArray[Any]
 METHOD = ["--method", "laplacian"]

@@ -12,8 +12,8 @@ from camera_files import FORMATS, NOTE, SOFTWARE, SRGB, Tag, camera_exif, copied
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from fusiongcn_edge.runtime.exif import Exif, Field, exif_block, read_exif
-from fusiongcn_edge.runtime.metadata import Metadata, read_metadata
+from fusiongcn_edge.runtime.io.exif import Exif, Field, exif_block, read_exif
+from fusiongcn_edge.runtime.io.metadata import Metadata, read_metadata
 
 Picture = NDArray[Any]
 

@@ -24,12 +24,12 @@ from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph, OneExponen
 from fusiongcn_edge.model.checkpoint import save_checkpoint
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.bundle_writer import write_bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.bundle.writer import write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input
-from fusiongcn_edge.runtime.networks import open_cnn
+from fusiongcn_edge.runtime.networks.fusiongcn import open_cnn
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
+from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph
 
 # steps of writing a bundle, and how often each succeeds before the disk is full
 SINGLE_STEPS = [("fsync", 0), ("fsync", 1), ("rename", 0)]

@@ -16,8 +16,9 @@ from processes import FUSIONGCN
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.batch import Item, fingerprint, is_made
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.batch.discovery import Item
+from fusiongcn_edge.runtime.batch.records import fingerprint, is_made
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 
 Picture = NDArray[Any]
 

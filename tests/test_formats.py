@@ -12,7 +12,7 @@ from camera_files import NOTE, SOFTWARE, SRGB, Tag, bayer_dng, camera_exif, copi
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.images import read_image, read_photograph
+from fusiongcn_edge.runtime.io.images import read_image, read_photograph
 
 Picture = NDArray[Any]
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.io.images import read_image, write_image
 
 Picture = NDArray[Any]
 

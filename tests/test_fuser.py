@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.decisions import differing_fraction
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult, ImageError
-from fusiongcn_edge.runtime import decision as decision_module
-from fusiongcn_edge.runtime.bundle import manifest_checksum
-from fusiongcn_edge.runtime.decision import blend, decision_map, take
+from fusiongcn_edge.runtime.bundle.reader import manifest_checksum
 from fusiongcn_edge.runtime.fuser import STAGES
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.fusion import blending
+from fusiongcn_edge.runtime.fusion import decision_map as decision_module
+from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.decision_map import decision_map
+from fusiongcn_edge.runtime.io.images import read_image
 
 Picture = NDArray[Any]
 Pair = tuple[Picture, Picture]
@@ -266,7 +268,7 @@ def test_pixels_that_are_sure_are_taken_as_mixing_would_give_them(
     first, second = rng.integers(0, np.iinfo(dtype).max + 1, (2, *shape), dtype=dtype)
     # many of them near 0 and 1, at either side of what rounding takes away
     probability = (1 / (1 + np.exp(-rng.normal(0, 8, shape[:2])))).astype(np.float32)
-    with mock.patch.object(decision_module, "FEW_UNSURE", few_unsure):
+    with mock.patch.object(blending, "FEW_UNSURE", few_unsure):
         fused = blend(first, second, probability, probability > 0.5, 0.5)
     weight = probability.reshape(*shape[:2], *(1 for _ in shape[2:]))
     expected = second + (first - second.astype(np.float32)) * weight

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.graph import BLOCKED, node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
+from fusiongcn_edge.runtime.networks.region_graph import BLOCKED, node_features, region_graph
 
 Labels = NDArray[np.int32]
 

@@ -12,9 +12,9 @@ import pytest
 from refusals import refusal
 
 from fusiongcn_edge.runtime import ImageError
-from fusiongcn_edge.runtime import headers as headers_module
-from fusiongcn_edge.runtime.headers import Declared, declared
-from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.io import headers as headers_module
+from fusiongcn_edge.runtime.io.headers import Declared, declared
+from fusiongcn_edge.runtime.io.images import read_image, write_image
 
 
 def png(width: int, height: int, depth: int = 8, length: int | None = None) -> bytes:

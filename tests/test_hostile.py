@@ -22,14 +22,16 @@ from fusiongcn_edge.benchmarks.cost import cost_of_file
 from fusiongcn_edge.benchmarks.saved import read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError, OutputError, align_frames
-from fusiongcn_edge.runtime.batch import is_made, record_path
-from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, load_bundle
+from fusiongcn_edge.runtime.batch.records import is_made, record_path
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
+from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle
 from fusiongcn_edge.runtime.errors import LONGEST
-from fusiongcn_edge.runtime.files import check_folder, read_file
-from fusiongcn_edge.runtime.images import read_image, write_image
-from fusiongcn_edge.runtime.pairs import find_pairs, made_pair
+from fusiongcn_edge.runtime.io.files import check_folder, read_file
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
-# how many changed inputs each reader gets; those that may end the process itself (see COMPATIBILITY.md) get none
+# how many changed inputs each reader gets; those that may end the process itself (see FORMAT.md) get none
 CHANGED = dict.fromkeys(READERS, 200) | {
     "onnx": 0, "tflite": 0, "arguments": 60, "training-state": 15, "manifest": 80, "folders": 100, "cost": 100,
     "quantizable": 40, "checkpoint": 100,

@@ -18,8 +18,9 @@ from refusals import refusal
 from fusiongcn_edge.benchmarks.cost import cost_of_file
 from fusiongcn_edge.benchmarks.cost_rule import peak_bytes
 from fusiongcn_edge.runtime import EngineError, Fuser
-from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, load_bundle, manifest_checksum
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
+from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 # graphs that are not those that the manifest describes
 

@@ -33,9 +33,9 @@ MAY_IMPORT = {
     "fusiongcn_edge.benchmarks": ({"runtime"}, {"model", "export", "calibration"}),
 }
 OPTIONAL = {  # libraries that one module each may import
-    "fusiongcn_edge.runtime.camera": {"picamera2"},
-    "fusiongcn_edge.runtime.formats": {"pillow_heif", "rawpy"},
-    "fusiongcn_edge.runtime.engines.onnx_engine": {"onnxruntime"},
+    "fusiongcn_edge.runtime.capture.picamera": {"picamera2"},
+    "fusiongcn_edge.runtime.io.heif_raw": {"pillow_heif", "rawpy"},
+    "fusiongcn_edge.runtime.engines.onnxruntime_engine": {"onnxruntime"},
     "fusiongcn_edge.runtime.engines.litert_engine": {"ai_edge_litert", "tflite_runtime"},
 }
 LIBRARIES = {"numpy", "cv2", "onnx", "onnxruntime", "onnxscript", "torch", "skimage", "scipy", "PIL", "tflite", "thop"}
@@ -95,7 +95,10 @@ IMPORTS = imports()
 
 
 def test_the_imports_are_read_at_all() -> None:
-    assert Import("numpy", "fusiongcn_edge.runtime", "fusiongcn_edge.runtime.graph", True, False) in IMPORTS
+    assert (
+        Import("numpy", "fusiongcn_edge.runtime", "fusiongcn_edge.runtime.networks.region_graph", True, False)
+        in IMPORTS
+    )
     assert any(i.imported_room == "model" for i in IMPORTS if i.room == "fusiongcn_edge.export")
     assert any(i.name.startswith("skimage") and not i.at_once for i in IMPORTS)
 

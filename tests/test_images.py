@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusiongcn_edge.runtime import FusionError, ImageError
-from fusiongcn_edge.runtime.images import (
+from fusiongcn_edge.runtime.io.images import (
     LONGEST_SIDE,
     Encoding,
-    check_pair,
     check_writable,
-    network_input,
     read_image,
     read_photograph,
     write_image,
     write_images,
 )
+from fusiongcn_edge.runtime.io.validation import check_pair
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
 

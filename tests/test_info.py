@@ -14,14 +14,15 @@ from conftest import Fails
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import EngineError, info_commands
-from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
+from fusiongcn_edge.runtime import EngineError
+from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.cli import info
 
 
 @pytest.fixture
 def without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "fusiongcn_edge.runtime.engines.onnx_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "fusiongcn_edge.runtime.engines.onnxruntime_engine", raising=False)
 
 
 # info
@@ -102,7 +103,7 @@ def test_info_tells_why_an_installed_engine_cannot_be_used(
     def broken(name: str) -> None:
         raise EngineError(f"{name} was built for numpy 1.")
 
-    monkeypatch.setattr(info_commands, "get_engine", broken)
+    monkeypatch.setattr(info, "get_engine", broken)
     assert main(["info", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)["engines"]["onnx"]
     assert found == {"installed": True, "usable": False, "problem": "onnx was built for numpy 1."}

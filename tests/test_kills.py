@@ -21,10 +21,10 @@ import pytest
 from processes import FUSIONGCN, children, killed, killed_after_lines, linux, seconds_of, started, unfinished
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.files import write_files
-from fusiongcn_edge.runtime.images import read_image, write_image
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.io.files import write_files
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 KILLS = int(os.environ.get("FUSIONGCN_KILLS", 2))
 

@@ -18,8 +18,8 @@ from fusiongcn_edge.benchmarks.cost_formulas import published_convention
 from fusiongcn_edge.benchmarks.saved import Benchmark, read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.io.images import write_image
 
 Cli = Callable[..., tuple[int, str, str]]
 FILES = {

@@ -37,7 +37,8 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
 from fusiongcn_edge.calibration.samples import recorded
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 
 
 def by_recipe(bundle: Bundle, name: str, given: Any = None) -> tuple[Bundle, dict[str, str]]:

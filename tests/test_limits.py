@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime import Fuser, machine
+from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
-from fusiongcn_edge.runtime.images import write_image
-from fusiongcn_edge.runtime.machine import free_memory
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.io.images import write_image
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.system import resources
+from fusiongcn_edge.runtime.system.resources import free_memory
 
 Picture = NDArray[Any]
 MODELS = ["fusiongcn-lite", "fusiongcn"]
@@ -112,7 +113,7 @@ def control_group() -> Iterator[Path]:
     made = None
     for line in Path("/proc/self/cgroup").read_text().splitlines() if Path("/proc/self/cgroup").exists() else []:
         number, controllers, path = line.split(":", 2)
-        above = machine.CGROUPS / ("memory" if "memory" in controllers.split(",") else "") / path.lstrip("/")
+        above = resources.CGROUPS / ("memory" if "memory" in controllers.split(",") else "") / path.lstrip("/")
         limit = "memory.limit_in_bytes" if "memory" in controllers.split(",") else "memory.max"
         if number != "0" and "memory" not in controllers.split(","):
             continue
@@ -158,16 +159,16 @@ def test_the_limit_of_a_service_or_of_what_it_belongs_to_counts(
         "4:memory:/system.slice/fusion.service\n0::/elsewhere\n" if version == 1 else "0::/system.slice/fusion.service"
     )
     (tmp_path / "cgroup").write_text(told)
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
-    monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path)
+    monkeypatch.setattr(resources, "OWN_CGROUPS", tmp_path / "cgroup")
     (service / f"memory.{limit}").write_text("3000000\n")
     (service / f"memory.{used}").write_text("2000000\n")
-    assert free_memory() == int(1_000_000 * machine.FREE_SHARE)
+    assert free_memory() == int(1_000_000 * resources.FREE_SHARE)
     (service / "memory.stat").write_text(f"anon 5\n{cached} 500000\n")  # files that it need not keep in memory
-    assert free_memory() == int(1_500_000 * machine.FREE_SHARE)
+    assert free_memory() == int(1_500_000 * resources.FREE_SHARE)
     (service.parent / f"memory.{limit}").write_text("2500000\n")
     (service.parent / f"memory.{used}").write_text("2300000\n")
-    assert free_memory() == int(200_000 * machine.FREE_SHARE)
+    assert free_memory() == int(200_000 * resources.FREE_SHARE)
 
 
 @pytest.mark.parametrize("model", [*MODELS, "fusiongcn-lite-int8"])

@@ -22,13 +22,15 @@ from fusiongcn_edge.model.lite import FusionGCNLite
 from fusiongcn_edge.model.photographs import Photographs
 from fusiongcn_edge.model.recipe import LITE_RECIPE
 from fusiongcn_edge.model.training import Run
-from fusiongcn_edge.runtime.bundle import load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.fuser import Fuser
-from fusiongcn_edge.runtime.machine import resident_memory
-from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.regions import RegionSettings, luminance, region_affinity, region_features, regions, see
-from fusiongcn_edge.runtime.windows import WINDOW_BYTES
+from fusiongcn_edge.runtime.io.pixels import luminance
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.networks.lite_inputs import region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.segmentation.settings import RegionSettings
+from fusiongcn_edge.runtime.system.resources import resident_memory
+from fusiongcn_edge.runtime.tiling.windowed_cnn import WINDOW_BYTES
 
 SETTINGS = RegionSettings(segments_per_side=0.5, compactness=0.1, iterations=3)
 
@@ -130,8 +132,8 @@ def test_windows_give_what_the_whole_gives(
 ) -> None:
     pair = random_pair(344, 301)
     whole = Fuser.open(bundles["onnx"]).fuse(*pair).probability
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_PIXELS", side * side)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_PIXELS", side * side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.LEAST_PIXELS", side * side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.MOST_PIXELS", side * side)
     sizes: list[tuple[int, ...]] = []
     fuser = Fuser(
         load_bundle(bundles["onnx"]), watch=lambda _, inputs: sizes.append(inputs.get("luminance", np.empty(0)).shape)

@@ -25,13 +25,14 @@ from fusiongcn_edge.export.litert_stages import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
 from fusiongcn_edge.model.network import FusionGCN
 from fusiongcn_edge.runtime import EngineError, Fuser, FusionError
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.engines import litert_engine
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.graph import region_graph
-from fusiongcn_edge.runtime.networks import GCN_INPUTS
-from fusiongcn_edge.runtime.padding import Gcn
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.networks.fusiongcn import GCN_INPUTS
+from fusiongcn_edge.runtime.networks.gcn import Gcn
+from fusiongcn_edge.runtime.networks.region_graph import region_graph
 
 # kernels of XNNPACK (its list in the LiteRT documentation), and what is still needed of others: by tables alone
 XNNPACK = {

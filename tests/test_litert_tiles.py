@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from cnn import Arrays, inputs, probability
 
-from fusiongcn_edge.runtime import tiles
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines import litert_engine
-from fusiongcn_edge.runtime.tiles import best_size
+from fusiongcn_edge.runtime.tiling import memory_plan
+from fusiongcn_edge.runtime.tiling.memory_plan import best_size
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 40), (33, 47), (100, 40), (20, 130), (3, 5)])
@@ -27,8 +27,8 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(tflite_bundle: Path, m
     expected = probability(tflite_bundle, arrays)
     size = best_size(bundle, 75, 60)
     for given_up in range(len(bundle.keep) + 1):
-        chosen = tiles._plan(bundle, 75, 60, bundle.keep[given_up:], 1 + given_up % 3, size)
-        monkeypatch.setattr(tiles, "plan", lambda *_, chosen=chosen: chosen)
+        chosen = memory_plan._plan(bundle, 75, 60, bundle.keep[given_up:], 1 + given_up % 3, size)
+        monkeypatch.setattr(memory_plan, "plan", lambda *_, chosen=chosen: chosen)
         np.testing.assert_array_equal(probability(tflite_bundle, arrays, chosen.threads), expected)
 
 
@@ -44,9 +44,9 @@ def test_what_is_computed_again_is_computed_once_for_a_tile(
 
     monkeypatch.setattr(litert_engine.LitertGraph, "run", counted)
     monkeypatch.setattr(
-        tiles, "plan", lambda *_: tiles._plan(bundle, 64, 80, (), 1, "16x40")
+        memory_plan, "plan", lambda *_: memory_plan._plan(bundle, 64, 80, (), 1, "16x40")
     )  # nothing is kept but the probability
-    monkeypatch.setattr(tiles, "best_size", lambda *_: "16x40")
+    monkeypatch.setattr(memory_plan, "best_size", lambda *_: "16x40")
     probability(tflite_bundle, inputs(64, 80))
     # eight tiles; each stage's window grows by its readers' reach, so that it takes a few tiles, once for each of the
     # five sweeps that ask for it
@@ -61,6 +61,6 @@ def test_the_size_whose_tiles_fit_best_is_taken(tflite_bundle: Path) -> None:
     both = []
     for size in ("16x40", "24x20"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tiles, "best_size", lambda *_, size=size: size)
+            patch.setattr(memory_plan, "best_size", lambda *_, size=size: size)
             both.append(probability(tflite_bundle, arrays))
     np.testing.assert_allclose(*both, rtol=0, atol=1e-4)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusiongcn_edge.runtime import machine
-from fusiongcn_edge.runtime.machine import default_threads, free_memory, peak_memory, resident_memory
+from fusiongcn_edge.runtime.system import resources
+from fusiongcn_edge.runtime.system.resources import default_threads, free_memory, peak_memory, resident_memory
 
 
 def make_cpus(folder: Path, cores: list[tuple[str, int]]) -> Path:
@@ -49,8 +49,8 @@ def test_a_containers_share_and_the_processs_own_cores_bound_the_threads(
 ) -> None:
     cpus = make_cpus(tmp_path / "cpus", [(str(i), 0) for i in range(8)])
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4, 5}, raising=False)
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
-    monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path)
+    monkeypatch.setattr(resources, "OWN_CGROUPS", tmp_path / "cgroup")
     service = tmp_path / "system.slice" / "fusion.service"
     service.mkdir(parents=True)
     (tmp_path / "cgroup").write_text("0::/system.slice/fusion.service\n")
@@ -79,20 +79,20 @@ def test_a_system_that_tells_nothing_counts_its_processors(tmp_path: Path, monke
 def test_free_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 1000 kB\nMemAvailable: 500 kB\n")
-    monkeypatch.setattr(machine, "MEMORY", meminfo)
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
-    assert free_memory() == int(500 * 1024 * machine.FREE_SHARE)
+    monkeypatch.setattr(resources, "MEMORY", meminfo)
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path)
+    assert free_memory() == int(500 * 1024 * resources.FREE_SHARE)
     (tmp_path / "memory.max").write_text("300000\n")
     (tmp_path / "memory.current").write_text("100000\n")
-    assert free_memory() == int(200_000 * machine.FREE_SHARE)
+    assert free_memory() == int(200_000 * resources.FREE_SHARE)
     (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory() == int(500 * 1024 * machine.FREE_SHARE)
+    assert free_memory() == int(500 * 1024 * resources.FREE_SHARE)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_free_memory_is_bounded_by_the_processs_own_limit() -> None:
     code = (
-        "import resource; from fusiongcn_edge.runtime.machine import free_memory, resident_memory;"
+        "import resource; from fusiongcn_edge.runtime.system.resources import free_memory, resident_memory;"
         "resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); print(free_memory(), resident_memory())"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -104,9 +104,9 @@ def test_free_memory_is_bounded_by_the_processs_own_limit() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_peak_memory_is_known_with_little_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert peak_memory() >= 0.99 * resident_memory() > 0  # the two are not counted at the same moment
-    monkeypatch.setattr(machine, "OWN_STATUS", tmp_path / "none")
+    monkeypatch.setattr(resources, "OWN_STATUS", tmp_path / "none")
     assert peak_memory() > 10e6
-    monkeypatch.setattr(machine, "resource", None)  # as on Windows
+    monkeypatch.setattr(resources, "resource", None)  # as on Windows
     assert peak_memory() == 0
 
 
@@ -123,9 +123,10 @@ def test_memory_that_is_not_needed_goes_back_if_that_is_asked_for(asked: bool) -
         pytest.skip("only glibc keeps memory this way and can be told not to")
     code = f"""
 import ctypes
-from fusiongcn_edge.runtime.machine import resident_memory, return_memory_at_once
+from fusiongcn_edge.runtime.cli.process import configure_malloc
+from fusiongcn_edge.runtime.system.resources import resident_memory
 if {asked}:
-    return_memory_at_once()
+    configure_malloc()
 library = ctypes.CDLL(None)
 library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 library.free(library.malloc(30_000_000))  # glibc learns that blocks of this size come and go

@@ -19,16 +19,10 @@ from PIL import ExifTags, Image, ImageOps
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.exif import exif_of_result
-from fusiongcn_edge.runtime.images import (
-    Encoding,
-    check_layouts,
-    read_image,
-    read_photograph,
-    write_image,
-    write_images,
-)
-from fusiongcn_edge.runtime.metadata import Metadata, read_metadata, with_metadata
+from fusiongcn_edge.runtime.io.exif import exif_of_result
+from fusiongcn_edge.runtime.io.images import Encoding, read_image, read_photograph, write_image, write_images
+from fusiongcn_edge.runtime.io.metadata import Metadata, read_metadata, with_metadata
+from fusiongcn_edge.runtime.io.validation import check_layouts
 
 Picture = NDArray[Any]
 

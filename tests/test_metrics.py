@@ -28,7 +28,8 @@ from fusiongcn_edge.benchmarks.perception import phase_congruency
 from fusiongcn_edge.benchmarks.similarity import ssim
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.images import psnr, read_image, write_image
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 Picture = NDArray[np.uint8]
 Fails = Callable[..., str]

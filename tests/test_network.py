@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from fusiongcn_edge.model.depthwise import MultiplierConv2d
 from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm, SimAM, spread
 from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.graph import node_features, region_graph
-from fusiongcn_edge.runtime.images import network_input
-from fusiongcn_edge.runtime.superpixels import slic
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
+from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph
+from fusiongcn_edge.runtime.segmentation.slic import slic
 
 PUBLISHED_OPERATIONS = 50.76e9  # multiply-accumulates at 520 x 520
 

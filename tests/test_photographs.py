@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.model.photographs import Photographs, segmentations
-from fusiongcn_edge.runtime import FusionError, headers
-from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime import FusionError
+from fusiongcn_edge.runtime.io import headers
+from fusiongcn_edge.runtime.io.images import write_image
 
 
 def test_a_segmentation_is_of_the_photograph_whose_whole_name_it_has(tmp_path: Path) -> None:

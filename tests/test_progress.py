@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from fusiongcn_edge.runtime.progress import Progress
+from fusiongcn_edge.runtime.cli.progress import Progress
 
 
 def test_without_a_terminal_it_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 1.0, 61.0, 61.0, 100.0, 122.0, 122.0])
-    monkeypatch.setattr("fusiongcn_edge.runtime.progress.monotonic", lambda: next(times))
+    monkeypatch.setattr("fusiongcn_edge.runtime.cli.progress.monotonic", lambda: next(times))
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
     with Progress() as progress:
         for text in ("one", "two", "three", "four"):

@@ -13,7 +13,8 @@ from fusiongcn_edge.benchmarks import boundaries, curves, memory, quality
 from fusiongcn_edge.benchmarks.arguments import photographs_below
 from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.images import psnr, write_image
+from fusiongcn_edge.runtime.io.images import write_image
+from fusiongcn_edge.runtime.io.pixels import psnr
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from fusiongcn_edge.calibration.gate import Judge
 from fusiongcn_edge.calibration.layers import FP16, FP32, STATIC8, WEIGHT_ONLY, Layer, format_of, with_precisions
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.bundle import Bundle, load_bundle
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.bundle.manifest import Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 
 def quantize(*arguments: object) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from test_lite import SETTINGS, random_pair
 
-from fusiongcn_edge.runtime.regions import DETAILS, Seen, grid_slic, region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS, Seen, region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.segmentation.grid_slic import grid_slic
 
 
 def test_superpixels_follow_an_edge() -> None:
@@ -46,5 +47,5 @@ def test_sizes_are_filled_up_with_the_edge() -> None:
 def test_details_are_the_same_in_bands_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = random_pair(200, 64)
     at_once = see(first, second).details
-    monkeypatch.setattr("fusiongcn_edge.runtime.regions.BAND", 64 * 20)
+    monkeypatch.setattr("fusiongcn_edge.runtime.networks.lite_inputs.BAND", 64 * 20)
     np.testing.assert_array_equal(see(first, second).details, at_once)

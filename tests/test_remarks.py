@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.images import read_image
-from fusiongcn_edge.runtime.pairs import find_pairs
-from fusiongcn_edge.runtime.remarks import LookedAt, look_at, remarks
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.registration.checks import LookedAt, look_at, remarks
 
 Picture = NDArray[Any]
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"

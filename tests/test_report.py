@@ -15,7 +15,7 @@ from reports import ESTIMATES, PICTURES, Page, benchmark, configuration, evaluat
 
 from fusiongcn_edge.benchmarks.charts import Scale, pareto
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.io.images import write_image
 
 HOSTILE = "<script>alert(1)</script>\"'&|`[x](javascript:y)\n# _z_"
 

@@ -12,7 +12,7 @@ import pytest
 
 from fusiongcn_edge.benchmarks import memory, operators, rewrites, scaling, speed, startup
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 
 def run(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -21,8 +21,10 @@ from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
 from fusiongcn_edge.benchmarks.stacks import made_stack
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
-from fusiongcn_edge.runtime.images import psnr, read_image, write_image
-from fusiongcn_edge.runtime.stack import focus_order, frame_colours, sharpness
+from fusiongcn_edge.runtime.fusion.depth_map import frame_colours
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pixels import psnr
+from fusiongcn_edge.runtime.registration.focus_order import focus_order, sharpness
 
 Picture = NDArray[Any]
 

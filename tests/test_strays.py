@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import ImageError, align_frames
-from fusiongcn_edge.runtime.align import MODELS, Scales, align
-from fusiongcn_edge.runtime.images import read_image, write_image
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.registration.estimate import MODELS, align
+from fusiongcn_edge.runtime.registration.pyramid import Scales
 
 Picture = NDArray[Any]
 

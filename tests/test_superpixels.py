@@ -15,17 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import load_bundle
-from fusiongcn_edge.runtime.connectivity import connected_components
-from fusiongcn_edge.runtime.images import network_input, read_image
-from fusiongcn_edge.runtime.superpixels import (
-    TILE,
-    SuperpixelSettings,
-    guide_image,
-    seed_grid,
-    slic,
-    superpixels,
-)
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.networks.fusiongcn_inputs import guide_image, network_input, superpixels
+from fusiongcn_edge.runtime.segmentation.connected_components import connected_components
+from fusiongcn_edge.runtime.segmentation.settings import SuperpixelSettings, seed_grid
+from fusiongcn_edge.runtime.segmentation.slic import TILE, slic
 
 Picture = NDArray[np.float32]
 

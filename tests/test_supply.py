@@ -20,9 +20,10 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import fusiongcn_edge
-from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, load_bundle
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
+from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle
 from fusiongcn_edge.runtime.errors import BundleError
-from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.io.images import write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = "fusiongcn-edge"

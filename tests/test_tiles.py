@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime import Fuser, FusionError, tiles
-from fusiongcn_edge.runtime.area import Area
-from fusiongcn_edge.runtime.bundle import load_bundle
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.graph import superpixel_patterns
-from fusiongcn_edge.runtime.machine import resident_memory
-from fusiongcn_edge.runtime.networks import PublishedNetwork, open_cnn
-from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.tiled_image import Image
-from fusiongcn_edge.runtime.tiles import TiledCnn, plan, statistics
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.networks.fusiongcn import PublishedNetwork, open_cnn
+from fusiongcn_edge.runtime.system.resources import resident_memory
+from fusiongcn_edge.runtime.tiling import memory_plan, staged_cnn
+from fusiongcn_edge.runtime.tiling.label_tables import superpixel_patterns
+from fusiongcn_edge.runtime.tiling.memory_plan import plan
+from fusiongcn_edge.runtime.tiling.staged_cnn import TiledCnn, statistics
+from fusiongcn_edge.runtime.tiling.tile_store import Image
+from fusiongcn_edge.runtime.types import Area
 
 
 def inputs(height: int, width: int, nodes: int = 9) -> dict[str, NDArray[np.generic]]:
@@ -37,8 +39,8 @@ def inputs(height: int, width: int, nodes: int = 9) -> dict[str, NDArray[np.gene
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small image has many tiles, and every stage inner ones and ones at each edge."""
-    monkeypatch.setattr(tiles, "TILE_PIXELS", 300)
-    monkeypatch.setattr(tiles, "TILE_COLUMNS", 25)
+    monkeypatch.setattr(memory_plan, "TILE_PIXELS", 300)
+    monkeypatch.setattr(memory_plan, "TILE_COLUMNS", 25)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (33, 47), (100, 40), (9, 130)])
@@ -62,8 +64,8 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(
     expected = open_cnn(bundle, get_engine("onnx"), 1).run(arrays)["probability"]
     for given_up in range(len(bundle.keep) + 1):
         for threads in (1, 3):
-            chosen = tiles._plan(bundle, 75, 60, bundle.keep[given_up:], threads)
-            monkeypatch.setattr(tiles, "plan", lambda *_, chosen=chosen: chosen)
+            chosen = memory_plan._plan(bundle, 75, 60, bundle.keep[given_up:], threads)
+            monkeypatch.setattr(memory_plan, "plan", lambda *_, chosen=chosen: chosen)
             cnn = open_cnn(bundle, get_engine("onnx"), threads)
             np.testing.assert_array_equal(cnn.run(arrays)["probability"], expected)
 
@@ -119,7 +121,7 @@ def test_memory_that_runs_out_is_a_sentence(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(tiles, "superpixel_patterns", fail)
+    monkeypatch.setattr(staged_cnn, "superpixel_patterns", fail)
     with pytest.raises(FusionError, match="Memory ran out"):
         Fuser.open(random_bundle).fuse(*made_pair(40, 40))
 
@@ -127,7 +129,7 @@ def test_memory_that_runs_out_is_a_sentence(
 def test_the_leanest_plan_is_the_leanest(random_bundle: Path) -> None:
     bundle = load_bundle(random_bundle)
     for side in (16, 64, 200, 2000):
-        all_ = [tiles._plan(bundle, side, side, bundle.keep[n:], 1).bytes for n in range(len(bundle.keep) + 1)]
+        all_ = [memory_plan._plan(bundle, side, side, bundle.keep[n:], 1).bytes for n in range(len(bundle.keep) + 1)]
         assert plan(bundle, side, side, 0, 3).bytes == min(all_)
 
 

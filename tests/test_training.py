@@ -31,8 +31,8 @@ from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, Recipe, TrainingError,
 from fusiongcn_edge.model.scenes import make_scene
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.files import alone
-from fusiongcn_edge.runtime.images import write_image
+from fusiongcn_edge.runtime.io.images import write_image
+from fusiongcn_edge.runtime.io.locks import alone
 
 TINY = Recipe(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
 

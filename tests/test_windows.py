@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusiongcn_edge.export.lite import MARGIN
-from fusiongcn_edge.runtime import Fuser, windows
-from fusiongcn_edge.runtime.area import Area
-from fusiongcn_edge.runtime.pairs import made_pair
-from fusiongcn_edge.runtime.windows import cover, window_side, window_size
+from fusiongcn_edge.runtime import Fuser
+from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.tiling import overlapping_cnn, windowed_cnn
+from fusiongcn_edge.runtime.tiling.windowed_cnn import cover, window_side, window_size
+from fusiongcn_edge.runtime.types import Area
 
 # one graph of a fixed size
 
@@ -43,7 +44,7 @@ def test_other_sizes_are_served_by_mirroring_and_overlapping_windows(
 @given(height=st.integers(1, 300), width=st.integers(1, 300), rows=st.integers(16, 90), columns=st.integers(16, 90))
 def test_windows_cover_an_image_and_overlap(height: int, width: int, rows: int, columns: int) -> None:
     covered = np.zeros((height, width))
-    placed = windows._windows(height, width, (rows, columns))
+    placed = overlapping_cnn._windows(height, width, (rows, columns))
     for window in placed:
         assert window.top >= 0
         assert window.left >= 0
@@ -64,7 +65,7 @@ def test_windows_of_one_answer_are_blended_to_that_answer() -> None:
         def run(self, inputs: Arrays) -> Arrays:
             return {"probability": np.full(inputs["labels"].shape, 0.3, np.float32)}
 
-    cnn = object.__new__(windows.OverlappingCnn)
+    cnn = object.__new__(overlapping_cnn.OverlappingCnn)
     cnn._sizes = {(32, 48): types.SimpleNamespace(holding=lambda nodes: (nodes, Constant()))}
     np.testing.assert_allclose(cnn.run(inputs(100, 131))["probability"], 0.3, rtol=1e-6)
 
@@ -77,8 +78,8 @@ def test_the_shipped_model_decides_in_windows_as_at_once(side: int, monkeypatch:
     pair = made_pair(360, 440, seed=4)
     fuser = Fuser.open(engine="onnx", threads=1)
     whole = fuser.fuse(*pair)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.LEAST_PIXELS", side * side)
-    monkeypatch.setattr("fusiongcn_edge.runtime.windows.MOST_PIXELS", side * side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.LEAST_PIXELS", side * side)
+    monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.MOST_PIXELS", side * side)
     windowed = fuser.fuse(*pair)
     assert 0.2 < whole.decision.mean() < 0.8
     assert np.mean(windowed.decision != whole.decision) <= 0.0005
@@ -87,10 +88,10 @@ def test_the_shipped_model_decides_in_windows_as_at_once(side: int, monkeypatch:
 
 @pytest.mark.parametrize(("length", "side"), [(520, 520), (3040, 904), (1000, 128), (40, 904), (121 * 8, 120)])
 def test_windows_cover_a_length_and_keep_off_their_edges(length: int, side: int) -> None:
-    windows = cover(length, side, MARGIN)
-    assert [edge for _, (edge, _) in windows] == [0, *(edge for _, (_, edge) in windows[:-1])]
-    assert windows[-1][1][1] == length
-    for start, (first, last) in windows:
+    windowed_cnn = cover(length, side, MARGIN)
+    assert [edge for _, (edge, _) in windowed_cnn] == [0, *(edge for _, (_, edge) in windowed_cnn[:-1])]
+    assert windowed_cnn[-1][1][1] == length
+    for start, (first, last) in windowed_cnn:
         assert start % 8 == first % 8 == 0
         assert start == 0 or first >= start + MARGIN
         assert last == length or last <= start + side - MARGIN
@@ -123,7 +124,7 @@ def test_windows_have_the_pixels_that_are_allowed(height: int, width: int) -> No
 def test_how_much_is_done_is_told(
     model: str, size: tuple[int, int], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "MOST_PIXELS", 1 << 16)
+    monkeypatch.setattr(windowed_cnn, "MOST_PIXELS", 1 << 16)
     path = request.getfixturevalue(model) if model.endswith("bundle") else model
     fuser, pair, shares = Fuser.open(path, threads=2), made_pair(*size), list[float]()
     found = fuser.fuse(*pair, share=shares.append)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.workers import _serve, in_workers
+from fusiongcn_edge.runtime.system.worker_pool import _serve, in_workers
 
 
 def begin(kind: str) -> Any:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.arm.observed import pair, whole_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.fuser import STAGES
-from fusiongcn_edge.runtime.progress import Tell
+from fusiongcn_edge.runtime.types import Tell
 
 Image = NDArray[Any]
 FIRST = 0x7F000000  # the plugin listens for the numbers from here on: no process has one

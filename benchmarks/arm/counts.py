@@ -25,8 +25,8 @@ from fusiongcn_edge.benchmarks.arm.observed import MODELS, PHOTOGRAPHS
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, python_command, run
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, write_files
 from fusiongcn_edge.runtime.fuser import STAGES
+from fusiongcn_edge.runtime.io.files import check_folder, write_files
 
 KIND, CPU = "arm64-counted", "cortex-a72"
 STORED = Path(__file__).with_name("counts.json")

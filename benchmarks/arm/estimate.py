@@ -30,11 +30,12 @@ from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.arm.counts import Block, executed_blocks, plugin
 from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.bundle import LITE, Bundle, load_bundle
+from fusiongcn_edge.runtime.bundle.manifest import LITE, Bundle
+from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.files import check_folder, write_files
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.io.files import check_folder, write_files
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 KIND, SCHEMA = "fusiongcn estimate", 1
 METHOD = (

@@ -18,7 +18,7 @@ from time import sleep
 
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.arm.userland import KINDS, build_wheel, for_target, python_command
-from fusiongcn_edge.runtime.arguments import add_size_argument
+from fusiongcn_edge.runtime.cli.options import add_size_argument
 from fusiongcn_edge.runtime.errors import FusionError
 
 KIND, CPU = "arm64", "cortex-a72"

@@ -13,7 +13,7 @@ import sys
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.benchmarks.arm.counts import KIND, executed_blocks, instructions, plugin
 from fusiongcn_edge.benchmarks.arm.userland import KINDS
-from fusiongcn_edge.runtime.arguments import whole_number
+from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
 

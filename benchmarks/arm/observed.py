@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.engines.base import ENGINES
-from fusiongcn_edge.runtime.files import check_folder, write_files
-from fusiongcn_edge.runtime.images import read_image
+from fusiongcn_edge.runtime.io.files import check_folder, write_files
+from fusiongcn_edge.runtime.io.images import read_image
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "docs" / "example"
 # where both photographs are sharp somewhere; 80 x 104 are two of the published network's tiles on LiteRT

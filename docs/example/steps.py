@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.images import Encoding, read_image, write_images
-from fusiongcn_edge.runtime.sheet import row
+from fusiongcn_edge.runtime.fusion.preview import row
+from fusiongcn_edge.runtime.io.images import Encoding, read_image, write_images
 
 HERE = Path(__file__).parent
 HEIGHT = 280  # pixels of a panel

@@ -1,1 +1,3 @@
-"""Inference engines: one module each, imported when it is first opened."""
+"""Inference engines behind the protocol in ``base.py``, a module each, imported when first opened.
+Graphs of fixed sizes are padded by ``size_variants.py``.
+"""

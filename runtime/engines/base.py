@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import Graph
+from fusiongcn_edge.runtime.bundle.manifest import Graph
 from fusiongcn_edge.runtime.errors import EngineError
-from fusiongcn_edge.runtime.words import installing
+from fusiongcn_edge.runtime.text import installing
 
 Arrays = Mapping[str, NDArray[Any]]
 
 # engine -> (module of ours, libraries of which it needs one, how to get that); the first that is installed is taken
 ENGINES = {
-    "onnx": ("fusiongcn_edge.runtime.engines.onnx_engine", ("onnxruntime",), "pip install onnxruntime"),
+    "onnx": ("fusiongcn_edge.runtime.engines.onnxruntime_engine", ("onnxruntime",), "pip install onnxruntime"),
     "litert": (
         "fusiongcn_edge.runtime.engines.litert_engine",
         ("ai_edge_litert", "tflite_runtime"),

@@ -16,10 +16,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle import Graph
+from fusiongcn_edge.runtime.bundle.manifest import Graph
 from fusiongcn_edge.runtime.engines.base import Arrays, cannot_open, checked, failed
 from fusiongcn_edge.runtime.errors import EngineError
-from fusiongcn_edge.runtime.silence import libraries_silenced
 
 try:
     from ai_edge_litert.interpreter import Interpreter
@@ -87,30 +86,14 @@ class LitertGraph:
         return checked(self._graph, inputs, images_first)
 
 
-_opened_before = False
-
-
-@contextmanager
-def _first_opening() -> Iterator[None]:
-    """Keep the library's notice about XNNPACK off standard error; it prints it once in a process."""
-    global _opened_before
-    if _opened_before:
-        yield
-        return
-    _opened_before = True
-    with libraries_silenced():
-        yield
-
-
 class _Interpreter:
     """One interpreter and the runners of its signatures."""
 
     def __init__(self, file: str, data: bytes, threads: int) -> None:
         try:
-            with _first_opening():
-                self._interpreter = Interpreter(model_content=data, num_threads=threads)
-                self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
-                self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
+            self._interpreter = Interpreter(model_content=data, num_threads=threads)
+            self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
+            self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
         except MemoryError:
             raise EngineError(
                 f"Memory ran out when {LIBRARY} opened {file}: close other programs, or export it again."

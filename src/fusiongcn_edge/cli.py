@@ -20,11 +20,11 @@ from fusiongcn_edge.guard import ONCE, guarded
 
 # command -> (module, what it does in one line, extra that its libraries come with or None)
 COMMANDS = {
-    "fuse": ("fusiongcn_edge.runtime.fuse_commands", "fuse two photographs into one that is sharp everywhere", None),
-    "stack": ("fusiongcn_edge.runtime.stack_commands", "fuse any number of photographs into one", None),
-    "batch": ("fusiongcn_edge.runtime.batch_commands", "fuse folders of stacks or pairs, resumably", None),
-    "capture": ("fusiongcn_edge.runtime.capture_commands", "photograph with a Raspberry Pi's camera, and fuse", None),
-    "info": ("fusiongcn_edge.runtime.info_commands", "show engines, shipped models and the facts of a model", None),
+    "fuse": ("fusiongcn_edge.runtime.cli.fuse", "fuse two photographs into one that is sharp everywhere", None),
+    "stack": ("fusiongcn_edge.runtime.cli.stack", "fuse any number of photographs into one", None),
+    "batch": ("fusiongcn_edge.runtime.cli.batch", "fuse folders of stacks or pairs, resumably", None),
+    "capture": ("fusiongcn_edge.runtime.cli.capture", "photograph with a Raspberry Pi's camera, and fuse", None),
+    "info": ("fusiongcn_edge.runtime.cli.info", "show engines, shipped models and the facts of a model", None),
     "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
     "quantize": (
         "fusiongcn_edge.calibration.commands",
@@ -156,13 +156,16 @@ def _run(arguments: list[str]) -> int:
     if left_over:
         too_many = "" if left_over[0].startswith("-") else getattr(parsed, "too_many", "")
         explains.error(f"{' '.join(left_over)} is not understood" + (f": {too_many}" if too_many else ""))
+    from fusiongcn_edge.runtime.cli.process import native_messages_suppressed
+
     try:
-        return int(parsed.run(parsed))
+        with native_messages_suppressed():
+            return int(parsed.run(parsed))
     except ModuleNotFoundError as error:
         extra = COMMANDS[parsed.command][2]
         if extra is None or (error.name or "").startswith("fusiongcn_edge"):
             raise
-        from fusiongcn_edge.runtime.words import installing
+        from fusiongcn_edge.runtime.text import installing
 
         tflite = f" (to export to TFLite: {installing('export-tflite')})" if parsed.command == "export" else ""
         print(

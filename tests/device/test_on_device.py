@@ -16,7 +16,7 @@ from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS, outputs, pair,
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine
-from fusiongcn_edge.runtime.images import read_image, write_images
+from fusiongcn_edge.runtime.io.images import read_image, write_images
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "docs" / "example"
 MOST_FLIPS, MOST_FLIPS_FP32 = 1e-3, 1e-4  # of the pixels, decided otherwise than on x86

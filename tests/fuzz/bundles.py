@@ -14,8 +14,9 @@ import numpy as np
 from fuzz.reader import Apart, Reader, changed_bytes, changed_json, scratch
 
 from fusiongcn_edge.runtime import Fuser, FusionResult
-from fusiongcn_edge.runtime.bundle import MANIFEST, SHIPPED, load_bundle, manifest_checksum
-from fusiongcn_edge.runtime.pairs import made_pair
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
+from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle, manifest_checksum
+from fusiongcn_edge.runtime.io.synthetic import made_pair
 
 SIDE = 40
 

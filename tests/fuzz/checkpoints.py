@@ -34,7 +34,7 @@ def _run(step: int = 0) -> Any:
     from fusiongcn_edge.model.photographs import Photographs
     from fusiongcn_edge.model.recipe import RECIPES
     from fusiongcn_edge.model.training import Run
-    from fusiongcn_edge.runtime.pairs import made_photograph
+    from fusiongcn_edge.runtime.io.synthetic import made_photograph
 
     folder = scratch() / "photographs"
     folder.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import random
 from fuzz.bundles import changed_onnx, changed_tflite
 from fuzz.reader import Reader, written
 
-from fusiongcn_edge.runtime.bundle import SHIPPED
+from fusiongcn_edge.runtime.bundle.reader import SHIPPED
 
 
 def _seeds() -> list[bytes]:

@@ -13,10 +13,12 @@ from fuzz.photographs import small
 from fuzz.reader import Reader, changed_bytes, scratch
 
 from fusiongcn_edge.calibration.samples import pairs_from
-from fusiongcn_edge.runtime.batch import find_items, fingerprint, is_made
+from fusiongcn_edge.runtime.batch.discovery import find_items
+from fusiongcn_edge.runtime.batch.records import fingerprint, is_made
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.images import check_pair, read_image, write_image
-from fusiongcn_edge.runtime.pairs import find_pairs
+from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pairs import find_pairs
+from fusiongcn_edge.runtime.io.validation import check_pair
 
 NAMES = [b"a", b"b", b"truth", b"segments", b"1.png", b"1.jpg", b"2.png", b"1_0.png", b"[1].png", b"*.png", b"**.png",
          b"?.png", b"a.png", b".png", b".hidden.png", b"new\nline.png", b"\xff\xfe.png", b"\x1b[31m.png", b"x" * 250,

@@ -21,7 +21,7 @@ from typing import Any
 
 from fusiongcn_edge.guard import end_with
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.machine import peak_memory
+from fusiongcn_edge.runtime.system.resources import peak_memory
 
 LONGEST = 1500  # characters of a sentence
 MOST_MEGABYTES = 2500  # that a process of a reader's own may hold

@@ -10,7 +10,7 @@ from typing import Any
 
 from fuzz.reader import Reader, changed_json, scratch, written
 
-from fusiongcn_edge.runtime.batch import in_the_way, is_made, record, record_path
+from fusiongcn_edge.runtime.batch.records import in_the_way, is_made, record, record_path
 
 ESTIMATES = Path(__file__).resolve().parents[2] / "docs" / "estimates.json"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

@@ -1,0 +1,38 @@
+"""Hold a lock that ends with its process."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fusiongcn_edge.runtime.errors import OutputError
+from fusiongcn_edge.runtime.io.files import cannot_be_written
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a lock, which is a file at this path meanwhile; an OutputError with this sentence if another process does.
+    Processes that are forked meanwhile do not hold it. Where a file system has no locks, nothing is held."""
+    try:
+        file = open(path, "wb")  # noqa: SIM115
+    except OSError as error:
+        raise cannot_be_written(path, error) from None
+    with file:
+        if fcntl is not None:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise OutputError(otherwise) from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()

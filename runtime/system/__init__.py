@@ -1,0 +1,3 @@
+"""Cores, memory and worker processes of this machine.
+Nothing here knows of images.
+"""

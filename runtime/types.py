@@ -1,0 +1,54 @@
+"""The vocabulary that all packages share: array types, windows, frames and progress callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Float32 = NDArray[np.float32]
+Labels = NDArray[np.int32]  # of superpixels, 0 ... N - 1
+Probability = NDArray[np.float32]  # in [0, 1]
+Gray = NDArray[np.float32]
+Matrix = NDArray[np.float64]  # 3 x 3, homogeneous
+
+Tell = Callable[[str], None]  # is told what is being done
+Share = Callable[[float], None]  # called with how much of a step is done, 0 to 1
+
+USUAL_SIZE = 520, 520  # height and width that costs are stated for, as in the literature: that of the Lytro pairs
+RESULT = "probability"  # the CNN's output tensor
+
+
+class Area(NamedTuple):
+    """Rows ``top`` to ``bottom``, columns ``left`` to ``right`` of an image; may reach beyond it."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def grown(self, pixels: int) -> Area:
+        """The area and so many pixels around it."""
+        return Area(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
+
+    def within(self, other: Area) -> Area:
+        """The part of it in another; may be empty."""
+        return Area(
+            max(self.top, other.top), min(self.bottom, other.bottom),
+            max(self.left, other.left), min(self.right, other.right),
+        )  # fmt: skip
+
+    def of(self, array: NDArray[Any], top: int = 0, left: int = 0) -> NDArray[Any]:
+        """This part of an array, a view, whose first pixel is in row ``top`` and column ``left``."""
+        return array[..., self.top - top : self.bottom - top, self.left - left : self.right - left]
+
+
+class Frames(Protocol):
+    """Frames by number, as a list of arrays is, or what reads them when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> NDArray[Any]: ...
