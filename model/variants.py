@@ -1,4 +1,4 @@
-"""FusionGCN-Lite without one of its parts, to see what that part brings; see ``benchmarks/ablation.py``."""
+"""FusionGCN-Lite without one of its parts, to see what that part brings; see ``benchmarks/experiments/ablation.py``."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from conftest import Json
 
-from fusiongcn_edge.benchmarks import evaluation_commands, latency
-from fusiongcn_edge.benchmarks.sheets import data_uri
+from fusiongcn_edge.benchmarks.cli import evaluate
+from fusiongcn_edge.benchmarks.evaluation.figures import data_uri
+from fusiongcn_edge.benchmarks.latency import runner
 
 PICTURES = {
     name: data_uri(np.full((8, 12, 3), shade, np.uint8))
@@ -46,7 +47,7 @@ def benchmark(*configurations: Json, device: str = "x86 host", **changed: Any) -
              "os": "Debian", "governor": None, "highest_mhz": None, "kernel": "6", "python": "3.11",
              "libraries": {"numpy": "2"}}  # fmt: skip
     return {
-        "kind": latency.KIND, "schema": 1, "version": "0.1.0", "started": "2026-01-01", "command": ["fusiongcn"],
+        "kind": runner.KIND, "schema": 1, "version": "0.1.0", "started": "2026-01-01", "command": ["fusiongcn"],
         "rounds": 2, "sustained_minutes": 0, "interrupted": False, "sensor": None, "idle_watts": None,
         "device": facts, "before": condition, "after": {**condition, "mhz": 900.0}, "valid": True, "reasons": [],
         "configurations": list(configurations or [configuration("small", 0.5), configuration("large", 1.0)]), **changed,
@@ -63,7 +64,7 @@ def evaluation(psnr: dict[str, float], **changed: Any) -> Json:
     }  # fmt: skip
     group = {"title": "truth", "folder": "pairs", "pairs": [{"name": "1"}] * 3, "methods": methods}
     return {
-        "kind": evaluation_commands.KIND, "schema": 1, "version": "0.1.0", "reference": first, "test": "a test",
+        "kind": evaluate.KIND, "schema": 1, "version": "0.1.0", "reference": first, "test": "a test",
         "lower_is_better": ["Q_CV"], "absent": {}, "interrupted": False, "groups": [group], **changed,
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusiongcn_edge.benchmarks import ablation
+from fusiongcn_edge.benchmarks.experiments import ablation
 from fusiongcn_edge.model import training, variants
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_network
 from fusiongcn_edge.model.lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
@@ -60,7 +60,7 @@ def test_variants_are_trained_scored_and_taken_up_again(tmp_path, monkeypatch, c
     given = ["--photos", str(photographs), "--held-out", str(photographs), "-o", str(tmp_path / "runs")]
     monkeypatch.setattr(sys, "argv", ["ablation", *given, "--steps", "1", "--seed", "3", "--variant", "no-graph,grid"])
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr("fusiongcn_edge.benchmarks.quality.HELD_OUT_SCENES", 1)
+    monkeypatch.setattr("fusiongcn_edge.benchmarks.experiments.quality.HELD_OUT_SCENES", 1)
     assert ablation.main() == 0
     told = capsys.readouterr().out
     assert re.findall(r"^(\S+) +3 +1 ", told, re.MULTILINE) == ["no-graph", "grid"]

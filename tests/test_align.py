@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks import alignment
-from fusiongcn_edge.benchmarks.alignment import moved_pair
-from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
+from fusiongcn_edge.benchmarks.experiments import registration_error
+from fusiongcn_edge.benchmarks.experiments.registration_error import moved_pair
+from fusiongcn_edge.benchmarks.metrics.scorer import q_g_of_stack, to_gray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError, align_frames
 from fusiongcn_edge.runtime.io.images import read_image, read_photograph, write_image, write_images
@@ -383,7 +383,7 @@ def test_the_benchmark_prints_both_tables(
         write_image(tmp_path / "one" / f"{number}.png", photograph)
     arguments = ["--photos", photo_folder, "--count", 1, "--triples", tmp_path]
     monkeypatch.setattr(sys, "argv", ["alignment", *map(str, arguments)])
-    assert alignment.main() == 0
+    assert registration_error.main() == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:2] for line in lines[1:9]] == [[model, blur] for model in MODELS[1:] for blur in ("3", "6")]
     before, after = next(line for line in lines if line[:1] == ["one"])[2:]
@@ -393,9 +393,9 @@ def test_the_benchmark_prints_both_tables(
 def test_the_benchmark_tells_where_nothing_could_be_aligned(
     photo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(alignment, "align", lambda *_: None)
+    monkeypatch.setattr(registration_error, "align", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["alignment", "--photos", str(photo_folder), "--count", "1"])
-    assert alignment.main() == 0
+    assert registration_error.main() == 0
     assert all(line.split()[2:] == ["–", "–", "–", "1", "–"] for line in capsys.readouterr().out.splitlines()[1:])
 
 

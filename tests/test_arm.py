@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from fusiongcn_edge.benchmarks.arm import check, footprint, userland
+from fusiongcn_edge.benchmarks.arm import device_tests, footprint, sysroot
 from fusiongcn_edge.runtime import FusionError
 
 
@@ -21,8 +21,8 @@ def test_without_a_userland_one_sentence_says_how_to_make_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["check", "--kind", "armhf"])
-    assert check.main() == 2
-    assert "make it with 'python -m fusiongcn_edge.benchmarks.arm.userland --kind armhf'" in capsys.readouterr().err
+    assert device_tests.main() == 2
+    assert "make it with 'python -m fusiongcn_edge.benchmarks.arm.sysroot --kind armhf'" in capsys.readouterr().err
 
 
 def test_without_the_tools_one_sentence_says_how_to_get_them(
@@ -30,23 +30,23 @@ def test_without_the_tools_one_sentence_says_how_to_get_them(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FusionError, match=r"apt-get install .*qemu-user mmdebstrap"):
-        userland.make("arm64", tmp_path / "none.whl")
-    assert not (userland.folder("arm64") / "rootfs").exists()
+        sysroot.make("arm64", tmp_path / "none.whl")
+    assert not (sysroot.folder("arm64") / "rootfs").exists()
 
 
 def test_a_failed_program_is_told_with_what_it_said() -> None:
     with pytest.raises(FusionError, match=r"'ls --all' failed.*(?s:.)*nowhere"):
-        userland.run("ls", "--all", "/nowhere")
+        sysroot.run("ls", "--all", "/nowhere")
 
 
 def test_the_wheel_is_the_checkout_and_nothing_that_an_earlier_build_left(tmp_path: Path) -> None:
-    with ZipFile(userland.build_wheel(tmp_path)) as wheel:
+    with ZipFile(sysroot.build_wheel(tmp_path)) as wheel:
         names = set(wheel.namelist())
     for room in ("runtime", "benchmarks"):
-        for file in (userland.ROOT / room).rglob("*.py"):
-            assert f"fusiongcn_edge/{file.relative_to(userland.ROOT)}" in names
+        for file in (sysroot.ROOT / room).rglob("*.py"):
+            assert f"fusiongcn_edge/{file.relative_to(sysroot.ROOT)}" in names
     assert "fusiongcn_edge/runtime/bundles/litert/fusiongcn-lite/bundle.json" in names
-    folders = [userland.ROOT, userland.ROOT / "src"]
+    folders = [sysroot.ROOT, sysroot.ROOT / "src"]
     for name in names:
         if name.endswith(".py"):
             inside = name.removeprefix("fusiongcn_edge/")
@@ -55,7 +55,7 @@ def test_the_wheel_is_the_checkout_and_nothing_that_an_earlier_build_left(tmp_pa
 
 def test_a_kernel_describes_the_emulated_cpu(tmp_path: Path) -> None:
     (tmp_path / "rootfs" / "usr").mkdir(parents=True)
-    userland._make_board(tmp_path / "pi", tmp_path / "rootfs", "cortex-a72")
+    sysroot._make_board(tmp_path / "pi", tmp_path / "rootfs", "cortex-a72")
     text = (tmp_path / "pi" / "proc" / "cpuinfo").read_text()
     assert "CPU part\t: 0xd08\n" in text
     assert "asimddp" not in text, "it has no dot product"
@@ -64,12 +64,12 @@ def test_a_kernel_describes_the_emulated_cpu(tmp_path: Path) -> None:
     assert (tmp_path / "pi" / "usr").resolve() == tmp_path / "rootfs" / "usr"
 
 
-@pytest.mark.parametrize("kind", userland.KINDS)
+@pytest.mark.parametrize("kind", sysroot.KINDS)
 def test_pip_is_asked_for_the_wheels_of_the_other_machine(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(userland, "run", lambda *command: asked.extend(command))
-    chosen = userland.KINDS[kind]
-    userland.for_target(chosen, "install", "it")
+    monkeypatch.setattr(sysroot, "run", lambda *command: asked.extend(command))
+    chosen = sysroot.KINDS[kind]
+    sysroot.for_target(chosen, "install", "it")
     assert f"manylinux_2_28_{chosen.machine}" in asked
     assert f"manylinux_2_{chosen.glibc + 1}_{chosen.machine}" not in asked
     assert f"cp{chosen.python.replace('.', '')}" in asked

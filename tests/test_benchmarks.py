@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks import decisions, slic
-from fusiongcn_edge.benchmarks.decisions import differing_fraction
+from fusiongcn_edge.benchmarks.experiments import decision_agreement, slic_vs_skimage
+from fusiongcn_edge.benchmarks.experiments.decision_agreement import differing_fraction
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.io.images import write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
@@ -87,7 +87,7 @@ def test_the_table_of_decisions_shows_each_pair_and_the_sum(
         if name == "02":
             decision[:2, :3] = 255 - decision[:2, :3]
         write_image(pairs / "garden" / "maps" / f"{name}.png", decision)
-    code, out, err = run(decisions.main, "--model", random_bundle, "--pairs", pairs, "--maps", "maps")
+    code, out, err = run(decision_agreement.main, "--model", random_bundle, "--pairs", pairs, "--maps", "maps")
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert ["garden", "01", "0", "0.0000%"] in rows
@@ -96,27 +96,29 @@ def test_the_table_of_decisions_shows_each_pair_and_the_sum(
     assert "garden: mean 0.0244%" in out
     for limit in ("--at-most", "--mean-at-most"):
         options = ("--model", random_bundle, "--pairs", pairs, "--maps", "maps", limit)
-        assert run(decisions.main, *options, "1")[0] == 0
-        assert run(decisions.main, *options, "0.01")[0] == 2
+        assert run(decision_agreement.main, *options, "1")[0] == 0
+        assert run(decision_agreement.main, *options, "0.01")[0] == 2
 
 
 def test_the_decisions_of_two_models_are_compared(
     pairs: Path, random_bundle: Path, tflite_bundle: Path, run: Run
 ) -> None:
-    code, out, err = run(decisions.main, "--model", tflite_bundle, "--against", random_bundle, "--pairs", pairs)
+    code, out, err = run(
+        decision_agreement.main, "--model", tflite_bundle, "--against", random_bundle, "--pairs", pairs
+    )
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 6
 
 
 def test_a_missing_map_is_named(pairs: Path, random_bundle: Path, run: Run) -> None:
-    code, _, err = run(decisions.main, "--model", random_bundle, "--pairs", pairs)
+    code, _, err = run(decision_agreement.main, "--model", random_bundle, "--pairs", pairs)
     assert code == 2
     assert "no official_decision/01.*" in err
 
 
 def test_the_table_of_superpixels_compares_with_scikit_image(pairs: Path, random_bundle: Path, run: Run) -> None:
     shutil.copytree(pairs / "garden", pairs / "park")
-    code, out, err = run(slic.main, "--model", random_bundle, "--pairs", pairs)
+    code, out, err = run(slic_vs_skimage.main, "--model", random_bundle, "--pairs", pairs)
     assert (code, err) == (0, "")
     assert [line.split()[:3] for line in out.splitlines()[1:5]] == [
         [place, name, "128x96"] for place in ("garden", "park") for name in ("01", "02")

@@ -13,7 +13,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.stacks import made_stack
+from fusiongcn_edge.benchmarks.experiments.stack_quality import made_stack
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, ImageError
 from fusiongcn_edge.runtime.capture.picamera import photographs_at

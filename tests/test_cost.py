@@ -13,8 +13,8 @@ from onnx import helper
 from test_network import FEATURE_MIX, PER_NODE, PER_NODE_SQUARED, PER_PIXEL, STEM
 from test_operators import RNG, onnx_model
 
-from fusiongcn_edge.benchmarks.cost import Cost, cost_of_bundle, cost_of_file, grid_labels
-from fusiongcn_edge.benchmarks.cost_formulas import preprocessing, published_convention
+from fusiongcn_edge.benchmarks.cost.analytic import preprocessing, published_convention
+from fusiongcn_edge.benchmarks.cost.count import Cost, cost_of_bundle, cost_of_file, grid_labels
 from fusiongcn_edge.calibration import litert_format, onnx_format
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, WEIGHT_ONLY
 from fusiongcn_edge.cli import main
@@ -232,7 +232,7 @@ def test_a_tensor_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
 def test_a_missing_library_is_told_in_one_sentence(
     foreign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "fusiongcn_edge.benchmarks.onnx_cost")
+    monkeypatch.delitem(sys.modules, "fusiongcn_edge.benchmarks.cost.onnx_graph")
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["cost", str(foreign)]) == 2
     assert capsys.readouterr().err == (

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fusiongcn_edge.benchmarks.arm import counted_run, counts
-from fusiongcn_edge.benchmarks.arm import instructions as arm_instructions
-from fusiongcn_edge.benchmarks.arm.counts import Block, growth
-from fusiongcn_edge.benchmarks.arm.observed import MODELS
-from fusiongcn_edge.benchmarks.arm.userland import KINDS, ROOT
+from fusiongcn_edge.benchmarks.arm import compare_models as arm_instructions
+from fusiongcn_edge.benchmarks.arm import instruction_counts, instrumented_run
+from fusiongcn_edge.benchmarks.arm.instruction_counts import Block, growth
+from fusiongcn_edge.benchmarks.arm.reference_outputs import MODELS
+from fusiongcn_edge.benchmarks.arm.sysroot import KINDS, ROOT
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.fuser import STAGES
 
@@ -31,35 +31,35 @@ def test_a_stage_that_takes_more_than_two_percent_more_is_told() -> None:
 
 def test_instructions_are_those_of_each_execution_of_a_block() -> None:
     blocks = [Block("gcn", 10, NOP * 3), Block("cnn", 2, NOP), Block("gcn", 1, NOP)]
-    found = counts.instructions(blocks)
+    found = instruction_counts.instructions(blocks)
     assert found == {"superpixels": 0, "graph": 0, "gcn": 31, "cnn": 2, "decision": 0}
 
 
 def test_what_seems_too_much_is_counted_again_and_the_least_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = iter([1050, 1019, 2000])
-    monkeypatch.setattr(counts, "executed_blocks", lambda *_: [Block("cnn", next(runs), NOP)])
+    monkeypatch.setattr(instruction_counts, "executed_blocks", lambda *_: [Block("cnn", next(runs), NOP)])
     stored = {"m onnx": dict.fromkeys(STAGES, 0) | {"cnn": 1000}}
-    assert counts.count(Path(), "m", "onnx", stored)["m onnx"]["cnn"] == 1019
+    assert instruction_counts.count(Path(), "m", "onnx", stored)["m onnx"]["cnn"] == 1019
     assert next(runs) == 2000, "it was within the limit, and counted no more"
 
 
 def test_every_shipped_model_has_stored_counts_of_the_pinned_libraries() -> None:
-    stored = json.loads(counts.STORED.read_text("utf-8"))
+    stored = json.loads(instruction_counts.STORED.read_text("utf-8"))
     assert set(stored["instructions"]) == {f"{model} {engine}" for model in MODELS for engine in ENGINES}
     assert all(min(stages.values()) > 0 and set(stages) == set(STAGES) for stages in stored["instructions"].values())
-    assert stored["wheels"] == [wheel for wheel in KINDS[counts.KIND].wheels if "==" in wheel]
+    assert stored["wheels"] == [wheel for wheel in KINDS[instruction_counts.KIND].wheels if "==" in wheel]
     assert stored["reason"]
 
 
 def test_the_plugin_compiles() -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
-    with counts.plugin() as library:
+    with instruction_counts.plugin() as library:
         assert library.read_bytes()[:4] == b"\x7fELF"
 
 
 def test_the_plugin_and_the_counted_program_agree_on_the_first_number() -> None:
-    assert f"FIRST = {counted_run.FIRST:#x}" in (ROOT / "benchmarks" / "arm" / "blocks.c").read_text()
+    assert f"FIRST = {instrumented_run.FIRST:#x}" in (ROOT / "benchmarks" / "arm" / "qemu_plugin.c").read_text()
 
 
 def test_one_models_instructions_are_shares_of_anothers(

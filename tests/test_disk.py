@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 from processes import FUSIONGCN, linux, unfinished
 
-from fusiongcn_edge.benchmarks import evaluation_commands, latency
-from fusiongcn_edge.benchmarks.arm import estimate
+from fusiongcn_edge.benchmarks.arm import latency_model
+from fusiongcn_edge.benchmarks.cli import evaluate
+from fusiongcn_edge.benchmarks.latency import runner
 from fusiongcn_edge.calibration import commands as calibration_commands
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
@@ -76,11 +77,11 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_no_half_file(
         patch.setattr(os, "fsync", lambda _: None)
         write_image(a, photographs[0])
         write_image(b, photographs[1])
-    monkeypatch.setattr(latency, "measure", lambda *_, **__: MEASURED)
-    monkeypatch.setattr(latency, "table", lambda report: "")
+    monkeypatch.setattr(runner, "measure", lambda *_, **__: MEASURED)
+    monkeypatch.setattr(runner, "table", lambda report: "")
     if command in ("metrics", "evaluate"):
-        monkeypatch.setattr(evaluation_commands, "_facts", lambda *_: {"padding": "x" * 20_000})
-        monkeypatch.setattr(evaluation_commands.Judge, "values", lambda *_: {"padding" * 3_000: 1.0})
+        monkeypatch.setattr(evaluate, "_facts", lambda *_: {"padding": "x" * 20_000})
+        monkeypatch.setattr(evaluate.Judge, "values", lambda *_: {"padding" * 3_000: 1.0})
     docs = Path(__file__).resolve().parents[1] / "docs"
     arguments = {
         "fuse": [a, b, "-o", full / "x.png"],
@@ -162,8 +163,8 @@ def test_what_cannot_be_written_to_is_refused_before_the_work(
     monkeypatch.setattr(Fuser, "open", work)
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
     monkeypatch.setattr(training, "Run", work)
-    monkeypatch.setattr(latency, "measure", work)
-    monkeypatch.setattr(evaluation_commands, "open_methods", work)
+    monkeypatch.setattr(runner, "measure", work)
+    monkeypatch.setattr(evaluate, "open_methods", work)
     monkeypatch.setattr(calibration_commands, "load_bundle", work)
     pair = [stacks / "a" / "0.png", stacks / "b" / "0.png"]
     photos = ["--photos", photo_folder, "--held-out", photo_folder]
@@ -202,7 +203,7 @@ def test_a_measurement_finds_out_first_whether_it_can_write(
         raise AssertionError("there is nowhere to write to")
 
     monkeypatch.setattr(Fuser, "open", work)
-    monkeypatch.setattr(estimate, "plugin", work)
+    monkeypatch.setattr(latency_model, "plugin", work)
     monkeypatch.setattr(sys, "argv", [measurement, *arguments])
     assert importlib.import_module(f"fusiongcn_edge.benchmarks.{measurement}").main() == 2
     told = capfd.readouterr().err

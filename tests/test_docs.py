@@ -21,7 +21,7 @@ import test_capture
 from camera_files import bayer_dng
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.stacks import made_stack
+from fusiongcn_edge.benchmarks.experiments.stack_quality import made_stack
 from fusiongcn_edge.cli import COMMANDS, main
 from fusiongcn_edge.model import training
 from fusiongcn_edge.runtime.bundle.manifest import FORMAT

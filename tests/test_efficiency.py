@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import Page, benchmark, configuration, evaluation
 
-from fusiongcn_edge.benchmarks.efficiency import REFERENCE, REFERENCE_WITH_ENERGY, front, index
+from fusiongcn_edge.benchmarks.report.pareto import REFERENCE, REFERENCE_WITH_ENERGY, front, index
 
 costs = st.floats(1e-9, 1e15)
 qualities = st.floats(-20, 100)

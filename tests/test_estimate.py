@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from fusiongcn_edge.benchmarks.arm import estimate
-from fusiongcn_edge.benchmarks.arm.counts import Block
-from fusiongcn_edge.benchmarks.arm.estimate import Board, bound
+from fusiongcn_edge.benchmarks.arm import latency_model
+from fusiongcn_edge.benchmarks.arm.instruction_counts import Block
+from fusiongcn_edge.benchmarks.arm.latency_model import Board, bound
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 
@@ -18,7 +18,7 @@ needs_llvm = pytest.mark.skipif(shutil.which("llvm-mca-19") is None, reason="llv
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pair_takes_as_many_times_a_part_as_it_has_pixels_or_macs(engine: str) -> None:
-    found = estimate.scales(load_bundle("fusiongcn", [engine]), 80, 104)
+    found = latency_model.scales(load_bundle("fusiongcn", [engine]), 80, 104)
     assert found["decision"] == 32.5
     assert found["cnn"] == pytest.approx(32.5, rel=0.25)  # tiles and margins differ
     assert (found["gcn"] == 1) == (engine == "litert"), "there it is filled up to a fixed number of superpixels"
@@ -33,14 +33,14 @@ def test_the_bound_is_the_slower_of_cores_and_memory() -> None:
 
 @needs_llvm
 def test_cycles_are_those_of_the_unit_that_is_occupied_longest() -> None:
-    found = estimate.block_cycles({FMLA * 20, NOP * 20, FMLA * 40}, "cortex-a72")
+    found = latency_model.block_cycles({FMLA * 20, NOP * 20, FMLA * 40}, "cortex-a72")
     assert (found[FMLA * 20], found[FMLA * 40]) == (20, 40), "one unit multiplies 128 bits"
     assert found[NOP * 20] < 10
-    assert estimate.block_cycles({FMLA * 20}, "neoverse-n1")[FMLA * 20] == 10, "two units do"
+    assert latency_model.block_cycles({FMLA * 20}, "neoverse-n1")[FMLA * 20] == 10, "two units do"
 
 
 @needs_llvm
 def test_what_is_not_looked_at_takes_as_long_as_what_is() -> None:
     common, rare = Block("cnn", 1000, NOP * 10), Block("cnn", 1, FMLA * 10)
-    alone = estimate.cycles([common], "cortex-a72")["cnn"]
-    assert estimate.cycles([common, rare], "cortex-a72")["cnn"] == pytest.approx(alone * 1.001)
+    alone = latency_model.cycles([common], "cortex-a72")["cnn"]
+    assert latency_model.cycles([common, rare], "cortex-a72")["cnn"] == pytest.approx(alone * 1.001)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks import baselines
-from fusiongcn_edge.benchmarks.baselines import METHODS, guided_filter, guided_fusion, laplacian_fusion
-from fusiongcn_edge.benchmarks.evaluation_commands import INTERRUPTED
-from fusiongcn_edge.benchmarks.metrics import METRICS, Judge
-from fusiongcn_edge.benchmarks.paired import compare, signed_rank
-from fusiongcn_edge.benchmarks.sheets import nearer
+from fusiongcn_edge.benchmarks.cli.evaluate import INTERRUPTED
+from fusiongcn_edge.benchmarks.evaluation import baselines
+from fusiongcn_edge.benchmarks.evaluation.baselines import METHODS, guided_filter, guided_fusion, laplacian_fusion
+from fusiongcn_edge.benchmarks.evaluation.figures import nearer
+from fusiongcn_edge.benchmarks.evaluation.wilcoxon import compare, signed_rank
+from fusiongcn_edge.benchmarks.metrics.scorer import METRICS, Judge
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
 from fusiongcn_edge.runtime.io.images import read_image, write_image

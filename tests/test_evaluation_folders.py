@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.sheets import nearer
+from fusiongcn_edge.benchmarks.evaluation.figures import nearer
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime.io.images import write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.decisions import differing_fraction
+from fusiongcn_edge.benchmarks.experiments.decision_agreement import differing_fraction
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult, ImageError
 from fusiongcn_edge.runtime.bundle.reader import manifest_checksum
 from fusiongcn_edge.runtime.fuser import STAGES

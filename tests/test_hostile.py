@@ -18,8 +18,8 @@ from fuzz.reader import Finding, unclear
 from fuzz.readers import READERS
 from refusals import refusal
 
-from fusiongcn_edge.benchmarks.cost import cost_of_file
-from fusiongcn_edge.benchmarks.saved import read_saved
+from fusiongcn_edge.benchmarks.cost.count import cost_of_file
+from fusiongcn_edge.benchmarks.report.schema import read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError, OutputError, align_frames
 from fusiongcn_edge.runtime.batch.records import is_made, record_path

@@ -15,8 +15,8 @@ import pytest
 from fuzz.reader import unclear
 from refusals import refusal
 
-from fusiongcn_edge.benchmarks.cost import cost_of_file
-from fusiongcn_edge.benchmarks.cost_rule import peak_bytes
+from fusiongcn_edge.benchmarks.cost.conventions import peak_bytes
+from fusiongcn_edge.benchmarks.cost.count import cost_of_file
 from fusiongcn_edge.runtime import EngineError, Fuser
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
 from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle, manifest_checksum

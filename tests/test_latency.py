@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks import device, energy, latency
-from fusiongcn_edge.benchmarks.cost_formulas import published_convention
-from fusiongcn_edge.benchmarks.saved import Benchmark, read_saved
+from fusiongcn_edge.benchmarks.cost.analytic import published_convention
+from fusiongcn_edge.benchmarks.latency import device, power, runner
+from fusiongcn_edge.benchmarks.report.schema import Benchmark, read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
@@ -46,7 +46,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "board"
     put(root, FILES)
     monkeypatch.setattr(device, "vcgencmd", lambda *_: "")
-    monkeypatch.setattr(energy, "vcgencmd", lambda *_: "")
+    monkeypatch.setattr(power, "vcgencmd", lambda *_: "")
     return root
 
 
@@ -60,9 +60,9 @@ def put(root: Path, files: dict[str, str]) -> None:
 def short(monkeypatch: pytest.MonkeyPatch, board: Path) -> None:
     """Few runs, on the made-up board."""
     for name, value in {"WARM_UP_SECONDS": 0, "ENOUGH_SECONDS": 0, "LEAST_RUNS": 2, "IDLE_SECONDS": 0.01}.items():
-        monkeypatch.setattr(latency, name, value)
-    original = latency.measure
-    monkeypatch.setattr(latency, "measure", lambda *args, **options: original(*args, **{**options, "root": board}))
+        monkeypatch.setattr(runner, name, value)
+    original = runner.measure
+    monkeypatch.setattr(runner, "measure", lambda *args, **options: original(*args, **{**options, "root": board}))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_system_that_tells_nothing_is_described_as_that(tmp_path: Path) -> Non
     known = {"own_seconds": now["own_seconds"], "celsius": {}, "throttled": now["throttled"]}
     assert now == dict.fromkeys(now) | known
     assert device.disturbances(now, now, 10, 4) == []
-    assert energy.ina3221_watts(tmp_path) is None
+    assert power.ina3221_watts(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_the_firmware_is_asked_where_there_is_one(tmp_path: Path, monkeypatch: p
 def test_the_rails_of_a_pi_5_are_added_up() -> None:
     text = """   3V3_SYS_A current(1)=0.10A\n  VDD_CORE_A current(7)=2.0A\n 3V3_SYS_V volt(9)=3.3V
      VDD_CORE_V volt(15)=0.8V\n  EXT5V_V volt(24)=5.1V\n"""
-    assert energy.pmic_watts(text) == pytest.approx(0.33 + 1.6)
-    assert energy.pmic_watts("error=1") is None
+    assert power.pmic_watts(text) == pytest.approx(0.33 + 1.6)
+    assert power.pmic_watts("error=1") is None
 
 
 def test_a_jetsons_whole_board_is_read_and_nothing_twice(board: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_jetsons_whole_board_is_read_and_nothing_twice(board: Path) -> None:
     for name, (label, millivolts, milliamperes) in rails.items():
         put(board, {f"{hwmon}/{name}_label": label, f"{hwmon}/{name}_input": millivolts})
         put(board, {f"{hwmon}/curr{name[2:]}_input": milliamperes})
-    sensor = energy.find_sensor(board)
+    sensor = power.find_sensor(board)
     assert sensor is not None
     assert sensor.watts() == 6.0
     (board / hwmon / "in1_label").write_text("OTHER")
@@ -164,7 +164,7 @@ def test_a_jetsons_whole_board_is_read_and_nothing_twice(board: Path) -> None:
 
 
 def test_energy_is_the_mean_power_of_the_time() -> None:
-    log = energy.PowerLog(None)
+    log = power.PowerLog(None)
     log.readings = [(0.0, 9.0), (1.0, 2.0), (2.0, 4.0), (3.0, 9.0)]
     assert log.watts(0.5, 2.5) == 3.0
     assert log.watts(0.5, 1.5) is None  # one reading is no measurement
@@ -235,18 +235,18 @@ def test_one_failing_configuration_does_not_stop_the_rest(
 
 
 def test_a_process_that_dies_is_told(random_bundle: Path, short: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    configurations = latency.matrix([str(random_bundle)], [None], [1], [((40, 48), [("a", "b")])])
+    configurations = runner.matrix([str(random_bundle)], [None], [1], [((40, 48), [("a", "b")])])
     for code, sentence in [("import os; os.kill(os.getpid(), 9)", "signal 9"), ("raise OSError('x')", "OSError: x")]:
         configurations[0].error = None
-        monkeypatch.setattr(latency, "subprocess", Stub(code))
-        report = latency.measure(configurations, 1)
+        monkeypatch.setattr(runner, "subprocess", Stub(code))
+        report = runner.measure(configurations, 1)
         assert sentence in report["configurations"][0]["error"]
 
 
 def test_a_folder_of_any_length_is_measured(random_bundle: Path, tmp_path: Path, short: None) -> None:
-    inputs = latency.made_inputs([(40, 48)], tmp_path)
+    inputs = runner.made_inputs([(40, 48)], tmp_path)
     long = [(size, pairs * (200_000 // len(str(pairs)))) for size, pairs in inputs]
-    report = latency.measure(latency.matrix([str(random_bundle)], [None], [1], long), 1)
+    report = runner.measure(runner.matrix([str(random_bundle)], [None], [1], long), 1)
     (entry,) = report["configurations"]
     assert (entry["error"], entry["pairs"]) == (None, len(long[0][1]))
 
@@ -266,14 +266,14 @@ class Stub:
 def test_interrupting_keeps_what_was_measured(
     random_bundle: Path, tmp_path: Path, short: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = latency._take_down
+    original = runner._take_down
 
     def interrupted_in_the_second_round(configuration: Any, number: int, line: str) -> None:
         if number == 1 and "sample" in line:
             raise KeyboardInterrupt
         original(configuration, number, line)
 
-    monkeypatch.setattr(latency, "_take_down", interrupted_in_the_second_round)
+    monkeypatch.setattr(runner, "_take_down", interrupted_in_the_second_round)
     code, out, _ = cli("--model", random_bundle, "--size", "40x48", "--rounds", 3, "--json", tmp_path / "r.json")
     assert code == 130
     assert "Interrupted" in out
@@ -298,7 +298,7 @@ def test_a_run_under_load_is_marked_invalid(
 def test_energy_and_sustained_runs(
     random_bundle: Path, tmp_path: Path, short: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency, "find_sensor", lambda root: energy.Sensor("made up", lambda: 4.0, 0.001))
+    monkeypatch.setattr(runner, "find_sensor", lambda root: power.Sensor("made up", lambda: 4.0, 0.001))
     arguments = ["--model", random_bundle, "--size", "40x48", "--rounds", 1, "--sustained", 0.01]
     code, out, _ = cli(*arguments, "--json", tmp_path / "r.json")
     assert code == 0
@@ -313,8 +313,8 @@ def test_energy_and_sustained_runs(
 def test_net_energy_is_that_of_each_run() -> None:
     samples = [{"phase": "warm", "seconds": seconds, "joules": 5 * seconds} for seconds in [1.0] * 9 + [11.0]]
     samples.append({"phase": "sustained", "seconds": 1.0, "joules": 99.0})
-    assert latency.net_joules(samples, 2.0) == 3
-    assert latency.net_joules(samples, 7.0) == 0
+    assert runner.net_joules(samples, 2.0) == 3
+    assert runner.net_joules(samples, 7.0) == 0
 
 
 def test_photographs_are_grouped_by_size(tmp_path: Path) -> None:
@@ -323,20 +323,20 @@ def test_photographs_are_grouped_by_size(tmp_path: Path) -> None:
         for side in "ab":
             (tmp_path / side).mkdir(exist_ok=True)
             write_image(tmp_path / side / f"{name}.png", rng.integers(0, 256, (*size, 3), np.uint8))
-    found = latency.photo_inputs(tmp_path)
+    found = runner.photo_inputs(tmp_path)
     assert [(size, [Path(a).stem for a, _ in pairs]) for size, pairs in found] == [
         ((30, 40), ["1", "3"]),
         ((20, 25), ["2"]),
     ]
     write_image(tmp_path / "b" / "2.png", rng.integers(0, 256, (20, 26, 3), np.uint8))
     with pytest.raises(FusionError, match="differ in size"):
-        latency.photo_inputs(tmp_path)
+        runner.photo_inputs(tmp_path)
 
 
 def test_mistakes_on_the_command_line_are_told_before_anything_is_measured(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency, "measure", None)
+    monkeypatch.setattr(runner, "measure", None)
     for arguments, sentence in [
         (["--threads", "1,x"], "no numbers of threads"),
         (["--threads", "0"], "no numbers of threads"),
@@ -356,7 +356,7 @@ def test_mistakes_on_the_command_line_are_told_before_anything_is_measured(
 
 
 def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: Path) -> None:
-    latency.made_inputs([(40, 48)], tmp_path)
+    runner.made_inputs([(40, 48)], tmp_path)
     pair = [str(tmp_path / f"40x48-{side}.png") for side in "ab"]
     task = {
         "model": str(random_bundle), "engine": "onnx", "threads": 1, "size": [40, 48], "pairs": [pair],
@@ -366,8 +366,8 @@ def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: P
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'psutil', 'skimage', 'scipy', 'matplotlib',"
         " 'ai_edge_litert', 'tflite_runtime', 'resource']));"  # Windows has no resource
-        "import fusiongcn_edge.benchmarks.commands;"
-        "from fusiongcn_edge.benchmarks.latency_worker import main; sys.exit(main())"
+        "import fusiongcn_edge.benchmarks.cli.cost;"
+        "from fusiongcn_edge.benchmarks.latency.worker import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True)

@@ -194,7 +194,15 @@ def test_four_threads_share_a_fuser_and_get_what_one_gets(
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_process_that_goes_on_fusing_does_not_grow(engine: str, model: str) -> None:
     """Twenty fusions here, in a process of its own; without --size and --fusions it is a thousand of 520x520."""
-    command = [sys.executable, "-m", "fusiongcn_edge.benchmarks.endurance", "--model", model, "--engine", engine]
+    command = [
+        sys.executable,
+        "-m",
+        "fusiongcn_edge.benchmarks.experiments.memory_growth",
+        "--model",
+        model,
+        "--engine",
+        engine,
+    ]
     options = ["--size", "128x128", "--fusions", "20", "--threads", "1", "--most", "5"]
     done = subprocess.run([*command, *options], capture_output=True, text=True)
     print(done.stdout)

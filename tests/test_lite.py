@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusiongcn_edge.benchmarks.cost import cost_of_bundle, cost_of_file
+from fusiongcn_edge.benchmarks.cost.count import cost_of_bundle, cost_of_file
 from fusiongcn_edge.export.bundler import export_bundle
 from fusiongcn_edge.export.forms import ExportError
 from fusiongcn_edge.export.lite import MARGIN, REACH

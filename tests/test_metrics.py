@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.metrics import (
+from fusiongcn_edge.benchmarks.metrics.perceptual import phase_congruency
+from fusiongcn_edge.benchmarks.metrics.scorer import (
     LOWER_IS_BETTER,
     METRICS,
     TRUTH_METRICS,
@@ -24,8 +25,7 @@ from fusiongcn_edge.benchmarks.metrics import (
     q_w,
     to_gray,
 )
-from fusiongcn_edge.benchmarks.perception import phase_congruency
-from fusiongcn_edge.benchmarks.similarity import ssim
+from fusiongcn_edge.benchmarks.metrics.structural import ssim
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.io.images import read_image, write_image

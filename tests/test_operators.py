@@ -11,9 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from onnx import TensorProto, helper, numpy_helper
 
-from fusiongcn_edge.benchmarks.cost_rule import Count, peak_bytes
-from fusiongcn_edge.benchmarks.litert_cost import LiteRtFile
-from fusiongcn_edge.benchmarks.onnx_cost import OnnxGraph
+from fusiongcn_edge.benchmarks.cost.conventions import Count, peak_bytes
+from fusiongcn_edge.benchmarks.cost.onnx_graph import OnnxGraph
+from fusiongcn_edge.benchmarks.cost.tflite_graph import LiteRtFile
 from fusiongcn_edge.calibration import onnx_format
 from fusiongcn_edge.calibration.layers import STATIC8, STATIC16
 

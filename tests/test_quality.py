@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks import boundaries, curves, memory, quality
-from fusiongcn_edge.benchmarks.arguments import photographs_below
-from fusiongcn_edge.benchmarks.metrics import q_g, q_w, to_gray
+from fusiongcn_edge.benchmarks.cli.options import photographs_below
+from fusiongcn_edge.benchmarks.experiments import boundary_recall, peak_rss, quality, training_curves
+from fusiongcn_edge.benchmarks.metrics.scorer import q_g, q_w, to_gray
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.io.images import write_image
 from fusiongcn_edge.runtime.io.pixels import psnr
@@ -129,7 +129,7 @@ def test_compact_superpixels_recall_fewer_edges(
     disc = (np.hypot(y - 45, x - 60) < 30).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "images" / "1.png"), (disc * 200).astype(np.uint8))
     cv2.imwrite(str(tmp_path / "segments" / "1_1.png"), disc)
-    assert run(boundaries, monkeypatch, "--photos", tmp_path, "--every", 1) == 0
+    assert run(boundary_recall, monkeypatch, "--photos", tmp_path, "--every", 1) == 0
     lines = capsys.readouterr().out.splitlines()[2:]
     recall = {tuple(line.split()[:3]): float(line.split()[3]) for line in lines}
     assert recall["0.1", "1.0", "3"] > 0.95
@@ -140,14 +140,14 @@ def test_every_noth_photograph_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        run(boundaries, monkeypatch, "--photos", tmp_path, "--every", 0)
+        run(boundary_recall, monkeypatch, "--photos", tmp_path, "--every", 0)
     assert "'0' is not possible: give a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_peak_memory_counts_what_the_model_needs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(memory, monkeypatch, "--size", "48x32") == 0
+    assert run(peak_rss, monkeypatch, "--size", "48x32") == 0
     words = capsys.readouterr().out.split()
     assert words[0] == "48x32:"
     assert float(words[2]) >= float(words[6]) > 0
@@ -158,10 +158,10 @@ def test_curves_are_drawn_from_a_log(
 ) -> None:
     log = tmp_path / "log.csv"
     log.write_text("step,loss,held_out_psnr_soft\n100,0.5,36.1\n200,0.4,36.4\n")
-    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 0
+    assert run(training_curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 0
     assert cv2.imread(str(tmp_path / "curves.png")) is not None
     log.write_text("nothing of the kind\n")
-    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 2
+    assert run(training_curves, monkeypatch, log, "-o", tmp_path / "curves.png") == 2
     assert "give the log.csv of a run" in capsys.readouterr().err
-    assert run(curves, monkeypatch, log, "-o", tmp_path / "curves") == 2
+    assert run(training_curves, monkeypatch, log, "-o", tmp_path / "curves") == 2
     assert "end it with .png or .svg" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import ESTIMATES, PICTURES, Page, benchmark, configuration, evaluation, sample
 
-from fusiongcn_edge.benchmarks.charts import Scale, pareto
+from fusiongcn_edge.benchmarks.report.svg import Scale, pareto
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime.io.images import write_image
 

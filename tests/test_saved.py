@@ -12,10 +12,10 @@ import pytest
 from conftest import Json
 from reports import ESTIMATES, Page, benchmark, configuration, evaluation, sample
 
-from fusiongcn_edge.benchmarks.report_markdown import markdown
-from fusiongcn_edge.benchmarks.report_page import page
-from fusiongcn_edge.benchmarks.results import put_together
-from fusiongcn_edge.benchmarks.saved import checked, read_saved
+from fusiongcn_edge.benchmarks.report.html import page
+from fusiongcn_edge.benchmarks.report.markdown import markdown
+from fusiongcn_edge.benchmarks.report.results import put_together
+from fusiongcn_edge.benchmarks.report.schema import checked, read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks import memory, operators, rewrites, scaling, speed, startup
+from fusiongcn_edge.benchmarks.experiments import op_profile, op_variants, peak_rss, scaling, speedup, startup
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.io.synthetic import made_pair
 
@@ -28,7 +28,7 @@ def test_speed_compares_models_with_the_authors_way(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     models = ["--model", random_bundle, "--model", whole_bundle, "--checkpoint", random_checkpoint]
-    assert run(speed, monkeypatch, *models, "--size", "48x64", "--rounds", 1) == 0
+    assert run(speedup, monkeypatch, *models, "--size", "48x64", "--rounds", 1) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:]] == [
         "authors'",
@@ -39,7 +39,7 @@ def test_speed_compares_models_with_the_authors_way(
         assert sum(map(float, re.findall(r"([\d.]+)%", line))) == pytest.approx(100, abs=0.5)
 
 
-@pytest.mark.parametrize("module", [speed, startup, memory])
+@pytest.mark.parametrize("module", [speedup, startup, peak_rss])
 def test_a_model_that_there_is_not_is_told_in_a_sentence(
     module: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,17 +52,17 @@ def test_a_model_that_there_is_not_is_told_in_a_sentence(
 def test_the_operators_of_every_shipped_onnx_model_are_profiled(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(operators, monkeypatch, "--model", "fusiongcn-lite", "--size", "64x96") == 0
+    assert run(op_profile, monkeypatch, "--model", "fusiongcn-lite", "--size", "64x96") == 0
     assert " cnn\n" in capsys.readouterr().out
 
 
 def test_the_authors_way_gives_our_answer(random_bundle: Path, random_checkpoint: Path) -> None:
     first, second = made_pair(64, 80)
     results = {}
-    original = speed.take
+    original = speedup.take
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speed, "take", lambda a, b, decision: results.setdefault("image", original(a, b, decision)))
-        speed.authors_way(random_checkpoint, 1)(first, second)
+        patch.setattr(speedup, "take", lambda a, b, decision: results.setdefault("image", original(a, b, decision)))
+        speedup.authors_way(random_checkpoint, 1)(first, second)
     ours = Fuser.open(random_bundle).fuse(first, second).image
     assert np.mean(results["image"] != ours) < 0.001
 
@@ -70,11 +70,11 @@ def test_the_authors_way_gives_our_answer(random_bundle: Path, random_checkpoint
 def test_profile_shares_add_up(
     random_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(operators, monkeypatch, "--model", random_bundle, "--size", "40x60") == 0
+    assert run(op_profile, monkeypatch, "--model", random_bundle, "--size", "40x60") == 0
     graphs = re.findall(r"^ {0,6}([\d.]+)%  (\w+)$", capsys.readouterr().out, re.MULTILINE)
     assert {name for _, name in graphs} == {path.stem for path in random_bundle.glob("*.onnx")}
     assert sum(float(share) for share, _ in graphs) == pytest.approx(100, abs=1)
-    assert run(operators, monkeypatch, "--model", random_bundle, "--graph", "nothing") == 2
+    assert run(op_profile, monkeypatch, "--model", random_bundle, "--graph", "nothing") == 2
     assert "choose one of gcn" in capsys.readouterr().err
 
 
@@ -99,9 +99,9 @@ def test_startup_measures_fresh_processes(
     assert run(startup, monkeypatch, "--model", random_bundle / "nothing", "--runs", 1) == 2
 
 
-@pytest.mark.parametrize("part", rewrites.parts(), ids=lambda part: part.name)
-def test_every_way_to_write_a_part_gives_the_same(part: rewrites.Part) -> None:
-    found = rewrites.compare(part, 1)
+@pytest.mark.parametrize("part", op_variants.parts(), ids=lambda part: part.name)
+def test_every_way_to_write_a_part_gives_the_same(part: op_variants.Part) -> None:
+    found = op_variants.compare(part, 1)
     assert len(found) > 1
     assert all(difference < 1e-5 for _, difference in found.values()), found
 
@@ -109,5 +109,5 @@ def test_every_way_to_write_a_part_gives_the_same(part: rewrites.Part) -> None:
 def test_too_little_address_space_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(memory, monkeypatch, "--size", "64x64", "--max-memory", 1) == 2
+    assert run(peak_rss, monkeypatch, "--size", "64x64", "--max-memory", 1) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

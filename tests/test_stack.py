@@ -16,9 +16,9 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusiongcn_edge.benchmarks import stacks
-from fusiongcn_edge.benchmarks.metrics import q_g_of_stack, to_gray
-from fusiongcn_edge.benchmarks.stacks import made_stack
+from fusiongcn_edge.benchmarks.experiments import stack_quality
+from fusiongcn_edge.benchmarks.experiments.stack_quality import made_stack
+from fusiongcn_edge.benchmarks.metrics.scorer import q_g_of_stack, to_gray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
 from fusiongcn_edge.runtime.fusion.depth_map import frame_colours
@@ -220,10 +220,10 @@ def test_the_benchmark_prints_both_tables(
     photograph = read_image(next(iter(photo_folder.iterdir())))
     for number, frame in enumerate(made_stack(photograph, 3, seed=0)[0]):
         write_image(tmp_path / "real" / "one" / f"{number}.png", frame)
-    monkeypatch.setattr(stacks, "COUNTS", (3,))
+    monkeypatch.setattr(stack_quality, "COUNTS", (3,))
     arguments = ["--photos", photo_folder, "--count", 1, "--triples", tmp_path / "real"]
     monkeypatch.setattr(sys, "argv", ["stacks", *map(str, arguments)])
-    assert stacks.main() == 0
+    assert stack_quality.main() == 0
     lines = capsys.readouterr().out.splitlines()
     pair, three, real = (next(line for line in lines if line.split()[:1] == [key]) for key in ("pair", "3", "one"))
     assert 20 < float(pair.split()[1]) < 60

@@ -1,1 +1,3 @@
-"""ARM without a board: a Debian userland for it under user-mode emulation, and what is checked and counted there."""
+"""ARM without a board: device tests, instruction counts and latency estimates on emulated CPUs.
+Not part of the wheel; nothing else imports them.
+"""

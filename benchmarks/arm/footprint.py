@@ -3,7 +3,7 @@
     python -m fusiongcn_edge.benchmarks.arm.footprint [--model NAME …] [--size HxW]
 
 Disk: the newest wheels that pip takes for Debian 12, ours among them, and what they are when installed. Memory: the
-peak of the process that fuses a made pair (``benchmarks.memory``) on an emulated Cortex-A72, looked at from outside
+peak of the process that fuses a made pair (``benchmarks.experiments.peak_rss``) on an emulated Cortex-A72, looked at from outside
 five times a second, which is often where everything is a hundred times slower; what the emulator itself holds is not
 in it. All in MB (10^6 bytes). The published network at 520x520 takes many minutes.
 """
@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from time import sleep
 
-from fusiongcn_edge.benchmarks.arguments import exit_code, new_parser
-from fusiongcn_edge.benchmarks.arm.userland import KINDS, build_wheel, for_target, python_command
+from fusiongcn_edge.benchmarks.arm.sysroot import KINDS, build_wheel, for_target, python_command
+from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
 from fusiongcn_edge.runtime.cli.options import add_size_argument
 from fusiongcn_edge.runtime.errors import FusionError
 
@@ -52,7 +52,7 @@ def emulated_memory(smaps: str) -> int:
 
 def peak_memory(model: str, size: tuple[int, int]) -> int:
     """Peak resident bytes of an emulated process that fuses a made pair."""
-    command = [*python_command(KIND, CPU), "-m", "fusiongcn_edge.benchmarks.memory", "--model", model]
+    command = [*python_command(KIND, CPU), "-m", "fusiongcn_edge.benchmarks.experiments.peak_rss", "--model", model]
     peak = 0
     with subprocess.Popen([*command, "--size", f"{size[0]}x{size[1]}"], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:

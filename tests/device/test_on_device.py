@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.arm.observed import MODELS, PARTS, outputs, pair, preprocessing
+from fusiongcn_edge.benchmarks.arm.reference_outputs import MODELS, PARTS, outputs, pair, preprocessing
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.engines.base import ENGINES, get_engine

@@ -19,7 +19,7 @@ def _seeds() -> list[bytes]:
 
 def read_graph(data: bytes) -> None:
     """Count what its graphs cost; the first letter says which format."""
-    from fusiongcn_edge.benchmarks.cost import cost_of_file
+    from fusiongcn_edge.benchmarks.cost.count import cost_of_file
 
     cost = cost_of_file(written(data[1:], "graph.onnx" if data[:1] == b"o" else "graph.tflite"))
     assert cost.params >= 0

@@ -58,9 +58,9 @@ def _evaluation() -> dict[str, Any]:
 
 
 def _seeds() -> list[bytes]:
-    from fusiongcn_edge.benchmarks import evaluation_commands
+    from fusiongcn_edge.benchmarks.cli import evaluate
 
-    evaluation = {**_evaluation(), "kind": evaluation_commands.KIND}
+    evaluation = {**_evaluation(), "kind": evaluate.KIND}
     estimate = json.loads(ESTIMATES.read_bytes())
     files = [_benchmark()], [_benchmark(), evaluation], [evaluation], [estimate, _benchmark()], [estimate]
     return [json.dumps(contents).encode() for contents in files]
@@ -89,10 +89,10 @@ class _Page(HTMLParser):
 
 def read_results(data: bytes) -> None:
     """A list of files' contents, read back one by one and made into a page and into Markdown."""
-    from fusiongcn_edge.benchmarks.report_markdown import markdown
-    from fusiongcn_edge.benchmarks.report_page import page
-    from fusiongcn_edge.benchmarks.results import put_together
-    from fusiongcn_edge.benchmarks.saved import read_saved
+    from fusiongcn_edge.benchmarks.report.html import page
+    from fusiongcn_edge.benchmarks.report.markdown import markdown
+    from fusiongcn_edge.benchmarks.report.results import put_together
+    from fusiongcn_edge.benchmarks.report.schema import read_saved
 
     try:
         contents = json.loads(data)

@@ -1,0 +1,227 @@
+"""Methods side by side on folders of pairs: every value of every pair, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiongcn_edge.benchmarks.evaluation import baselines
+from fusiongcn_edge.benchmarks.evaluation.figures import Sheet
+from fusiongcn_edge.benchmarks.evaluation.wilcoxon import Comparison, compare
+from fusiongcn_edge.benchmarks.metrics.scorer import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
+from fusiongcn_edge.runtime import Fuser, FusionError
+from fusiongcn_edge.runtime.errors import mendable
+from fusiongcn_edge.runtime.io.images import read_image
+from fusiongcn_edge.runtime.io.pairs import Pair, find_pairs, named
+from fusiongcn_edge.runtime.types import Tell
+
+Image = NDArray[Any]
+Decision = NDArray[np.bool_]
+Drawn = tuple[str, Image, Decision | None]  # method, fused, decision
+FAILURES = (FusionError, cv2.error, MemoryError, OSError)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to fuse: two photographs to one, and the decision map if there is one."""
+
+    name: str
+    fuse: Callable[[Image, Image], tuple[Image, Decision | None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair of photographs, and where its all-in-focus image should be."""
+
+    name: str
+    pair: Pair
+    truth: Path | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a method came to on a pair: values by metric, or what went wrong."""
+
+    case: Case
+    method: str
+    seconds: float | None
+    values: dict[str, float]
+    error: str | None
+
+
+@dataclass
+class Group:
+    """The scores of all methods on one folder, with a truth or without."""
+
+    title: str
+    folder: Path
+    cases: Sequence[Case]
+    scores: list[Score] = field(default_factory=list)
+    undrawn: list[str] = field(default_factory=list)  # a sentence on each picture that could not be made
+
+    def of(self, method: str) -> dict[str, Score]:
+        """The successful scores of a method by the path of the pair."""
+        return {str(s.case.pair.a): s for s in self.scores if s.method == method and s.error is None}
+
+    def metrics(self) -> list[str]:
+        """Metrics that have a value anywhere, in the order of the tables."""
+        present = {name for score in self.scores for name in score.values}
+        return [name for name in (*METRICS, *TRUTH_METRICS) if name in present]
+
+    def mean(self, method: str, metric: str) -> float | None:
+        """Over the pairs that the method has a value for."""
+        found = [score.values[metric] for score in self.of(method).values() if metric in score.values]
+        return float(np.mean(found)) if found else None
+
+    def seconds(self, method: str) -> float | None:
+        """Median over the pairs."""
+        found = [score.seconds for score in self.of(method).values() if score.seconds is not None]
+        return float(np.median(found)) if found else None
+
+    def comparison(self, method: str, reference: str, metric: str) -> Comparison | None:
+        """Paired by image, over the images that both have a value for."""
+        own, other = self.of(method), self.of(reference)
+        shared = [k for k in own if k in other and metric in own[k].values and metric in other[k].values]
+        if not shared:
+            return None
+        values, references = ([scores[key].values[metric] for key in shared] for scores in (own, other))
+        return compare(values, references, metric in LOWER_IS_BETTER)
+
+
+def open_methods(models: Sequence[str], others: Sequence[str]) -> tuple[list[Method], dict[str, str]]:
+    """Models and baselines by name, in this order; and of programs that are not installed, why they are not there.
+
+    Raises
+    ------
+    FusionError
+        If a model cannot be opened, or no method is left.
+    """
+    methods, absent = list[Method](), dict[str, str]()
+    short = [Path(model).name or model for model in models]
+    for model, name in zip(models, short, strict=True):
+        name = model if short.count(name) > 1 or name in baselines.METHODS else name
+        methods.append(Method(name, _fuse_with(Fuser.open(model))))
+    missing = baselines.absent_peers()
+    for name in others:
+        if name in missing:
+            absent[name] = baselines.missing(name)
+        else:
+            methods.append(Method(name, _without_decision(baselines.METHODS[name])))
+    if not methods:
+        raise FusionError(next(iter(absent.values())))
+    return methods, absent
+
+
+def _fuse_with(fuser: Fuser) -> Callable[[Image, Image], tuple[Image, Decision | None]]:
+    def fuse(a: Image, b: Image) -> tuple[Image, Decision | None]:
+        result = fuser.fuse(a, b)
+        return result.image, result.decision
+
+    return fuse
+
+
+def _without_decision(plain: baselines.Fuse) -> Callable[[Image, Image], tuple[Image, Decision | None]]:
+    return lambda a, b: (plain(a, b), None)
+
+
+def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
+    """What is to be fused: pairs without a truth, and pairs with one.
+
+    ``truth`` holds pairs with the all-in-focus image in ``truth/`` beside ``a/`` and ``b/``; or such images alone, and
+    they belong to ``pairs`` by their names.
+
+    Raises
+    ------
+    FusionError
+        If a folder has no pairs.
+    """
+    if pairs is not None and truth is not None and not any(truth.glob("**/a/*")):
+        if not any(truth.glob("*.*")):
+            raise FusionError(
+                f"There is no image in {truth}: give a folder of pairs with truth/, or of truths by name."
+            )
+        found = list(find_pairs(pairs))
+        by_name = {pair.name: pair for pair in found}
+        for pair in found:
+            if by_name[pair.name] is not pair:
+                raise FusionError(
+                    f"{pair.a} and {by_name[pair.name].a} have the same name, so a truth in {truth} may be of either: "
+                    "put truths into truth/ beside a/ and b/."
+                )
+        beside = [Case(p.title, p, named(truth, p.name) or truth / f"{p.name}.png") for p in found]
+        return [Group("truth", pairs, beside)]
+    groups = []
+    if pairs is not None and pairs != truth:
+        groups.append(Group("pairs", pairs, [Case(p.title, p, None) for p in find_pairs(pairs)]))
+    if truth is not None:
+        cases = [Case(p.title, p, p.beside("truth") or _missing_truth(p)) for p in find_pairs(truth)]
+        groups.append(Group("truth", truth, cases))
+    return groups
+
+
+def _missing_truth(pair: Pair) -> Path:
+    return pair.a.parent.parent / "truth" / f"{pair.name}.png"
+
+
+def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: Path | None) -> None:
+    """Fill a group with scores. A pair or a method that fails is told in its score, a picture in ``undrawn``, and the
+    next one is tried.
+
+    Scores are added pair by pair, so that whatever interrupts this leaves those of all methods or none.
+    """
+    for number, case in enumerate(group.cases, start=1):
+        where = f"{group.title}: {number} of {len(group.cases)}, {case.name}"
+        progress(where)
+        try:
+            a, b = read_image(case.pair.a), read_image(case.pair.b)
+            truth = None if case.truth is None else read_image(case.truth)
+            judge = Judge(a, b, truth)
+        except FAILURES as error:
+            group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
+            continue
+        scores, drawn = list[Score](), list[Drawn]()
+        for method in methods:
+            score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
+            scores.append(score)
+            if pictures is not None and fused is not None:  # else its memory is needed
+                drawn.append((method.name, fused, decision))
+        group.scores += scores
+        if pictures is not None:
+            picture = pictures / f"{group.title}-{case.name}.jpg"
+            try:
+                _draw(picture, Sheet(a, b, truth), drawn)
+            except FAILURES as error:
+                group.undrawn.append(f"There is no picture {picture}. {_sentence(error)}")
+
+
+def _draw(picture: Path, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
+    for method, fused, decision in drawn:
+        sheet.add(method, fused, decision)
+    sheet.write(picture)
+
+
+def _score(case: Case, method: Method, judge: Judge, progress: Tell) -> tuple[Score, Image | None, Decision | None]:
+    progress("fusing")
+    start = perf_counter()
+    try:
+        fused, decision = method.fuse(judge.a, judge.b)
+        seconds = perf_counter() - start
+        values = judge.values(fused, progress)
+    except FAILURES as error:
+        return Score(case, method.name, None, {}, _sentence(error)), None, None
+    return Score(case, method.name, seconds, values, None), fused, decision
+
+
+def _prefixed(progress: Tell, before: str) -> Tell:
+    return lambda text: progress(f"{before}: {text}")
+
+
+def _sentence(error: BaseException) -> str:
+    return mendable(error) or " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Quantization in each graph format: ONNX and TFLite."""

@@ -1,0 +1,1 @@
+"""Training data: photographs, synthetic multi-focus scenes with their truth, and the dataset made of them."""
