@@ -82,12 +82,12 @@ def format_of(bundle: Bundle) -> Format:
     """
     try:
         if bundle.engine == "onnx":
-            from fusiongcn_edge.calibration import onnx_format
+            from fusiongcn_edge.calibration.backends import onnx_format
 
             return onnx_format
-        from fusiongcn_edge.calibration import litert_format
+        from fusiongcn_edge.calibration.backends import tflite_format
 
-        return litert_format
+        return tflite_format
     except ModuleNotFoundError as error:
         raise CalibrationError(
             f"Quantizing this bundle needs {error.name}, which is not installed: {installing('calibration')}."

@@ -11,9 +11,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.calibration.gate import Loss, Trial
+from fusiongcn_edge.calibration.calibration_data import PairSet
 from fusiongcn_edge.calibration.layers import FP16, FP32, format_of
-from fusiongcn_edge.calibration.samples import PairSet
+from fusiongcn_edge.calibration.sensitivity import Loss, Trial
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.system.resources import default_threads

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fusiongcn_edge.model.network import FusionGCN, GraphLayerNorm, Stem
+from fusiongcn_edge.model.fusiongcn import FusionGCN, GraphLayerNorm, Stem
 
 Network = TypeVar("Network", bound=nn.Module)
 

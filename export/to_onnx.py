@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from fusiongcn_edge.export.examples import example_inputs, lite_inputs
-from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
-from fusiongcn_edge.export.stages import stages_of
+from fusiongcn_edge.export.dummy_inputs import example_inputs, lite_inputs
+from fusiongcn_edge.export.stages_onnx import stages_of
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.export.subgraphs_lite import LiteCnnSubgraph, LiteGcnSubgraph
+from fusiongcn_edge.model.fusiongcn import FusionGCN
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.runtime.bundle.manifest import Graph
 
 OPSET = 18

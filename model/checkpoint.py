@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.config import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.fusiongcn import FusionGCN
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.runtime.bundle.manifest import BLENDS, LITE, PUBLISHED
 from fusiongcn_edge.runtime.bundle.validation import MOST_ITERATIONS, MOST_SEGMENTS, MOST_SIGMA
 from fusiongcn_edge.runtime.errors import FusionError

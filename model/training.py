@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.log import LOG, SCORES, Log
-from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import Recipe, TrainingError, check_recipe, learning_rate_factor
-from fusiongcn_edge.model.samples import Sample, Scenes, settings_of, to_sample
-from fusiongcn_edge.model.scenes import Scene, make_scene
+from fusiongcn_edge.model.config import Recipe, TrainingError, check_recipe, learning_rate_factor
+from fusiongcn_edge.model.data.dataset import Sample, Scenes, settings_of, to_sample
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.data.synthetic_scenes import Scene, make_scene
+from fusiongcn_edge.model.fusiongcn import FusionGCN
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
+from fusiongcn_edge.model.run_log import LOG, SCORES, Log
 from fusiongcn_edge.model.stopping import StopRequest
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fusion.blending import blend, take

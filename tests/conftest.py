@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.export import bundler
-from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export import pipeline
+from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
-from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm
+from fusiongcn_edge.model.fusiongcn import FusionGCN, GATConv, GCNConv, GraphLayerNorm
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.io.images import read_image, write_image
@@ -173,8 +173,8 @@ def no_second_export(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> No
     graphs = dict(load_bundle(random_bundle).graphs)
     gcn = graphs.pop("gcn")
     stages = json.loads((random_bundle / "bundle.json").read_text())["stages"]
-    monkeypatch.setattr(bundler, "gcn_to_onnx", lambda network: gcn)
-    monkeypatch.setattr(bundler, "stages_to_onnx", lambda network: (graphs, stages))
+    monkeypatch.setattr(pipeline, "gcn_to_onnx", lambda network: gcn)
+    monkeypatch.setattr(pipeline, "stages_to_onnx", lambda network: (graphs, stages))
 
 
 @pytest.fixture(scope="session")

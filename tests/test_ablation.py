@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from fusiongcn_edge.benchmarks.experiments import ablation
-from fusiongcn_edge.model import training, variants
+from fusiongcn_edge.benchmarks.experiments import ablation, lite_variants
+from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_network
-from fusiongcn_edge.model.lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
+from fusiongcn_edge.model.fusiongcn_lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
 from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS, regions, see
 from fusiongcn_edge.runtime.segmentation.settings import RegionSettings
 
@@ -22,18 +22,18 @@ EXAMPLE = Path(__file__).parents[1] / "docs" / "example"
 
 def test_without_the_graph_its_table_changes_nothing():
     pixels, labels = torch.rand(2, 1, 32, 32), torch.zeros(1, 8, 8, dtype=torch.int64)
-    for network, same in ((variants.WithoutGraph(), True), (FusionGCNLite(), False)):
+    for network, same in ((lite_variants.WithoutGraph(), True), (FusionGCNLite(), False)):
         network.eval()
         answers = [network.classify(pixels, labels, torch.rand(2, 1, 24)) for _ in range(2)]
         assert torch.equal(*answers) == same
 
 
 def test_the_command_knows_every_variant():
-    assert set(ablation.NAMES) == set(variants.VARIANTS)
+    assert set(ablation.NAMES) == set(lite_variants.VARIANTS)
 
 
 def test_the_variant_without_a_graph_costs_as_much():
-    sizes = {name: variants.parameters_of(make()) for name, (make, _) in variants.VARIANTS.items()}
+    sizes = {name: lite_variants.parameters_of(make()) for name, (make, _) in lite_variants.VARIANTS.items()}
     assert sizes["lite"] == sizes["grid"] == 15_080
     nodes, pixels = 289, 65 * 65  # of a pair of 520x520
     message = NODES * MESSAGE + (NODES + MESSAGE) * NODES + nodes * MESSAGE
@@ -45,7 +45,7 @@ def test_the_variant_without_a_graph_costs_as_much():
 def test_the_grids_superpixels_follow_no_edge():
     rng = np.random.default_rng(0)
     photographs = [np.repeat(np.repeat(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), 32, 0), 32, 1) for _ in "ab"]
-    recipe = variants.VARIANTS["grid"][1]
+    recipe = lite_variants.VARIANTS["grid"][1]
     labels = regions(see(*photographs), RegionSettings(**recipe.superpixels()))
     for label in range(labels.max() + 1):
         rows, columns = np.nonzero(labels == label)

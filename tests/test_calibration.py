@@ -10,10 +10,10 @@ import pytest
 from calibrating import PAIRS, folder_of, silent
 from numpy.typing import NDArray
 
-from fusiongcn_edge.calibration import gate
-from fusiongcn_edge.calibration.gate import Judge, Loss, Trial, search, sensitivities
+from fusiongcn_edge.calibration import sensitivity
+from fusiongcn_edge.calibration.calibration_data import pairs_from, recorded
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, FP32, WEIGHT_ONLY, CalibrationError, Layer
-from fusiongcn_edge.calibration.samples import pairs_from, recorded
+from fusiongcn_edge.calibration.sensitivity import Judge, Loss, Trial, search, sensitivities
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
@@ -86,7 +86,7 @@ def layer(name: str, weights: int) -> Layer:
 
 @pytest.fixture
 def additive(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> Additive:
-    monkeypatch.setattr(gate, "with_precisions", lambda bundle, precisions, samples: dict(precisions))
+    monkeypatch.setattr(sensitivity, "with_precisions", lambda bundle, precisions, samples: dict(precisions))
     flips = {
         ("cheap", DYNAMIC): 0.001, ("cheap", WEIGHT_ONLY): 0.0005,
         ("dear", DYNAMIC): 0.010, ("dear", WEIGHT_ONLY): 0.004,

@@ -19,7 +19,7 @@ from fusiongcn_edge.model.checkpoint import (
     save_checkpoint,
     superpixel_settings,
 )
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.fusiongcn import FusionGCN
 
 FACTS = {"superpixels": RANDOM_SUPERPIXELS, "origin": {"weights": "random", "seed": 7}}
 

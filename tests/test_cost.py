@@ -15,10 +15,10 @@ from test_operators import RNG, onnx_model
 
 from fusiongcn_edge.benchmarks.cost.analytic import preprocessing, published_convention
 from fusiongcn_edge.benchmarks.cost.count import Cost, cost_of_bundle, cost_of_file, grid_labels
-from fusiongcn_edge.calibration import litert_format, onnx_format
+from fusiongcn_edge.calibration.backends import onnx_format, tflite_format
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, WEIGHT_ONLY
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.config import PUBLISHED_SUPERPIXELS
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
@@ -91,7 +91,7 @@ def test_the_tables_are_counted_at_the_patterns_there_are(random_bundle: Path) -
 
 @pytest.mark.parametrize("engine", ["onnx", "litert"])
 def test_eight_bits_cost_the_same_work_and_fewer_bytes(engine: str, random_bundle: Path, tflite_bundle: Path) -> None:
-    form, path = (onnx_format, random_bundle) if engine == "onnx" else (litert_format, tflite_bundle)
+    form, path = (onnx_format, random_bundle) if engine == "onnx" else (tflite_format, tflite_bundle)
     bundle = load_bundle(path)
     for dense in {WEIGHT_ONLY, WEIGHT_ONLY if engine == "onnx" else DYNAMIC}:
         wanted = {layer.name: dense if layer.kind == DENSE else WEIGHT_ONLY for layer in form.layers_of(bundle)}

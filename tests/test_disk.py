@@ -20,10 +20,10 @@ from processes import FUSIONGCN, linux, unfinished
 from fusiongcn_edge.benchmarks.arm import latency_model
 from fusiongcn_edge.benchmarks.cli import evaluate
 from fusiongcn_edge.benchmarks.latency import runner
-from fusiongcn_edge.calibration import commands as calibration_commands
+from fusiongcn_edge.calibration import cli as calibration_commands
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.log import SCORES
+from fusiongcn_edge.model.run_log import SCORES
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.io.files import check_folder, write_files
 from fusiongcn_edge.runtime.io.images import write_image

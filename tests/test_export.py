@@ -16,13 +16,13 @@ from processes import python
 from torch.nn import functional as F
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.export import bundler
-from fusiongcn_edge.export.bundler import export_bundle
-from fusiongcn_edge.export.examples import example_inputs
-from fusiongcn_edge.export.forms import ExportError
+from fusiongcn_edge.export import pipeline
+from fusiongcn_edge.export.dummy_inputs import example_inputs
+from fusiongcn_edge.export.formats import ExportError
+from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph, OneExponentialMish
 from fusiongcn_edge.model.checkpoint import save_checkpoint
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.fusiongcn import FusionGCN
 from fusiongcn_edge.runtime import BundleError, Fuser
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.bundle.writer import write_bundle
@@ -175,7 +175,7 @@ def test_a_bundle_holds_the_numbers_of_its_checkpoint(random_bundle: Path, rando
 @pytest.mark.parametrize("blend", ["hard", "soft"])
 def test_a_bundle_fuses_as_its_checkpoint_says(blend: str, random_network: FusionGCN) -> None:
     facts = {"superpixels": RANDOM_SUPERPIXELS, "blend": blend}
-    assert bundler.manifest(random_network, facts)["decision"]["blend"] == blend
+    assert pipeline.manifest(random_network, facts)["decision"]["blend"] == blend
 
 
 def test_the_authors_checkpoint_is_exported_with_the_published_numbers(official_bundle: Path) -> None:
@@ -300,7 +300,7 @@ def test_the_command_line_exports_both_forms(
     random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     called = []
-    monkeypatch.setattr(bundler, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
+    monkeypatch.setattr(pipeline, "export_bundle", lambda *paths, **options: called.append((paths, options)) or 0.0)
     arguments = ["--checkpoint", str(random_checkpoint), "-o", str(tmp_path / "mine"), "--precision", "fp16"]
     options = ["--size", "40x60", "--size", "20x30", "--superpixels", "99"]
     assert main(["export", "--format", "onnx,tflite", *arguments, *options]) == 0

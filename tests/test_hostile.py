@@ -159,9 +159,9 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
 
     import torch
 
-    from fusiongcn_edge.model.log import LOG_FIELDS, Log
-    from fusiongcn_edge.model.photographs import Photographs
-    from fusiongcn_edge.model.recipe import RECIPES, TrainingError
+    from fusiongcn_edge.model.config import RECIPES, TrainingError
+    from fusiongcn_edge.model.data.photos import Photographs
+    from fusiongcn_edge.model.run_log import LOG_FIELDS, Log
     from fusiongcn_edge.model.training import Run
 
     photographs = tmp_path / "photographs" / "images"
@@ -186,7 +186,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
 
 
 def test_a_segmentation_belongs_to_its_photograph(tmp_path: Path) -> None:
-    from fusiongcn_edge.model.photographs import Photographs
+    from fusiongcn_edge.model.data.photos import Photographs
 
     for folder, name, side in (("images", "[1].png", 80), ("segments", "[1]_0.png", 70), ("segments", "1_0.png", 80)):
         (tmp_path / folder).mkdir(exist_ok=True)

@@ -125,8 +125,8 @@ def test_a_graph_that_goes_round_in_circles_is_counted() -> None:
 @pytest.mark.parametrize("broken", ["operator", "tensor", "buffer", "length", "nothing", "inputs"])
 def test_a_tflite_file_that_refers_to_what_is_not_there_is_refused(broken: str, tmp_path: Path) -> None:
     flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
+    from fusiongcn_edge.calibration.backends.tflite_format import layers_of
     from fusiongcn_edge.calibration.layers import CalibrationError
-    from fusiongcn_edge.calibration.litert_format import layers_of
 
     bundle = shutil.copytree(SHIPPED / "litert" / "fusiongcn-lite", tmp_path / "bundle")
     model = flatbuffer_utils.read_model_from_bytearray(bytearray((bundle / "cnn.tflite").read_bytes()))

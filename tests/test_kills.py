@@ -76,18 +76,18 @@ def test_a_batch_killed_at_any_moment_goes_on_to_the_same_answer(stacks: Path, t
 def test_training_killed_at_any_moment_goes_on_to_the_same_answer(photo_folder: Path, tmp_path: Path) -> None:
     rng = random.Random(2)
     photos, small = ["--photos", str(photo_folder), "--held-out", str(photo_folder)], ["--batch", "1", "--crop", "48"]
-    train = [sys.executable, "-c", TRAIN, "train", "lite", *photos, *small, "--steps", "5", "--workers", "0", "-o"]
+    training = [sys.executable, "-c", TRAIN, "train", "lite", *photos, *small, "--steps", "5", "--workers", "0", "-o"]
     before = contents(photo_folder)
-    duration = seconds_of([*train, str(tmp_path / "whole")])
+    duration = seconds_of([*training, str(tmp_path / "whole")])
     expected = training.torch.load(tmp_path / "whole" / "weights.pt")["state"]
     for number in range(KILLS):
         output = tmp_path / f"run{number}"
-        killed([*train, str(output)], rng.uniform(0.3, 0.85), duration)
+        killed([*training, str(output)], rng.uniform(0.3, 0.85), duration)
         step = training.torch.load(output / "state.pt")["step"] if (output / "state.pt").exists() else None
         if (output / "weights.pt").exists():
             training.load_network(output / "weights.pt")
         print(f"train, step {step}, {len(unfinished(tmp_path))} left")
-        subprocess.run([*train, str(output)], check=True, capture_output=True)
+        subprocess.run([*training, str(output)], check=True, capture_output=True)
         found = training.torch.load(output / "weights.pt")["state"]
         assert all(training.torch.equal(found[name], tensor) for name, tensor in expected.items())
         assert sorted(path.name for path in output.iterdir()) == ["log.csv", "state.pt", "weights.pt"]

@@ -19,8 +19,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fusiongcn_edge.calibration import onnx_format
-from fusiongcn_edge.calibration.gate import Judge
+from fusiongcn_edge.calibration.backends import onnx_format
+from fusiongcn_edge.calibration.calibration_data import recorded
 from fusiongcn_edge.calibration.layers import (
     DENSE,
     DEPTHWISE,
@@ -36,7 +36,7 @@ from fusiongcn_edge.calibration.layers import (
 )
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
-from fusiongcn_edge.calibration.samples import recorded
+from fusiongcn_edge.calibration.sensitivity import Judge
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 
@@ -196,8 +196,8 @@ def test_a_whole_cnn_is_quantized_as_well(whole: str, request: pytest.FixtureReq
 
 
 def test_a_missing_library_is_told(tflite_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("fusiongcn_edge.calibration.litert_format")
-    monkeypatch.setitem(sys.modules, "fusiongcn_edge.calibration.litert_format", None)
+    monkeypatch.delattr("fusiongcn_edge.calibration.backends.tflite_format")
+    monkeypatch.setitem(sys.modules, "fusiongcn_edge.calibration.backends.tflite_format", None)
     with pytest.raises(CalibrationError, match=r"pip install '.\[calibration\]'"):
         format_of(load_bundle(tflite_bundle))
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from fusiongcn_edge.benchmarks.cost.count import cost_of_bundle, cost_of_file
-from fusiongcn_edge.export.bundler import export_bundle
-from fusiongcn_edge.export.forms import ExportError
-from fusiongcn_edge.export.lite import MARGIN, REACH
+from fusiongcn_edge.export.formats import ExportError
+from fusiongcn_edge.export.pipeline import export_bundle
+from fusiongcn_edge.export.subgraphs_lite import MARGIN, REACH
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import LITE_RECIPE
+from fusiongcn_edge.model.config import LITE_RECIPE
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError, FusionError

@@ -18,12 +18,12 @@ from ai_edge_litert import schema_py_generated as schema
 from cnn import inputs, probability
 from conftest import Stage
 
-from fusiongcn_edge.export.bundler import export_bundle
-from fusiongcn_edge.export.examples import example_inputs
-from fusiongcn_edge.export.forms import ExportError
-from fusiongcn_edge.export.litert_stages import WholeCnn
+from fusiongcn_edge.export.dummy_inputs import example_inputs
+from fusiongcn_edge.export.formats import ExportError
+from fusiongcn_edge.export.pipeline import export_bundle
+from fusiongcn_edge.export.stages_tflite import WholeCnn
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.fusiongcn import FusionGCN
 from fusiongcn_edge.runtime import EngineError, Fuser, FusionError
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum

@@ -11,9 +11,9 @@ from conftest import Stage
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fusiongcn_edge.model.depthwise import MultiplierConv2d
-from fusiongcn_edge.model.network import FusionGCN, GATConv, GCNConv, GraphLayerNorm, SimAM, spread
-from fusiongcn_edge.model.recipe import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.config import PUBLISHED_SUPERPIXELS
+from fusiongcn_edge.model.fusiongcn import FusionGCN, GATConv, GCNConv, GraphLayerNorm, SimAM, spread
+from fusiongcn_edge.model.layers import MultiplierConv2d
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
 from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fusiongcn_edge.benchmarks.cost.conventions import Count, peak_bytes
 from fusiongcn_edge.benchmarks.cost.onnx_graph import OnnxGraph
 from fusiongcn_edge.benchmarks.cost.tflite_graph import LiteRtFile
-from fusiongcn_edge.calibration import onnx_format
+from fusiongcn_edge.calibration.backends import onnx_format
 from fusiongcn_edge.calibration.layers import STATIC8, STATIC16
 
 RNG = np.random.default_rng(1)

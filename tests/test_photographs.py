@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusiongcn_edge.model.photographs import Photographs, segmentations
+from fusiongcn_edge.model.data.photos import Photographs, segmentations
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.io import headers
 from fusiongcn_edge.runtime.io.images import write_image

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from calibrating import folder_of
 
-from fusiongcn_edge.calibration import commands, gate, onnx_format, samples
-from fusiongcn_edge.calibration.gate import Judge
+from fusiongcn_edge.calibration import calibration_data, cli, sensitivity
+from fusiongcn_edge.calibration.backends import onnx_format
 from fusiongcn_edge.calibration.layers import FP16, FP32, STATIC8, WEIGHT_ONLY, Layer, format_of, with_precisions
+from fusiongcn_edge.calibration.sensitivity import Judge
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
@@ -29,7 +30,7 @@ def quantize(*arguments: object) -> int:
 def test_a_quantized_bundle_says_how_it_was_made(
     bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "RANKING_PAIRS", 1)
+    monkeypatch.setattr(cli, "RANKING_PAIRS", 1)
     pairs = folder_of(tmp_path / "pairs", [made_pair(48, 64, seed) for seed in range(4)])
     target, picture = tmp_path / "int8", tmp_path / "layers.png"
     options = ["--pairs", pairs, "-o", target, "--recipe", WEIGHT_ONLY, "--max-flips", "10%"]
@@ -76,7 +77,7 @@ def test_auto_keeps_the_budget(
         return [one for one in every(bundle) if one.name in ("stem/1", "mix/1")]
 
     every = onnx_format.layers_of
-    monkeypatch.setattr(samples, "SIDE", 64)
+    monkeypatch.setattr(calibration_data, "SIDE", 64)
     monkeypatch.setattr(onnx_format, "layers_of", few)
     assert quantize(random_bundle, "-o", tmp_path / "auto", "--most", 2, "--max-flips", "100") == 0
     assert set(load_bundle(tmp_path / "auto").quantization["layers"].values()) == {WEIGHT_ONLY}
@@ -85,7 +86,7 @@ def test_auto_keeps_the_budget(
     assert FP16 in facts["layers"].values()
     assert facts["judged"]["mean_flips"] <= 2e-3
     assert "chosen" in capsys.readouterr().out
-    monkeypatch.setattr(commands, "search", lambda *_: ({"stem/1": FP32, "mix/1": FP32}, None))
+    monkeypatch.setattr(cli, "search", lambda *_: ({"stem/1": FP32, "mix/1": FP32}, None))
     assert quantize(random_bundle, "-o", tmp_path / "none", "--most", 2) == 2
     assert "No layer can be quantized with 0.200% of flipped" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
@@ -103,8 +104,8 @@ def test_an_interruption_prints_the_trials_so_far_and_leaves_nothing(
             raise KeyboardInterrupt(signal.SIGINT)
         return with_precisions(bundle, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(samples, "SIDE", 64)
-    monkeypatch.setattr(gate, "with_precisions", of_the_third)
+    monkeypatch.setattr(calibration_data, "SIDE", 64)
+    monkeypatch.setattr(sensitivity, "with_precisions", of_the_third)
     options = ["-o", tmp_path / "out", "--picture", tmp_path / "x.png", "--most", 2]
     assert quantize(random_bundle, *options) == 130
     printed = capsys.readouterr()
@@ -168,14 +169,14 @@ def test_ranges_of_a_whole_tflite_cnn_are_refused(
 
 
 def test_static_recipes_say_why_not_everything_is_in_integers(bundle: Bundle) -> None:
-    assert "div" in commands.why_not_all(bundle)
+    assert "div" in cli.why_not_all(bundle)
 
 
 def test_a_share_is_given_in_per_cent() -> None:
-    assert commands._percent("0.2%") == commands._percent("0.2") == 0.002
+    assert cli._percent("0.2%") == cli._percent("0.2") == 0.002
     for text in ("x", "-1", "200%", "nan"):
         with pytest.raises(argparse.ArgumentTypeError, match="is no share"):
-            commands._percent(text)
+            cli._percent(text)
 
 
 # what ships

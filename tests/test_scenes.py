@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.model import commands, scenes
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.scenes import Scene, blank_scene, contact_sheet, make_scene, with_noise
+from fusiongcn_edge.model import cli
+from fusiongcn_edge.model.data import synthetic_scenes
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.data.synthetic_scenes import Scene, blank_scene, contact_sheet, make_scene, with_noise
 from fusiongcn_edge.runtime.errors import FusionError
 
 
@@ -58,9 +59,9 @@ def test_a_defocused_foreground_spreads_over_a_sharp_background() -> None:
     background, foreground = np.zeros((size, size, 3), np.float32), np.full((size, size, 3), 200, np.float32)
     matte = np.zeros((size, size), np.float32)
     matte[:, :20] = 1
-    kernel = scenes._kernel(np.random.default_rng(0), 5.0, shape=0)
-    sharp = scenes._lay([background, foreground], [np.ones_like(matte), matte], [None, None])
-    spread = scenes._lay([background, foreground], [np.ones_like(matte), matte], [None, kernel])
+    kernel = synthetic_scenes._kernel(np.random.default_rng(0), 5.0, shape=0)
+    sharp = synthetic_scenes._lay([background, foreground], [np.ones_like(matte), matte], [None, None])
+    spread = synthetic_scenes._lay([background, foreground], [np.ones_like(matte), matte], [None, kernel])
     assert sharp[20, 22].max() == 0
     assert spread[20, 22].min() > 10  # two pixels outside the foreground
     assert spread[20, 30].max() == 0  # beyond the radius
@@ -71,15 +72,15 @@ def test_a_sharp_foreground_hides_a_blurred_background() -> None:
     background, foreground = np.full((size, size, 3), 200, np.float32), np.zeros((size, size, 3), np.float32)
     matte = np.zeros((size, size), np.float32)
     matte[:, :20] = 1
-    kernel = scenes._kernel(np.random.default_rng(0), 5.0, shape=0)
-    laid = scenes._lay([background, foreground], [np.ones_like(matte), matte], [kernel, None])
+    kernel = synthetic_scenes._kernel(np.random.default_rng(0), 5.0, shape=0)
+    laid = synthetic_scenes._lay([background, foreground], [np.ones_like(matte), matte], [kernel, None])
     assert laid[20, 19].max() == 0
 
 
 @pytest.mark.parametrize("shape", [0, 1, 2])
 @pytest.mark.parametrize("radius", [0.7, 3.3, 12.0])
 def test_apertures_neither_brighten_nor_shift(shape: int, radius: float) -> None:
-    kernel = scenes._kernel(np.random.default_rng(5), radius, shape)
+    kernel = synthetic_scenes._kernel(np.random.default_rng(5), radius, shape)
     assert kernel is not None
     assert kernel.sum() == pytest.approx(1, abs=1e-4)
     y, x = np.indices(kernel.shape) - (np.array(kernel.shape)[:, None, None] - 1) / 2
@@ -206,7 +207,7 @@ def test_pairs_that_are_not_finished_are_removed(
             raise KeyboardInterrupt
         return make_scene(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(commands, "make_scene", interrupted)
+    monkeypatch.setattr(cli, "make_scene", interrupted)
     command = ["scenes", "--photos", str(photo_folder), "--pairs", str(tmp_path / "made"), "--size", "64"]
     assert main(command) == 130
     assert not (tmp_path / "made").exists()

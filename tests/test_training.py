@@ -21,14 +21,14 @@ from conftest import contents
 from processes import FUSIONGCN
 
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.export.bundler import export_bundle
+from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
-from fusiongcn_edge.model.commands import LOCK
-from fusiongcn_edge.model.log import LOG, SCORES
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, Recipe, TrainingError, learning_rate_factor
-from fusiongcn_edge.model.scenes import make_scene
+from fusiongcn_edge.model.cli import LOCK
+from fusiongcn_edge.model.config import PUBLISHED_RECIPE, Recipe, TrainingError, learning_rate_factor
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.data.synthetic_scenes import make_scene
+from fusiongcn_edge.model.run_log import LOG, SCORES
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.io.images import write_image

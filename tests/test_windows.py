@@ -12,7 +12,7 @@ from cnn import Arrays, inputs, probability
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusiongcn_edge.export.lite import MARGIN
+from fusiongcn_edge.export.subgraphs_lite import MARGIN
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.io.synthetic import made_pair
 from fusiongcn_edge.runtime.tiling import overlapping_cnn, windowed_cnn

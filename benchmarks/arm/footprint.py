@@ -3,7 +3,8 @@
     python -m fusiongcn_edge.benchmarks.arm.footprint [--model NAME …] [--size HxW]
 
 Disk: the newest wheels that pip takes for Debian 12, ours among them, and what they are when installed. Memory: the
-peak of the process that fuses a made pair (``benchmarks.experiments.peak_rss``) on an emulated Cortex-A72, looked at from outside
+peak of the process that fuses a made pair (``benchmarks.experiments.peak_rss``) on an emulated Cortex-A72, looked at
+from outside
 five times a second, which is often where everything is a hundred times slower; what the emulator itself holds is not
 in it. All in MB (10^6 bytes). The published network at 520x520 takes many minutes.
 """

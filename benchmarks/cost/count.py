@@ -1,6 +1,7 @@
 """What fusing one pair costs, counted from a model's own graph files.
 
-What counts is said in :mod:`fusiongcn_edge.benchmarks.cost.conventions`. A bundle is run as the runtime runs it, with an
+What counts is said in :mod:`fusiongcn_edge.benchmarks.cost.conventions`. A bundle is run as the runtime runs it, with
+an
 engine that computes nothing and notes the shapes of what it is given: so tiles, the margins that neighbouring tiles
 both compute, images that are computed again and superpixels that are filled up are all in the count. Superpixels are
 taken for a regular grid (in the published model they nearly are one), and memory for plenty.

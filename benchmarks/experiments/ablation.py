@@ -1,6 +1,7 @@
 """What the parts of FusionGCN-Lite bring: variants trained alike, then scored alike.
 
-    python -m fusiongcn_edge.benchmarks.experiments.ablation --photos DIR --held-out DIR [--truth DIR] -o DIR [--steps 1500]
+    python -m fusiongcn_edge.benchmarks.experiments.ablation --photos DIR --held-out DIR [--truth DIR] -o DIR [--steps
+        1500]
         [--seed 0,1] [--variant NAME,NAME,…]
 
 lite: as shipped. no-graph: without the graph network and what it tells; a third block at an eighth of the resolution
@@ -49,9 +50,9 @@ def main() -> int:
 def _compare(arguments: argparse.Namespace) -> None:
     import torch
 
-    from fusiongcn_edge.model.photographs import Photographs
+    from fusiongcn_edge.benchmarks.experiments.lite_variants import fused_psnr, parameters_of, trained
+    from fusiongcn_edge.model.data.photos import Photographs
     from fusiongcn_edge.model.training import keep_freed_memory
-    from fusiongcn_edge.model.variants import fused_psnr, parameters_of, trained
 
     keep_freed_memory()
     torch.set_num_threads(1)

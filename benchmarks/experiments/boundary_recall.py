@@ -66,7 +66,7 @@ def _table(cases: list[tuple[NDArray[np.float32], NDArray[np.uint16]]]) -> None:
 
 
 def _cases(root: Path, every: int) -> list[tuple[NDArray[np.float32], NDArray[np.uint16]]]:
-    from fusiongcn_edge.model.photographs import segmentations
+    from fusiongcn_edge.model.data.photos import segmentations
 
     cases = []
     for path in sorted((root / "images").glob("*"))[::every]:

@@ -1,6 +1,7 @@
 """Whole programs on the same photographs, each as its users run it: ours, and enfuse and focus-stack if installed.
 
-    python -m fusiongcn_edge.benchmarks.experiments.external_tools [--size 3040x4056] [--frames 2] [--rounds 3] [--engine onnx,litert]
+    python -m fusiongcn_edge.benchmarks.experiments.external_tools [--size 3040x4056] [--frames 2] [--rounds 3]
+        [--engine onnx,litert]
 
 Every run is a process of its own that reads JPEGs and writes one, in turn with the others. CPU: what it and its threads
 used, user and system; median of the rounds, and how many times the first program's. Peak: its resident memory, 10^6

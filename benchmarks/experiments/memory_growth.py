@@ -1,6 +1,7 @@
 """Memory of one process that fuses again and again, as a command does on a device that is never switched off.
 
-    python -m fusiongcn_edge.benchmarks.experiments.memory_growth [--model NAME|PATH] [--engine NAME] [--size HxW] [--fusions N]
+    python -m fusiongcn_edge.benchmarks.experiments.memory_growth [--model NAME|PATH] [--engine NAME] [--size HxW]
+        [--fusions N]
 
 Prints the process's resident memory in MB (10^6 bytes) after a tenth of the fusions, each further tenth, and what came
 to it since the first. With ``--most MB``, the exit code is 1 if that is more.

@@ -1,6 +1,7 @@
 """Where the time of a model's graphs goes, by kind of operator.
 
-    python -m fusiongcn_edge.benchmarks.experiments.op_profile --model NAME|PATH [--size HxW] [--graph NAME] [--operators]
+    python -m fusiongcn_edge.benchmarks.experiments.op_profile --model NAME|PATH [--size HxW] [--graph NAME]
+        [--operators]
 
 Each graph is run alone with ONNX Runtime's profiler on made-up inputs: the stages of a CNN on a tile as the runtime
 cuts them, on one thread as it runs them; a CNN that is one graph on the whole image. Printed is each graph's share of

@@ -1,4 +1,4 @@
-"""Ways to write the same part of the CNN, side by side on ONNX Runtime: what ``export/stages.py`` chose, and why.
+"""Ways to write the same part of the CNN, side by side on ONNX Runtime: what ``export/stages_onnx.py`` chose, and why.
 
     python -m fusiongcn_edge.benchmarks.experiments.op_variants [--rounds N] [--only PART]
 
@@ -108,7 +108,7 @@ def parts() -> list[Part]:
     import torch
     from torch.nn import functional as F
 
-    from fusiongcn_edge.export.stages import simam, sums
+    from fusiongcn_edge.export.stages_onnx import simam, sums
     from fusiongcn_edge.export.subgraphs import OneExponentialMish
 
     generator = torch.Generator().manual_seed(0)

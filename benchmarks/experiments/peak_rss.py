@@ -1,6 +1,7 @@
 """Peak memory of fusing one pair in a fresh process.
 
-    python -m fusiongcn_edge.benchmarks.experiments.peak_rss [--model NAME|PATH] [--size HxW] [--max-memory MB] [--limit MB]
+    python -m fusiongcn_edge.benchmarks.experiments.peak_rss [--model NAME|PATH] [--size HxW] [--max-memory MB]
+        [--limit MB]
     python -m fusiongcn_edge.benchmarks.experiments.peak_rss --checkpoint FILE [--size HxW] [--limit MB]
 
 Prints the process's peak resident memory in MB (10^6 bytes), and what it was before the model was opened. ``--limit``

@@ -1,6 +1,7 @@
 """Fusion quality of models side by side.
 
-    python -m fusiongcn_edge.benchmarks.experiments.quality --model A [--model B …] [--truth DIR] [--pairs DIR] [--photos DIR]
+    python -m fusiongcn_edge.benchmarks.experiments.quality --model A [--model B …] [--truth DIR] [--pairs DIR]
+        [--photos DIR]
 
 ``--truth``: pairs ``a/``, ``b/`` with the all-in-focus image in ``truth/``: mean PSNR, hard and soft.
 ``--pairs``: pairs without truth: mean Q_G and Q_W, hard and soft, and the agreement of the decision maps with those
@@ -105,8 +106,8 @@ def plain_pairs(root: Path) -> Iterator[Case]:
 
 def made_scenes(photos: Path) -> Iterator[Case]:
     """Scenes that no training run sees: other photographs, another seed."""
-    from fusiongcn_edge.model.photographs import Photographs
-    from fusiongcn_edge.model.scenes import make_scene
+    from fusiongcn_edge.model.data.photos import Photographs
+    from fusiongcn_edge.model.data.synthetic_scenes import make_scene
 
     photographs = Photographs(photos)
     for index in range(HELD_OUT_SCENES):

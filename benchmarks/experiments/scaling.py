@@ -1,6 +1,7 @@
 """How time and memory grow with the photograph.
 
-    python -m fusiongcn_edge.benchmarks.experiments.scaling [--model NAME|PATH] [--largest N] [--max-memory MB] [--plot FILE]
+    python -m fusiongcn_edge.benchmarks.experiments.scaling [--model NAME|PATH] [--largest N] [--max-memory MB]
+        [--plot FILE]
 
 Square pairs from 256x256 on, each size twice the pixels of the one before. Time: rounds over all sizes in turn in one
 process, after each has been run once; printed relative to the smallest, per pixel. The exponent is the slope of the

@@ -1,6 +1,7 @@
 """Time of whole pairs, arrays to fused array, by several models and by the authors' way, as ratios from one run.
 
-    python -m fusiongcn_edge.benchmarks.experiments.speedup --model NAME|PATH [--model …] [--checkpoint FILE] [--size HxW]
+    python -m fusiongcn_edge.benchmarks.experiments.speedup --model NAME|PATH [--model …] [--checkpoint FILE] [--size
+        HxW]
 
 With ``--checkpoint`` the first line is the authors' way: torch in eager mode, scikit-image's SLIC, tables spread to
 pixels by a product with a one-hot matrix (needs torch and scikit-image). Every line has a process of its own, which has
@@ -77,7 +78,7 @@ def authors_way(checkpoint: Path, threads: int) -> Fuse:
     from skimage.segmentation import slic
     from torch.nn import functional as F
 
-    from fusiongcn_edge.model import network as module
+    from fusiongcn_edge.model import fusiongcn as module
     from fusiongcn_edge.model.checkpoint import load_checkpoint
 
     torch.set_num_threads(threads)

@@ -1,6 +1,7 @@
 """The CNN in tiles: a chain of stage graphs with sums over the whole image between them.
 
-A bundle may hold the CNN as stages (``export/stages.py`` makes them) instead of one graph. Each stage reads a little
+A bundle may hold the CNN as stages (``export/stages_onnx.py`` makes them) instead of one graph. Each stage reads a
+little
 more of the images that earlier stages gave than the tile it gives itself; what it needs to know of the whole image are
 means and variances, from sums that earlier stages collected. So the working set is a few tiles, however large the
 photograph is. What is kept between stages and what is computed again is decided by the memory that there is

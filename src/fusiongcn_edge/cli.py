@@ -25,9 +25,9 @@ COMMANDS = {
     "batch": ("fusiongcn_edge.runtime.cli.batch", "fuse folders of stacks or pairs, resumably", None),
     "capture": ("fusiongcn_edge.runtime.cli.capture", "photograph with a Raspberry Pi's camera, and fuse", None),
     "info": ("fusiongcn_edge.runtime.cli.info", "show engines, shipped models and the facts of a model", None),
-    "export": ("fusiongcn_edge.export.commands", "turn a checkpoint into a bundle for an engine", "export"),
+    "export": ("fusiongcn_edge.export.cli", "turn a checkpoint into a bundle for an engine", "export"),
     "quantize": (
-        "fusiongcn_edge.calibration.commands",
+        "fusiongcn_edge.calibration.cli",
         "put a model's weights into 8 bits, if it loses little",
         "calibration",
     ),
@@ -40,8 +40,8 @@ COMMANDS = {
     ),
     "benchmark": ("fusiongcn_edge.benchmarks.cli.cost", "measure time, memory and energy on this device", None),
     "report": ("fusiongcn_edge.benchmarks.cli.report", "make a page or tables of what was measured", None),
-    "train": ("fusiongcn_edge.model.commands", "train a network on scenes made from photographs", "export"),
-    "scenes": ("fusiongcn_edge.model.commands", "show the scenes that training makes from photographs", None),
+    "train": ("fusiongcn_edge.model.cli", "train a network on scenes made from photographs", "export"),
+    "scenes": ("fusiongcn_edge.model.cli", "show the scenes that training makes from photographs", None),
 }
 
 

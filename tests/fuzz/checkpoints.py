@@ -16,7 +16,7 @@ def _tiny(**facts: Any) -> bytes:
     """A checkpoint of Lite as training writes it."""
     import torch
 
-    from fusiongcn_edge.model.lite import FusionGCNLite
+    from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 
     superpixels = {"segments_per_side": 0.5, "compactness": 0.1, "iterations": 3}
     file = io.BytesIO()
@@ -31,8 +31,8 @@ def _run(step: int = 0) -> Any:
     """A training run that has not begun."""
     import cv2
 
-    from fusiongcn_edge.model.photographs import Photographs
-    from fusiongcn_edge.model.recipe import RECIPES
+    from fusiongcn_edge.model.config import RECIPES
+    from fusiongcn_edge.model.data.photos import Photographs
     from fusiongcn_edge.model.training import Run
     from fusiongcn_edge.runtime.io.synthetic import made_photograph
 
@@ -84,14 +84,14 @@ def read_state(data: bytes) -> None:
 
 def read_log(data: bytes) -> None:
     """As a training run goes on writing it."""
-    from fusiongcn_edge.model.log import Log
+    from fusiongcn_edge.model.run_log import Log
 
     (scratch() / "run").mkdir(exist_ok=True)
     Log(written(data, "run/log.csv"), 500)
 
 
 def _logs() -> list[bytes]:
-    from fusiongcn_edge.model.log import LOG_FIELDS
+    from fusiongcn_edge.model.run_log import LOG_FIELDS
 
     rows = "".join(",".join([str(step), *["0.5"] * (len(LOG_FIELDS) - 1)]) + "\r\n" for step in (0, 250, 750))
     return [(",".join(LOG_FIELDS) + "\r\n" + rows).encode(), b"step\r\n1,2\r\n"]

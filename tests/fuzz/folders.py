@@ -12,7 +12,7 @@ import numpy as np
 from fuzz.photographs import small
 from fuzz.reader import Reader, changed_bytes, scratch
 
-from fusiongcn_edge.calibration.samples import pairs_from
+from fusiongcn_edge.calibration.calibration_data import pairs_from
 from fusiongcn_edge.runtime.batch.discovery import find_items
 from fusiongcn_edge.runtime.batch.records import fingerprint, is_made
 from fusiongcn_edge.runtime.errors import FusionError
@@ -118,7 +118,7 @@ def _calibrated(root: Path) -> None:
 
 
 def _trained(root: Path) -> None:
-    from fusiongcn_edge.model.photographs import Photographs
+    from fusiongcn_edge.model.data.photos import Photographs
 
     photographs = Photographs(root)
     for seed in range(4):

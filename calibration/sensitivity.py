@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusiongcn_edge.calibration.calibration_data import Pair
 from fusiongcn_edge.calibration.layers import FP16, FP32, CalibrationError, Layer, Samples, with_precisions
-from fusiongcn_edge.calibration.samples import Pair
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.io.pixels import psnr

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.calibration.gate import Judge, Loss, Trial, refusal, search, sensitivities
+from fusiongcn_edge.calibration.calibration_data import PairSet, pairs_from, recorded
 from fusiongcn_edge.calibration.layers import (
     FP16,
     FP32,
@@ -24,7 +24,7 @@ from fusiongcn_edge.calibration.layers import (
 )
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
-from fusiongcn_edge.calibration.samples import PairSet, pairs_from, recorded
+from fusiongcn_edge.calibration.sensitivity import Judge, Loss, Trial, refusal, search, sensitivities
 from fusiongcn_edge.runtime.bundle.manifest import LITE, MANIFEST, Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from fusiongcn_edge.export.forms import FORMS, TOLERANCES, check_options
+from fusiongcn_edge.export.formats import FORMS, TOLERANCES, check_options
 from fusiongcn_edge.runtime.bundle.validation import MOST_SUPERPIXELS
 from fusiongcn_edge.runtime.bundle.writer import check_target
 from fusiongcn_edge.runtime.cli.options import parse_size, whole_number
@@ -85,7 +85,7 @@ def _forms(text: str) -> list[str]:
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    from fusiongcn_edge.export.bundler import export_bundle  # with torch, which --help does without
+    from fusiongcn_edge.export.pipeline import export_bundle  # with torch, which --help does without
 
     forms = arguments.format
     check_options(forms, arguments.whole_cnn, arguments.size, arguments.superpixels)

@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusiongcn_edge.calibration.litert_format import slim
-from fusiongcn_edge.export.examples import example_inputs, lite_inputs
-from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
-from fusiongcn_edge.export.litert_stages import WholeCnn, litert_stages_of
-from fusiongcn_edge.export.stages import Stage
+from fusiongcn_edge.calibration.backends.tflite_format import slim
+from fusiongcn_edge.export.dummy_inputs import example_inputs, lite_inputs
+from fusiongcn_edge.export.stages_onnx import Stage
+from fusiongcn_edge.export.stages_tflite import WholeCnn, litert_stages_of
 from fusiongcn_edge.export.subgraphs import PaddedGcnSubgraph
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.export.subgraphs_lite import LiteCnnSubgraph, LiteGcnSubgraph
+from fusiongcn_edge.model.fusiongcn import FusionGCN
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.runtime.bundle.manifest import Graph
 
 

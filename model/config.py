@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from fusiongcn_edge.model.scenes import SMALLEST_SCENE
+from fusiongcn_edge.model.data.synthetic_scenes import SMALLEST_SCENE
 from fusiongcn_edge.runtime.bundle.manifest import LITE, PUBLISHED
 from fusiongcn_edge.runtime.errors import FusionError
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusiongcn_edge.model.depthwise import MultiplierConv2d
+from fusiongcn_edge.model.layers import MultiplierConv2d
 
 SLOPE_GAT = 0.2  # LeakyReLU slope inside the attention (Velickovic et al., 2018)
 

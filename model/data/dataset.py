@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from fusiongcn_edge.model.checkpoint import superpixel_settings
-from fusiongcn_edge.model.network import FusionGCN
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import Recipe
-from fusiongcn_edge.model.scenes import Scene, blank_scene, make_scene, with_noise
+from fusiongcn_edge.model.config import Recipe
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.data.synthetic_scenes import Scene, blank_scene, make_scene, with_noise
+from fusiongcn_edge.model.fusiongcn import FusionGCN
 from fusiongcn_edge.runtime.errors import FusionError, mendable
 from fusiongcn_edge.runtime.io.pixels import luminance
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input, superpixels

@@ -11,7 +11,7 @@ import copy
 from torch import Tensor, nn
 
 from fusiongcn_edge.export.subgraphs import folded
-from fusiongcn_edge.model.lite import FusionGCNLite, PixelNetwork
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite, PixelNetwork
 
 REACH = 51  # pixels around a window on the grid of 8 that its probability depends on
 MARGIN = 56  # the same in whole steps of the grid

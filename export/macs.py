@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusiongcn_edge.export.examples import example_inputs, lite_inputs
-from fusiongcn_edge.export.lite import LiteCnnSubgraph, LiteGcnSubgraph
+from fusiongcn_edge.export.dummy_inputs import example_inputs, lite_inputs
 from fusiongcn_edge.export.subgraphs import CnnSubgraph, GcnSubgraph
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.export.subgraphs_lite import LiteCnnSubgraph, LiteGcnSubgraph
+from fusiongcn_edge.model.fusiongcn import FusionGCN
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 
 SIDE = 64  # pixels of the smallest square that is counted
 

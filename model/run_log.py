@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusiongcn_edge.model.recipe import learning_rate_factor
+from fusiongcn_edge.model.config import learning_rate_factor
 from fusiongcn_edge.runtime.io.files import write_files
 
 if TYPE_CHECKING:

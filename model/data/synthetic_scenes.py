@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.model.photographs import Float32, Photographs
+from fusiongcn_edge.model.data.photos import Float32, Photographs
 from fusiongcn_edge.runtime.errors import FusionError
 
 SMALLEST_SCENE = 32  # pixels on a side

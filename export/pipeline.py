@@ -15,15 +15,15 @@ from torch import nn
 from fusiongcn_edge import __version__
 from fusiongcn_edge.calibration.layers import FP16, FP32, with_precisions
 from fusiongcn_edge.calibration.recipes import RECIPES
-from fusiongcn_edge.export.cost import macs_terms
-from fusiongcn_edge.export.examples import example_inputs
-from fusiongcn_edge.export.forms import FORMS, MINIMUM_SIZE, TOLERANCES, ExportError, check_options
-from fusiongcn_edge.export.lite import MARGIN
-from fusiongcn_edge.export.stages import KEEP
+from fusiongcn_edge.export.dummy_inputs import example_inputs
+from fusiongcn_edge.export.formats import FORMS, MINIMUM_SIZE, TOLERANCES, ExportError, check_options
+from fusiongcn_edge.export.macs import macs_terms
+from fusiongcn_edge.export.stages_onnx import KEEP
+from fusiongcn_edge.export.subgraphs_lite import MARGIN
 from fusiongcn_edge.export.to_onnx import cnn_to_onnx, gcn_to_onnx, lite_to_onnx, stages_to_onnx
 from fusiongcn_edge.model.checkpoint import load_network, superpixel_settings
-from fusiongcn_edge.model.lite import FusionGCNLite
-from fusiongcn_edge.model.network import FusionGCN
+from fusiongcn_edge.model.fusiongcn import FusionGCN
+from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.runtime.bundle.manifest import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bundle, Graph
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle
@@ -115,10 +115,10 @@ def _lite(
         raise ExportError(
             f"Windows of {odd[0]}x{odd[1]} do not suit this network: give multiples of {GRID} above {2 * MARGIN}."
         )
-    to_litert = _litert_exporter()
-    rooms = sorted(set(superpixels or to_litert.LITE_SUPERPIXELS))
-    graphs: dict[str, Graph] = to_litert.lite_to_litert(
-        network, list(dict.fromkeys(sizes)) or to_litert.LITE_SIZES, rooms
+    to_tflite = _litert_exporter()
+    rooms = sorted(set(superpixels or to_tflite.LITE_SUPERPIXELS))
+    graphs: dict[str, Graph] = to_tflite.lite_to_litert(
+        network, list(dict.fromkeys(sizes)) or to_tflite.LITE_SIZES, rooms
     )
     return graphs
 
@@ -141,13 +141,13 @@ def _published(
 
 def _litert_exporter() -> Any:
     try:
-        from fusiongcn_edge.export import to_litert
+        from fusiongcn_edge.export import to_tflite
     except ImportError as error:
         raise ExportError(
             f"The TFLite exporter cannot be loaded ({error}), for its libraries only go together in certain versions: "
             f"make an environment of its own, and there {installing('export-tflite')}."
         ) from None
-    return to_litert
+    return to_tflite
 
 
 def _to_tflite(
@@ -157,15 +157,15 @@ def _to_tflite(
     sizes: Sequence[tuple[int, int]],
     superpixels: Sequence[int],
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    to_litert = _litert_exporter()
-    rooms = sorted(set(superpixels or to_litert.SUPERPIXELS))
-    gcn = to_litert.gcn_to_litert(network, rooms)
+    to_tflite = _litert_exporter()
+    rooms = sorted(set(superpixels or to_tflite.SUPERPIXELS))
+    gcn = to_tflite.gcn_to_litert(network, rooms)
     if whole_cnn:
         sizes = list(dict.fromkeys(sizes))
         # SLIC may give some more than asked for, and windows of a larger photograph cut some at their edges
         held = [max(int(1.25 * segments_per_side * max(size)) + 32, *superpixels, 0) for size in sizes]
-        return {**gcn, **to_litert.cnn_to_litert(network, sizes, held)}, []
-    graphs, chain = to_litert.stages_to_litert(network, list(dict.fromkeys(sizes)) or to_litert.SIZES, rooms)
+        return {**gcn, **to_tflite.cnn_to_litert(network, sizes, held)}, []
+    graphs, chain = to_tflite.stages_to_litert(network, list(dict.fromkeys(sizes)) or to_tflite.SIZES, rooms)
     return {**gcn, **graphs}, chain
 
 

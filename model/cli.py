@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.model.log import LOG
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
-from fusiongcn_edge.model.scenes import SMALLEST_SCENE, contact_sheet, make_scene
+from fusiongcn_edge.model.config import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.data.synthetic_scenes import SMALLEST_SCENE, contact_sheet, make_scene
+from fusiongcn_edge.model.run_log import LOG
 from fusiongcn_edge.runtime.bundle.manifest import PUBLISHED
 from fusiongcn_edge.runtime.cli.options import tell, whole_number
 from fusiongcn_edge.runtime.cli.progress import Progress

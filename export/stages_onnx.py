@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folded
-from fusiongcn_edge.model.network import AttentionBlock, FusionGCN, Stem
+from fusiongcn_edge.model.fusiongcn import AttentionBlock, FusionGCN, Stem
 
 # images between stages that are worth their memory; where it is short, the first is given up first
 KEEP = ("decoder_wide", "wide", "x", "mixed", "pixels", "cnn")

@@ -1,4 +1,5 @@
-"""The CNN's stages as LiteRT runs them well: the chain of ``export/stages.py`` with fewer cuts, written channels last.
+"""The CNN's stages as LiteRT runs them well: the chain of ``export/stages_onnx.py`` with fewer cuts, written channels
+last.
 
 What differs from the stages for ONNX Runtime: only what is worth keeping lies between two stages, since TFLite copies
 all that goes in and comes out; images are n x R x W x C, as LiteRT's kernels want them; a table is
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusiongcn_edge.export.stages import (
+from fusiongcn_edge.export.stages_onnx import (
     AttentionWeights,
     JoinWeights,
     Multiplier,
@@ -23,7 +24,7 @@ from fusiongcn_edge.export.stages import (
     weights,
 )
 from fusiongcn_edge.export.subgraphs import OneExponentialMish, TableNorm, folded
-from fusiongcn_edge.model.network import AttentionBlock, FusionGCN
+from fusiongcn_edge.model.fusiongcn import AttentionBlock, FusionGCN
 
 
 def litert_stages_of(network: FusionGCN) -> list[Stage]:
@@ -99,7 +100,7 @@ def cut(x: Tensor, pixels: int) -> Tensor:
 
 
 class Tables(nn.Module):
-    """As :class:`fusiongcn_edge.export.stages.Tables`, for tables with rows that no pixel has (``counts`` 0)."""
+    """As :class:`fusiongcn_edge.export.stages_onnx.Tables`, for tables with rows that no pixel has (``counts`` 0)."""
 
     def __init__(self, network: FusionGCN, net: FusionGCN) -> None:
         super().__init__()

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
-from fusiongcn_edge.model.photographs import Photographs
-from fusiongcn_edge.model.recipe import LITE_RECIPE, Recipe
-from fusiongcn_edge.model.samples import to_sample
-from fusiongcn_edge.model.scenes import Scene
+from fusiongcn_edge.model.config import LITE_RECIPE, Recipe
+from fusiongcn_edge.model.data.dataset import to_sample
+from fusiongcn_edge.model.data.photos import Photographs
+from fusiongcn_edge.model.data.synthetic_scenes import Scene
+from fusiongcn_edge.model.fusiongcn_lite import EIGHTH, Block, FusionGCNLite, PixelNetwork
 from fusiongcn_edge.runtime.bundle.manifest import LITE
 
 SQUARE = 100.0  # compactness from which on superpixels are squares
@@ -59,7 +59,7 @@ def trained(name: str, seed: int, steps: int, train: Photographs, held_out: Phot
     network, recipe = VARIANTS[name]
     place = folder / f"{name}-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out, network=network)
+    run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, training, held_out, network=network)
     if run.step < steps:
         training.run(run)
     return run

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusiongcn_edge.model.network import spread
+from fusiongcn_edge.model.fusiongcn import spread
 from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
 
 HALF, QUARTER, EIGHTH = 12, 24, 32  # channels at half, quarter and an eighth of the resolution

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fusiongcn_edge.model.lite import QUARTER
+from fusiongcn_edge.model.fusiongcn_lite import QUARTER
 from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
 
 
