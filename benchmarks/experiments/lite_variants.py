@@ -59,7 +59,7 @@ def trained(name: str, seed: int, steps: int, train: Photographs, held_out: Phot
     network, recipe = VARIANTS[name]
     place = folder / f"{name}-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, training, held_out, network=network)
+    run = training.Run(dataclasses.replace(recipe, steps=steps, seed=seed), place, train, held_out, network=network)
     if run.step < steps:
         training.run(run)
     return run
