@@ -19,10 +19,10 @@ from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import Pair as PairOfFiles
 from fusiongcn_edge.runtime.io.pairs import find_pairs
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.io.validation import check_pair
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
-from fusiongcn_edge.runtime.types import Tell
+from fusiongcn_edge.runtime.types import OnStage
 
 SIDE = 384  # of the windows that are cut out of photographs, at most
 LEAST_CONTRAST, LEAST_DIFFERENCE = 2.0, 0.1  # grey levels, within a photograph and between the two
@@ -70,7 +70,7 @@ def pairs_from(folder: Path | None, most: int, seed: int) -> PairSet:
     """
     rng = np.random.default_rng(seed)
     if folder is None:
-        return _pair_set([made_pair(SIDE, SIDE, seed + number) for number in range(most)], f"{most} made pairs")
+        return _pair_set([synthetic_pair(SIDE, SIDE, seed + number) for number in range(most)], f"{most} made pairs")
     found = list(find_pairs(folder))
     chosen = [found[index] for index in sorted(rng.permutation(len(found))[:most])]
     pairs = [_window(pair, rng) for pair in chosen]
@@ -102,7 +102,7 @@ def _pair_set(pairs: Sequence[Pair], source: str, files: frozenset[Path] = froze
     return PairSet(tuple(pairs), source, digest.hexdigest(), files)
 
 
-def recorded(bundle: Bundle, pairs: Sequence[Pair], seed: int, progress: Tell) -> Samples:
+def collect_calibration_inputs(bundle: Bundle, pairs: Sequence[Pair], seed: int, progress: OnStage) -> Samples:
     """Inputs that the graphs of a bundle, in all its sizes, are given when it fuses these pairs: of each graph as many
     as ``INPUTS_PER_GRAPH``, drawn evenly from all (reservoir sampling), the same ones for the same seed.
     """

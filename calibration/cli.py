@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.calibration.calibration_data import PairSet, pairs_from, recorded
+from fusiongcn_edge.calibration.calibration_data import PairSet, collect_calibration_inputs, pairs_from
 from fusiongcn_edge.calibration.layers import (
     FP16,
     FP32,
@@ -24,7 +24,14 @@ from fusiongcn_edge.calibration.layers import (
 )
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
-from fusiongcn_edge.calibration.sensitivity import Judge, Loss, Trial, refusal, search, sensitivities
+from fusiongcn_edge.calibration.sensitivity import (
+    FlipRateEvaluator,
+    Loss,
+    SensitivityPoint,
+    refusal,
+    search,
+    sensitivities,
+)
 from fusiongcn_edge.runtime.bundle.manifest import LITE, MANIFEST, Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle
@@ -32,14 +39,14 @@ from fusiongcn_edge.runtime.cli.options import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.fuser import open_bundle
 from fusiongcn_edge.runtime.io.files import check_folder, write_files
-from fusiongcn_edge.runtime.text import counted, installing
+from fusiongcn_edge.runtime.text import install_hint, pluralize
 
 EXAMPLE = """example:
   fusiongcn quantize fusiongcn --pairs my-pairs -o my-int8
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-int8
 
 my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each. Half of them choose the precisions, the
-others judge the result, unless --judge names a folder of its own: at least 2 pairs of each, and rather 8. What is lost
+others judge the result, unless --validation-pairs names a folder of its own: at least 2 pairs of each, and rather 8. What is lost
 is measured against the same model in float32: flipped decisions (pixels taken from the other photograph) and PSNR of
 the fused photograph.
 
@@ -64,7 +71,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
         help="photographs to calibrate with, at least 4 pairs (default: made ones, far from real)",
     )
     parser.add_argument(
-        "--judge",
+        "--validation-pairs",
         type=Path,
         metavar="DIR",
         help="photographs to judge with, at least 2 pairs (default: half of --pairs)",
@@ -73,7 +80,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-flips", type=_percent, default=0.002, metavar="X%", help="of all decisions, at most (default: 0.2%%)"
     )
     parser.add_argument(
-        "--most",
+        "--max-pairs",
         type=whole_number(0),
         default=8,
         metavar="N",
@@ -107,28 +114,28 @@ def run_quantize(arguments: argparse.Namespace) -> int:
         )
     recipe = RECIPES[arguments.recipe]
     ladders = recipe.ladders(bundle)
-    if arguments.picture and not any(set(ladder) - {FP16, FP32} for ladder in ladders.values()):
+    if arguments.picture and not any(set(candidates) - {FP16, FP32} for candidates in ladders.values()):
         raise CalibrationError(
             f"A --picture shows what layers lose in 8 or 16 bits of integers, and {recipe.name} has none: leave it out."
         )
     calibrating, judging = _pairs(arguments)
-    trials, chosen = list[Trial](), dict[str, str]()
+    trials, chosen = list[SensitivityPoint](), dict[str, str]()
     with _trials_kept(trials, chosen), Progress() as progress:
         samples: Samples = {}
-        if {STATIC8, STATIC16} & {precision for ladder in ladders.values() for precision in ladder}:
+        if {STATIC8, STATIC16} & {precision for candidates in ladders.values() for precision in candidates}:
             if bundle.engine == "litert" and not bundle.stages:
                 remedy = "" if bundle.network == LITE else "export it without --whole-cnn, or "
                 raise CalibrationError(
                     f"Ranges of a CNN that is one TFLite graph take tens of gigabytes to find: {remedy}use a recipe "
                     "without static ranges."
                 )
-            samples = recorded(bundle, calibrating.pairs, arguments.seed, progress)
+            samples = collect_calibration_inputs(bundle, calibrating.pairs, arguments.seed, progress)
         if recipe.name == AUTO or arguments.picture:
-            ranking = Judge(bundle, calibrating.pairs[:RANKING_PAIRS])
+            ranking = FlipRateEvaluator(bundle, calibrating.pairs[:RANKING_PAIRS])
             trials.extend(sensitivities(ranking, ladders, samples, progress))
         if recipe.name == AUTO:
             progress("fusing the pairs that calibrate in float32")
-            judge = Judge(bundle, calibrating.pairs)
+            judge = FlipRateEvaluator(bundle, calibrating.pairs)
             chosen |= search(judge, ladders, trials, HEADROOM * arguments.max_flips, samples, progress)[0]
             if set(chosen.values()) == {FP32}:
                 raise CalibrationError(
@@ -139,7 +146,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             chosen |= recipe.first_choice(bundle)
         progress("judging")
         quantized = with_precisions(bundle, chosen, samples)
-        loss = Judge(bundle, judging.pairs).loss(quantized)
+        loss = FlipRateEvaluator(bundle, judging.pairs).loss(quantized)
     if trials:
         print(layers_table(trials, chosen))
     if STATIC8 in chosen.values() or STATIC16 in chosen.values():
@@ -154,7 +161,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _trials_kept(trials: Sequence[Trial], chosen: Mapping[str, str]) -> Iterator[None]:
+def _trials_kept(trials: Sequence[SensitivityPoint], chosen: Mapping[str, str]) -> Iterator[None]:
     """An interruption prints what was found out until then, and goes on."""
     try:
         yield
@@ -166,20 +173,27 @@ def _trials_kept(trials: Sequence[Trial], chosen: Mapping[str, str]) -> Iterator
 
 def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
     """Those that calibrate and those that judge."""
-    if arguments.judge is not None:
+    if arguments.validation_pairs is not None:
         if arguments.pairs is None:
-            raise CalibrationError("--judge is given without --pairs: name the photographs to calibrate with as well.")
-        found = [pairs_from(folder, arguments.most, arguments.seed) for folder in (arguments.pairs, arguments.judge)]
+            raise CalibrationError(
+                "--validation-pairs is given without --pairs: name the photographs to calibrate with as well."
+            )
+        found = [
+            pairs_from(folder, arguments.max_pairs, arguments.seed)
+            for folder in (arguments.pairs, arguments.validation_pairs)
+        ]
         calibrating, judging = found
         if calibrating.files & judging.files:
-            raise CalibrationError("--pairs and --judge share photographs: who chose the precisions cannot judge them.")
+            raise CalibrationError(
+                "--pairs and --validation-pairs share photographs: who chose the precisions cannot judge them."
+            )
     else:
-        calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.most, arguments.seed).split()
+        calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.max_pairs, arguments.seed).split()
     if min(len(calibrating.pairs), len(judging.pairs)) < FEWEST_PAIRS:
-        given = f"{counted(len(calibrating.pairs), 'pair')} to calibrate and {len(judging.pairs)} to judge with"
+        given = f"{pluralize(len(calibrating.pairs), 'pair')} to calibrate and {len(judging.pairs)} to judge with"
         raise CalibrationError(
             f"{given} are too few: give at least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without "
-            "--judge), and --most no smaller."
+            "--validation-pairs), and --max-pairs no smaller."
         )
     return calibrating, judging
 
@@ -193,8 +207,6 @@ def _manifest(
     loss: Loss,
 ) -> dict[str, Any]:
     manifest = json.loads((bundle.path / MANIFEST).read_text("utf-8"))
-    manifest = {"network": bundle.network, "stages": [], "keep": [], **manifest}  # which earlier formats do not have
-    manifest["decision"] = {"cleaning": bundle.cleaning, **manifest["decision"]}
     for made_anew in ("format", "graphs", "checksum"):
         del manifest[made_anew]
     manifest["precision"] = next(name for name in PRECISIONS if name in chosen.values())
@@ -203,8 +215,8 @@ def _manifest(
         "seed": arguments.seed,
         "quantized_by": f"fusiongcn-edge {__version__}",
         "layers": chosen,
-        "calibrated": {"source": calibrating.source, "sha256": calibrating.sha256},
-        "judged": {
+        "calibration": {"source": calibrating.source, "sha256": calibrating.sha256},
+        "validation": {
             "source": judging.source,
             "sha256": judging.sha256,
             "mean_flips": round(loss.mean_flips, 6),
@@ -220,4 +232,4 @@ def _check_picture(path: str) -> None:
     if not path.endswith(".png"):
         raise CalibrationError(f"{path} is not the name of a PNG file: end it with .png.")
     if importlib.util.find_spec("matplotlib") is None:
-        raise CalibrationError(f"A --picture needs matplotlib, which is not installed: {installing('calibration')}.")
+        raise CalibrationError(f"A --picture needs matplotlib, which is not installed: {install_hint('calibration')}.")

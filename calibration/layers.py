@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
 from fusiongcn_edge.runtime.engines.base import Arrays
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.text import installing
+from fusiongcn_edge.runtime.text import install_hint
 
 FP32, FP16 = "fp32", "fp16"
 WEIGHT_ONLY = "weight_only_wi8_afp32"
@@ -90,7 +90,7 @@ def format_of(bundle: Bundle) -> Format:
         return tflite_format
     except ModuleNotFoundError as error:
         raise CalibrationError(
-            f"Quantizing this bundle needs {error.name}, which is not installed: {installing('calibration')}."
+            f"Quantizing this bundle needs {error.name}, which is not installed: {install_hint('calibration')}."
         ) from None
 
 

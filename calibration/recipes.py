@@ -29,7 +29,7 @@ class Recipe:
 
     name: str
     about: str
-    ladder: Ladder
+    candidates: Ladder
 
     def ladders(self, bundle: Bundle) -> dict[Layer, Sequence[str]]:
         """For every layer of a bundle that the recipe touches.
@@ -40,9 +40,9 @@ class Recipe:
             If no layer can have what it asks for.
         """
         form = format_of(bundle)
-        found = {layer: self.ladder(layer, form.precisions(layer)) for layer in form.layers_of(bundle)}
-        touched = {layer: ladder for layer, ladder in found.items() if tuple(ladder) != (FP32,)}
-        if not touched or not (self.name == AUTO or any(self.name in ladder for ladder in touched.values())):
+        found = {layer: self.candidates(layer, form.precisions(layer)) for layer in form.layers_of(bundle)}
+        touched = {layer: candidates for layer, candidates in found.items() if tuple(candidates) != (FP32,)}
+        if not touched or not (self.name == AUTO or any(self.name in candidates for candidates in touched.values())):
             raise CalibrationError(
                 f"No layer of this model can have the precision {self.name!r} on the engine {bundle.engine!r}: "
                 "choose another recipe."
@@ -51,7 +51,7 @@ class Recipe:
 
     def first_choice(self, bundle: Bundle) -> dict[str, str]:
         """Every layer that the recipe touches, by name, in the precision that it wants most; errors as above."""
-        return {layer.name: ladder[0] for layer, ladder in self.ladders(bundle).items()}
+        return {layer.name: candidates[0] for layer, candidates in self.ladders(bundle).items()}
 
 
 def _only(*wanted: str) -> Ladder:

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.calibration.calibration_data import PairSet
 from fusiongcn_edge.calibration.layers import FP16, FP32, format_of
-from fusiongcn_edge.calibration.sensitivity import Loss, Trial
+from fusiongcn_edge.calibration.sensitivity import Loss, SensitivityPoint
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.system.resources import default_threads
-from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.text import pluralize
 
 ROUNDS = 5  # of the comparison of speed
 
 
-def layers_table(trials: Sequence[Trial], chosen: Mapping[str, str]) -> str:
+def layers_table(trials: Sequence[SensitivityPoint], chosen: Mapping[str, str]) -> str:
     """What each layer loses alone, and what was chosen; nothing yet, where ``chosen`` is empty."""
     lines = [f"{'layer':20}{'kind':24}{'weights':>8}  {'precision':24}{'flips':>9}{'PSNR':>9}{'error':>10}"]
     for trial in trials:
@@ -69,7 +69,7 @@ def closing_table(before: Bundle, after: Bundle, chosen: Mapping[str, str], loss
     height, width = max((first.shape[:2] for first, _ in judging.pairs), key=math.prod)
     lines.append(
         f"Flips and PSNR are of {judging.source}, in windows of up to {width}x{height} pixels, with "
-        f"{counted(default_threads(), 'thread')}."
+        f"{pluralize(default_threads(), 'thread')}."
     )
     return "\n".join([*lines, f"Written: {after.path}"])
 
@@ -91,7 +91,7 @@ def _seconds(before: Bundle, after: Bundle, judging: PairSet) -> NDArray[np.floa
     return times[1:]  # the first round warms up
 
 
-def picture(trials: Sequence[Trial], chosen: Mapping[str, str]) -> bytes:
+def picture(trials: Sequence[SensitivityPoint], chosen: Mapping[str, str]) -> bytes:
     """A PNG: bars, one for each layer and precision; what was chosen is filled."""
     from matplotlib.figure import Figure
 

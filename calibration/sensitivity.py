@@ -16,7 +16,7 @@ from fusiongcn_edge.calibration.layers import FP16, FP32, CalibrationError, Laye
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.io.pixels import psnr
-from fusiongcn_edge.runtime.types import Tell
+from fusiongcn_edge.runtime.types import OnStage
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Loss:
         return float(np.mean(self.error))
 
 
-class Judge:
+class FlipRateEvaluator:
     """Holds what a model makes of some pairs, and compares others with it."""
 
     def __init__(self, bundle: Bundle, pairs: Sequence[Pair]) -> None:
@@ -69,7 +69,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SensitivityPoint:
     """A layer alone in a precision, everything else in float32, and what that loses."""
 
     layer: Layer
@@ -78,8 +78,8 @@ class Trial:
 
 
 def sensitivities(
-    judge: Judge, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: Tell
-) -> Iterator[Trial]:
+    judge: FlipRateEvaluator, ladders: Mapping[Layer, Sequence[str]], samples: Samples, progress: OnStage
+) -> Iterator[SensitivityPoint]:
     """Every layer alone in every precision of its ladder but float16 and float32, which are taken to lose nothing; each
     trial as soon as it is made.
 
@@ -93,19 +93,21 @@ def sensitivities(
     progress : callable
     """
     lossless = (FP16, FP32)
-    wanted = [(layer, step) for layer, ladder in ladders.items() for step in ladder if step not in lossless]
+    wanted = [(layer, step) for layer, candidates in ladders.items() for step in candidates if step not in lossless]
     for number, (layer, precision) in enumerate(wanted, start=1):
         progress(f"trial {number} of {len(wanted)}: layer {layer.name} in {precision}")
-        yield Trial(layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples)))
+        yield SensitivityPoint(
+            layer, precision, judge.loss(with_precisions(judge.bundle, {layer.name: precision}, samples))
+        )
 
 
 def search(
-    judge: Judge,
+    judge: FlipRateEvaluator,
     ladders: Mapping[Layer, Sequence[str]],
-    trials: Sequence[Trial],
+    trials: Sequence[SensitivityPoint],
     max_flips: float,
     samples: Samples,
-    progress: Tell,
+    progress: OnStage,
 ) -> tuple[dict[str, str], Loss]:
     """Precisions that flip at most ``max_flips`` of the decisions on the pairs of ``judge``, and what they lose there.
 
@@ -118,18 +120,18 @@ def search(
     CalibrationError
         If not even the last steps of the ladders keep it.
     """
-    alone = {(trial.layer.name, trial.precision): trial.loss.mean_flips for trial in trials}
+    exclusive_lock = {(trial.layer.name, trial.precision): trial.loss.mean_flips for trial in trials}
     steps = []
-    for layer, ladder in ladders.items():
-        saved = [alone.get((layer.name, precision), 0.0) for precision in ladder]
-        worth = [(saved[i] - saved[i + 1]) / layer.weights for i in range(len(ladder) - 1)]
-        for i, precision in enumerate(ladder[1:]):
+    for layer, candidates in ladders.items():
+        saved = [exclusive_lock.get((layer.name, precision), 0.0) for precision in candidates]
+        worth = [(saved[i] - saved[i + 1]) / layer.weights for i in range(len(candidates) - 1)]
+        for i, precision in enumerate(candidates[1:]):
             # a step is taken after those above it, however much it saves
             steps.append((min(worth[: i + 1]), -i, layer, precision))
     steps.sort(key=lambda step: step[:2], reverse=True)
 
     def after(number: int) -> dict[str, str]:
-        chosen = {layer.name: ladder[0] for layer, ladder in ladders.items()}
+        chosen = {layer.name: candidates[0] for layer, candidates in ladders.items()}
         return chosen | {layer.name: precision for _, _, layer, precision in steps[:number]}
 
     def loss_after(number: int) -> Loss:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from fusiongcn_edge.export.formats import FORMS, TOLERANCES, check_options
+from fusiongcn_edge.export.formats import FORMATS, TOLERANCES, check_options
 from fusiongcn_edge.runtime.bundle.validation import MOST_SUPERPIXELS
 from fusiongcn_edge.runtime.bundle.writer import check_target
 from fusiongcn_edge.runtime.cli.options import parse_size, whole_number
@@ -79,7 +79,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 def _forms(text: str) -> list[str]:
     """``onnx,tflite`` to its parts."""
     forms = list(dict.fromkeys(text.lower().split(",")))
-    if not set(forms) <= set(FORMS):
+    if not set(forms) <= set(FORMATS):
         raise argparse.ArgumentTypeError(f"{text!r} is no format: give onnx, tflite or onnx,tflite")
     return forms
 

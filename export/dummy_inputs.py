@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fusiongcn_edge.model.fusiongcn_lite import QUARTER
-from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
+from fusiongcn_edge.runtime.networks.lite_inputs import NODE_FEATURES
 
 
 def example_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tensor]]:
@@ -32,7 +32,7 @@ def lite_inputs(height: int, width: int, nodes: int) -> dict[str, dict[str, Tens
     """The same for Lite's subgraphs."""
     generator = torch.Generator().manual_seed(0)
     return {
-        "gcn": {"features": torch.rand(2, nodes, DETAILS, generator=generator), "affinity": torch.eye(nodes)},
+        "gcn": {"features": torch.rand(2, nodes, NODE_FEATURES, generator=generator), "affinity": torch.eye(nodes)},
         "cnn": {
             "luminance": torch.rand(2, 2, height, width, generator=generator),
             "context": torch.rand(2, QUARTER, height // 4, width // 4, generator=generator),

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from fusiongcn_edge.calibration.layers import FP16, FP32
 from fusiongcn_edge.runtime.bundle.validation import LARGEST_SIZE, MOST_SUPERPIXELS
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.text import installing
+from fusiongcn_edge.runtime.text import install_hint
 
-FORMS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
+FORMATS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
 TOLERANCES = {FP32: 1e-3, FP16: 2e-2}  # of the probability, between torch and the exported graphs, by precision
 
@@ -29,7 +29,7 @@ def check_options(
     if tflite and any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer")):
         raise ExportError(
             "Exporting to TFLite needs litert-torch and ai-edge-quantizer, which are not installed: "
-            f"{installing('export-tflite')}."
+            f"{install_hint('export-tflite')}."
         )
     if tflite and whole_cnn and not sizes:
         raise ExportError("A CNN in one TFLite graph has a fixed size: give it with --size, 520x520 for example.")

@@ -16,7 +16,7 @@ from fusiongcn_edge import __version__
 from fusiongcn_edge.calibration.layers import FP16, FP32, with_precisions
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.export.dummy_inputs import example_inputs
-from fusiongcn_edge.export.formats import FORMS, MINIMUM_SIZE, TOLERANCES, ExportError, check_options
+from fusiongcn_edge.export.formats import FORMATS, MINIMUM_SIZE, TOLERANCES, ExportError, check_options
 from fusiongcn_edge.export.macs import macs_terms
 from fusiongcn_edge.export.stages_onnx import KEEP
 from fusiongcn_edge.export.subgraphs_lite import MARGIN
@@ -24,7 +24,7 @@ from fusiongcn_edge.export.to_onnx import cnn_to_onnx, gcn_to_onnx, lite_to_onnx
 from fusiongcn_edge.model.checkpoint import load_network, superpixel_settings
 from fusiongcn_edge.model.fusiongcn import FusionGCN
 from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
-from fusiongcn_edge.runtime.bundle.manifest import AT_ONCE, IN_TURN, LITE, PUBLISHED, Bundle, Graph
+from fusiongcn_edge.runtime.bundle.manifest import LITE, PUBLISHED, SEQUENTIAL, SIMULTANEOUS, Bundle, Graph
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
@@ -34,7 +34,7 @@ from fusiongcn_edge.runtime.networks.fusiongcn import GCN_INPUTS, open_cnn
 from fusiongcn_edge.runtime.networks.gcn import Gcn
 from fusiongcn_edge.runtime.networks.registry import open_network
 from fusiongcn_edge.runtime.segmentation.settings import GRID
-from fusiongcn_edge.runtime.text import installing
+from fusiongcn_edge.runtime.text import install_hint
 
 
 def export_bundle(
@@ -75,13 +75,13 @@ def export_bundle(
     check_options([form], whole_cnn, sizes, superpixels)
     check_target(output)
     network, facts = load_network(checkpoint)
-    facts_of_model = manifest(network, facts, FORMS[form], precision)
+    facts_of_model = manifest(network, facts, FORMATS[form], precision)
     if isinstance(network, FusionGCNLite):
         graphs = _lite(network, form, whole_cnn, sizes, superpixels)
     else:
         assert isinstance(network, FusionGCN)
         graphs, chain = _published(network, form, facts, whole_cnn, sizes, superpixels)
-        facts_of_model |= {"stages": chain, "keep": KEEP if chain else []}
+        facts_of_model |= {"stages": chain, "cached_tensors": KEEP if chain else []}
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
         bundle = load_bundle(Path(folder) / "bundle")
@@ -145,7 +145,7 @@ def _litert_exporter() -> Any:
     except ImportError as error:
         raise ExportError(
             f"The TFLite exporter cannot be loaded ({error}), for its libraries only go together in certain versions: "
-            f"make an environment of its own, and there {installing('export-tflite')}."
+            f"make an environment of its own, and there {install_hint('export-tflite')}."
         ) from None
     return to_tflite
 
@@ -177,7 +177,7 @@ def manifest(network: nn.Module, facts: dict[str, Any], engine: str = "onnx", pr
         preprocessing["guide"] = {"kernel": settings.guide_kernel.tolist(), "bias": settings.guide_bias}
         own: dict[str, Any] = {"name": "fusiongcn", "network": PUBLISHED}
     else:
-        own = {"name": "fusiongcn-lite", "network": LITE, "margin": MARGIN, "stages": [], "keep": []}
+        own = {"name": "fusiongcn-lite", "network": LITE, "margin": MARGIN, "stages": [], "cached_tensors": []}
     return {
         **own,
         "precision": precision,
@@ -185,8 +185,8 @@ def manifest(network: nn.Module, facts: dict[str, Any], engine: str = "onnx", pr
         "preprocessing": preprocessing,
         "decision": {
             "threshold": THRESHOLD,
-            "smallest_region": SMALLEST_REGION,
-            "cleaning": IN_TURN if isinstance(network, FusionGCN) else AT_ONCE,
+            "smallest_component": SMALLEST_REGION,
+            "component_removal": SEQUENTIAL if isinstance(network, FusionGCN) else SIMULTANEOUS,
             "blend": facts.get("blend", "hard"),
         },
         "params": sum(parameter.numel() for parameter in network.parameters()),
@@ -214,7 +214,7 @@ def _compare_window(network: FusionGCNLite, bundle: Bundle) -> float:
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
     opened = open_network(bundle, get_engine(bundle.engine), 2)
-    seen = opened.see(first, second)
+    seen = opened.preprocess(first, second)
     rooms = [graph.inputs["features"][1][1] for graph in bundle.variants("gcn").values()]
     most = max((room for room in rooms if isinstance(room, int)), default=height * width)
     labels = np.minimum(opened.superpixels(seen), most - 1)

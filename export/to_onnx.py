@@ -89,13 +89,13 @@ def stages_to_onnx(network: FusionGCN) -> tuple[dict[str, Graph], list[dict[str,
             if name in whole:
                 shape, free[name] = whole[name]
             else:
-                more, first = 2 * stage.reach.get(name, 0), len(images[name])
+                more, first = 2 * stage.halo.get(name, 0), len(images[name])
                 shape = (*images[name], 24 + more, 40 + more)
                 free[name] = {first: rows + more, first + 1: columns + more}
             integers = name in ("labels", "places", "patterns")
             example[name] = torch.zeros(shape, dtype=torch.int32) if integers else torch.rand(shape)
         graphs[stage.name] = _graph(f"{stage.name}.onnx", stage.module, example, free, stage.outputs)
-        entries.append({"graph": stage.name, "reach": stage.reach, "crop": stage.crop})
+        entries.append({"graph": stage.name, "halo": stage.halo, "valid_crop": stage.valid_crop})
     return graphs, entries
 
 

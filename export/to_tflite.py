@@ -124,7 +124,8 @@ def stages_to_litert(
         entries = [_stage_entry(stage, height, width) for stage in stages]
         graphs |= _graphs(f"tiles-{size}.tflite", entries)
     chain = [
-        {"graph": stage.name, "reach": stage.reach, "crop": 0, "spread": stage.spread} for stage in (tables, *stages)
+        {"graph": stage.name, "halo": stage.halo, "valid_crop": 0, "gather": stage.gather}
+        for stage in (tables, *stages)
     ]
     return graphs, chain
 
@@ -139,7 +140,7 @@ def _stage_entry(stage: Stage, height: int, width: int) -> _Entry:
             inputs[name] = torch.rand(photographs, 1, 1, channels)
         else:
             photographs, channels = CHANNELS[name]
-            more = 2 * stage.reach.get(name, 0)
+            more = 2 * stage.halo.get(name, 0)
             inputs[name] = torch.rand(photographs, height + more, width + more, channels)
     return _Entry(f"{stage.name}@{height}x{width}", stage.module, inputs, stage.outputs)
 

@@ -21,12 +21,12 @@ from fusiongcn_edge.runtime.bundle.manifest import BLENDS, LITE, PUBLISHED
 from fusiongcn_edge.runtime.bundle.validation import MOST_ITERATIONS, MOST_SEGMENTS, MOST_SIGMA
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.files import write_files
-from fusiongcn_edge.runtime.segmentation.settings import RegionSettings, SuperpixelSettings
+from fusiongcn_edge.runtime.segmentation.settings import GridSlicSettings, SlicSettings
 
 NETWORKS: dict[str, type[nn.Module]] = {PUBLISHED: FusionGCN, LITE: FusionGCNLite}
 SUPERPIXEL_NUMBERS = {
     PUBLISHED: set(PUBLISHED_SUPERPIXELS),
-    LITE: {field.name for field in dataclasses.fields(RegionSettings)},
+    LITE: {field.name for field in dataclasses.fields(GridSlicSettings)},
 }
 MOST = {"segments_per_side": MOST_SEGMENTS, "iterations": MOST_ITERATIONS, "sigma": MOST_SIGMA}  # as in a bundle
 
@@ -86,11 +86,11 @@ def save_checkpoint(path: str | os.PathLike[str], network: nn.Module, facts: dic
     write_files({path: buffer.getvalue()})
 
 
-def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> SuperpixelSettings:
+def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> SlicSettings:
     """The settings the runtime needs: the numbers of a checkpoint and the guide filter of its network."""
     kernel = network.mix.weight.detach().cpu().numpy()[0]
     bias = network.mix.bias
-    return SuperpixelSettings(guide_kernel=kernel, guide_bias=0.0 if bias is None else bias.item(), **superpixels)
+    return SlicSettings(guide_kernel=kernel, guide_bias=0.0 if bias is None else bias.item(), **superpixels)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.model.config import PUBLISHED_RECIPE, RECIPES, Recipe, TrainingError
+from fusiongcn_edge.model.config import PUBLISHED_RECIPE, RECIPES, TrainConfig, TrainingError
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import SMALLEST_SCENE, contact_sheet, make_scene
 from fusiongcn_edge.model.run_log import LOG
@@ -21,10 +21,10 @@ from fusiongcn_edge.runtime.bundle.manifest import PUBLISHED
 from fusiongcn_edge.runtime.cli.options import tell, whole_number
 from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.io.files import check_folder, refuse_overwriting, remove_unfinished
+from fusiongcn_edge.runtime.io.files import check_folder, check_no_overwrite, remove_unfinished
 from fusiongcn_edge.runtime.io.images import check_writable, write_image, write_images
-from fusiongcn_edge.runtime.io.locks import alone
-from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.io.locks import exclusive_lock
+from fusiongcn_edge.runtime.text import pluralize
 
 LOCK = ".lock"  # in the folder of a run, as long as it is trained in
 
@@ -40,7 +40,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
     parser.add_argument(
-        "network", nargs="?", choices=list(RECIPES), default=Recipe().network, help="default: %(default)s"
+        "network", nargs="?", choices=list(RECIPES), default=TrainConfig().network, help="default: %(default)s"
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
     parser.add_argument("--photos-name", default="", metavar="TEXT", help="what the model says it was trained on")
@@ -103,7 +103,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
     made = _make_run_folder(folder, training.STATE, (training.WEIGHTS, LOG))
-    with alone(folder / LOCK, f"{folder} is being trained in by another process: wait for it, or give another folder."):
+    with exclusive_lock(
+        folder / LOCK, f"{folder} is being trained in by another process: wait for it, or give another folder."
+    ):
         try:
             run = training.Run(
                 recipe,
@@ -122,7 +124,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         if both:
             tell(
                 [
-                    f"{len(both)} of {counted(len(held_out), 'photograph')} held out can be trained on too, and would "
+                    f"{len(both)} of {pluralize(len(held_out), 'photograph')} held out can be trained on too, and would "
                     "tell nothing of how others fuse: hold out ones that are not in --photos."
                 ]
             )
@@ -159,7 +161,7 @@ def _photographs(folder: str | os.PathLike[str]) -> Photographs:
     for reason in photographs.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     if photographs.skipped:
-        skipped, used = counted(len(photographs.skipped), "file"), counted(len(photographs), "photograph")
+        skipped, used = pluralize(len(photographs.skipped), "file"), pluralize(len(photographs), "photograph")
         print(f"{skipped} skipped, {used} used", file=sys.stderr)
     return photographs
 
@@ -188,11 +190,11 @@ def run_scenes(arguments: argparse.Namespace) -> int:
     if arguments.pairs is not None:
         _write_pairs(arguments, photographs)
         return 0
-    refuse_overwriting(photographs.paths, [arguments.output])
+    check_no_overwrite(photographs.paths, [arguments.output])
     check_writable(arguments.output, np.empty((1, 1), np.uint8))
     sheet = contact_sheet(photographs, arguments.size, arguments.seed, arguments.count)
     write_image(arguments.output, sheet)
-    scenes, sources = counted(arguments.count, "scene"), counted(len(photographs), "photograph")
+    scenes, sources = pluralize(arguments.count, "scene"), pluralize(len(photographs), "photograph")
     print(f"{arguments.output}: {scenes} from {sources}")
     return 0
 
@@ -217,5 +219,5 @@ def _write_pairs(arguments: argparse.Namespace, photographs: Photographs) -> Non
     except BaseException:
         shutil.rmtree(folder)
         raise
-    pairs, sources = counted(arguments.count, "pair"), counted(len(photographs), "photograph")
+    pairs, sources = pluralize(arguments.count, "pair"), pluralize(len(photographs), "photograph")
     print(f"{folder}: {pairs} with the truth, from {sources}")

@@ -19,7 +19,7 @@ class TrainingError(FusionError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainConfig:
     """Everything that decides the outcome of a run, saved with its state."""
 
     network: str = PUBLISHED
@@ -61,20 +61,20 @@ class Recipe:
         }
 
 
-PUBLISHED_RECIPE = Recipe(
+PUBLISHED_RECIPE = TrainConfig(
     steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
     ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
 
-LITE_RECIPE = Recipe(
+LITE_RECIPE = TrainConfig(
     network=LITE, steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
     noise=0.5, cell_sizes=(20.0, 48.0), iterations=1,
 )  # fmt: skip
 
-RECIPES = {PUBLISHED: Recipe(), LITE: LITE_RECIPE}
+RECIPES = {PUBLISHED: TrainConfig(), LITE: LITE_RECIPE}
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: TrainConfig) -> None:
     """Refuse, with a TrainingError, numbers that make no sense."""
     least = {"steps": 1, "batch": 1, "crop": SMALLEST_SCENE, "seed": 0, "iterations": 1}
     for name, bound in least.items():
@@ -90,7 +90,7 @@ def check_recipe(recipe: Recipe) -> None:
             raise TrainingError(f"{name} is {getattr(recipe, name)}: give a share from 0 to 1.")
 
 
-def learning_rate_factor(step: int, recipe: Recipe) -> float:
+def learning_rate_factor(step: int, recipe: TrainConfig) -> float:
     """Of the recipe's learning rate, at a step."""
     if recipe.schedule == "published":
         return float(0.88 ** (step // 800))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusiongcn_edge.model.fusiongcn import spread
-from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
+from fusiongcn_edge.runtime.networks.lite_inputs import NODE_FEATURES
 
 HALF, QUARTER, EIGHTH = 12, 24, 32  # channels at half, quarter and an eighth of the resolution
 NODES, MESSAGE, HOPS = 24, 12, 4  # channels, those sent to neighbours, and layers of the graph network
@@ -44,7 +44,7 @@ class ContextGraph(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed = nn.Linear(2 * DETAILS, NODES)
+        self.embed = nn.Linear(2 * NODE_FEATURES, NODES)
         self.layers = nn.ModuleList(ContextLayer() for _ in range(HOPS))
         self.out = nn.Linear(NODES, QUARTER)
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint
-from fusiongcn_edge.model.config import Recipe, TrainingError, check_recipe, learning_rate_factor
+from fusiongcn_edge.model.config import TrainConfig, TrainingError, check_recipe, learning_rate_factor
 from fusiongcn_edge.model.data.dataset import Sample, Scenes, settings_of, to_sample
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import Scene, make_scene
@@ -34,7 +34,7 @@ from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.model.run_log import LOG, SCORES, Log
 from fusiongcn_edge.model.stopping import StopRequest
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.blending import blend, select
 from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
 from fusiongcn_edge.runtime.io.files import write_files
 from fusiongcn_edge.runtime.io.pixels import psnr
@@ -60,7 +60,7 @@ def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tenso
     return probability.float()[:, 0, :height, :width]
 
 
-def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: Recipe) -> Tensor:
+def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: TrainConfig) -> Tensor:
     """Cross-entropy against the matte, and the fused image's error against the all-in-focus truth.
 
     The error is half the logarithm of each softly fused image's mean square error: its PSNR, up to scale and sign, so
@@ -88,7 +88,7 @@ class Run:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: TrainConfig,
         folder: Path,
         train: Photographs,
         held_out: Photographs,
@@ -137,7 +137,7 @@ class Run:
         if type(network) is not type(self.network):
             raise TrainingError(f"{path} holds another network than {self.recipe.network!r}: give other weights.")
         self.network.load_state_dict(network.state_dict())
-        self.origin = {"begun_with": facts.get("origin", {})}
+        self.origin = {"started_from": facts.get("origin", {})}
 
     def _resume(self) -> None:
         path = self.folder / STATE
@@ -300,7 +300,7 @@ def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[st
         agreement.append(float(np.mean((p > THRESHOLD)[decided] == (scene.matte > 0.5)[decided])))
         decision = decision_map(p, THRESHOLD, SMALLEST_REGION, at_once=isinstance(network, FusionGCNLite))
         soft.append(psnr(blend(scene.a, scene.b, p, decision, THRESHOLD), scene.truth))
-        hard.append(psnr(take(scene.a, scene.b, decision), scene.truth))
+        hard.append(psnr(select(scene.a, scene.b, decision), scene.truth))
     return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))
 
 

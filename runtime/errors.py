@@ -30,7 +30,7 @@ class ImageError(FusionError):
     """A photograph that cannot be read, written or fused."""
 
 
-class NoRoomError(ImageError):
+class ImageTooLargeError(ImageError):
     """A photograph that does not fit into the memory that is free."""
 
 
@@ -62,7 +62,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError)
 
 
-def mendable(error: BaseException) -> str | None:
+def user_message(error: BaseException) -> str | None:
     """The sentence for what went wrong, if it is something that the user can mend; None if it is a fault of ours."""
     if isinstance(error, FusionError):
         return str(error)

@@ -15,26 +15,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.bundle.manifest import AT_ONCE, PUBLISHED, Bundle
+from fusiongcn_edge.runtime.bundle.manifest import PUBLISHED, SIMULTANEOUS, Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import (
     Engine,
-    Watch,
-    WatchedEngine,
+    GraphHook,
+    TracingEngine,
     bundle_engine,
     get_engine,
     installed_engines,
 )
 from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, ran_out_of_memory
-from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.blending import blend, select
 from fusiongcn_edge.runtime.fusion.decision_map import decision_map
 from fusiongcn_edge.runtime.fusion.stack import MOST_FRAMES, StackResult, fold
 from fusiongcn_edge.runtime.io.validation import check_pair
 from fusiongcn_edge.runtime.networks.registry import open_network
 from fusiongcn_edge.runtime.registration.focus_order import focus_order, names_of, sharpnesses
 from fusiongcn_edge.runtime.system.resources import default_threads
-from fusiongcn_edge.runtime.text import counted
-from fusiongcn_edge.runtime.types import Frames, Share, Tell
+from fusiongcn_edge.runtime.text import pluralize
+from fusiongcn_edge.runtime.types import Frames, OnProgress, OnStage
 
 DEFAULT_MODEL = "fusiongcn-lite"
 MOST_THREADS = 64  # or as many as the machine has processors; far more only makes an engine hang
@@ -122,7 +122,7 @@ class Fuser:
         engine: str | None = None,
         threads: int | None = None,
         max_memory: float | None = None,
-        watch: Watch | None = None,
+        watch: GraphHook | None = None,
     ) -> None:
         _check_engine(bundle, engine)
         check_limits(bundle, threads, max_memory)
@@ -131,7 +131,7 @@ class Fuser:
         self.engine: Engine = get_engine(engine or bundle.engine)
         self.engine.check_precision(bundle.precision)
         if watch is not None:
-            self.engine = WatchedEngine(self.engine, watch)
+            self.engine = TracingEngine(self.engine, watch)
         limit = None if max_memory is None else int(max_memory * 1e6)
         self.network = open_network(bundle, self.engine, self.threads, limit)
 
@@ -173,8 +173,8 @@ class Fuser:
         first: NDArray[Any],
         second: NDArray[Any],
         *,
-        progress: Tell | None = None,
-        share: Share | None = None,
+        progress: OnStage | None = None,
+        share: OnProgress | None = None,
         hard: bool = False,
     ) -> FusionResult:
         """Fuse two photographs of one scene, aligned to each other and focused at different depths.
@@ -215,8 +215,8 @@ class Fuser:
         self,
         first: NDArray[Any],
         second: NDArray[Any],
-        progress: Tell | None,
-        share: Share | None,
+        progress: OnStage | None,
+        share: OnProgress | None,
         hard: bool,
     ) -> FusionResult:
         timings: dict[str, float] = {}
@@ -231,7 +231,7 @@ class Fuser:
 
         network, (height, width) = self.network, first.shape[:2]
         with stage("superpixels"):
-            seen = network.see(first, second)
+            seen = network.preprocess(first, second)
             labels = network.superpixels(seen)
         with stage("graph"):
             graph = network.graph(seen, labels)
@@ -250,11 +250,13 @@ class Fuser:
                 probability = probability.clip(0, 1)
         with stage("decision"):
             bundle = self.bundle
-            decision = decision_map(probability, bundle.threshold, bundle.smallest_region, bundle.cleaning == AT_ONCE)
+            decision = decision_map(
+                probability, bundle.threshold, bundle.smallest_component, bundle.component_removal == SIMULTANEOUS
+            )
             if bundle.blend == "soft" and not hard:
                 image = blend(first, second, probability, decision, bundle.threshold)
             else:
-                image = take(first, second, decision)
+                image = select(first, second, decision)
         return FusionResult(image, decision, probability, labels, network.step, timings)
 
     def fuse_stack(
@@ -263,7 +265,7 @@ class Fuser:
         *,
         names: Sequence[str] | None = None,
         order: Sequence[int] | None = None,
-        progress: Tell | None = None,
+        progress: OnStage | None = None,
     ) -> StackResult:
         """Fuse any number of photographs of one scene, aligned to each other and focused at different depths.
 
@@ -288,7 +290,7 @@ class Fuser:
         """
         if not 2 <= len(frames) <= MOST_FRAMES:
             allowed = "at least 2" if len(frames) < 2 else f"at most {MOST_FRAMES:,}"
-            raise ImageError(f"{counted(len(frames), 'photograph')} cannot be fused: give {allowed}.")
+            raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be fused: give {allowed}.")
         tell = progress or (lambda text: None)
         if order is None:
             order = focus_order(sharpnesses(frames, names_of(frames, names), self.bundle.minimum_size, tell))

@@ -9,7 +9,7 @@ from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.errors import printable
 from fusiongcn_edge.runtime.fuser import Fuser, check_limits, open_bundle
 from fusiongcn_edge.runtime.registration.frames import AlignedFrames, align_frames
-from fusiongcn_edge.runtime.types import Frames, Tell
+from fusiongcn_edge.runtime.types import Frames, OnStage
 
 
 def open_fuser(arguments: argparse.Namespace) -> Fuser:
@@ -31,7 +31,7 @@ def aligned(
     arguments: argparse.Namespace,
     frames: Frames,
     names: Sequence[str],
-    progress: Tell,
+    progress: OnStage,
     reference: int | None = None,
 ) -> AlignedFrames | None:
     """The frames as the arguments of :func:`add_alignment_arguments` want them, or None if they are to stay as they
@@ -44,8 +44,8 @@ def aligned(
         names=names,
         reference=reference,
         match_exposure=arguments.match_exposure,
-        whole=arguments.keep_area,
-        skip=getattr(arguments, "skip_unaligned", False),
+        keep_full_frame=arguments.no_crop,
+        skip_failed=getattr(arguments, "skip_failed", False),
         progress=progress,
     )
 

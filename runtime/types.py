@@ -15,14 +15,14 @@ Probability = NDArray[np.float32]  # in [0, 1]
 Gray = NDArray[np.float32]
 Matrix = NDArray[np.float64]  # 3 x 3, homogeneous
 
-Tell = Callable[[str], None]  # is told what is being done
-Share = Callable[[float], None]  # called with how much of a step is done, 0 to 1
+OnStage = Callable[[str], None]  # is told what is being done
+OnProgress = Callable[[float], None]  # called with how much of a step is done, 0 to 1
 
 USUAL_SIZE = 520, 520  # height and width that costs are stated for, as in the literature: that of the Lytro pairs
 RESULT = "probability"  # the CNN's output tensor
 
 
-class Area(NamedTuple):
+class Window(NamedTuple):
     """Rows ``top`` to ``bottom``, columns ``left`` to ``right`` of an image; may reach beyond it."""
 
     top: int
@@ -30,13 +30,13 @@ class Area(NamedTuple):
     left: int
     right: int
 
-    def grown(self, pixels: int) -> Area:
+    def grown(self, pixels: int) -> Window:
         """The area and so many pixels around it."""
-        return Area(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
+        return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
 
-    def within(self, other: Area) -> Area:
+    def within(self, other: Window) -> Window:
         """The part of it in another; may be empty."""
-        return Area(
+        return Window(
             max(self.top, other.top), min(self.bottom, other.bottom),
             max(self.left, other.left), min(self.right, other.right),
         )  # fmt: skip

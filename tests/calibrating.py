@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
-PAIRS = [made_pair(48, 64, seed) for seed in range(2)]
+PAIRS = [synthetic_pair(48, 64, seed) for seed in range(2)]
 
 
 def silent(text: str) -> None:

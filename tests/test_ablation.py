@@ -14,8 +14,8 @@ from fusiongcn_edge.benchmarks.experiments import ablation, lite_variants
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_network
 from fusiongcn_edge.model.fusiongcn_lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
-from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS, regions, see
-from fusiongcn_edge.runtime.segmentation.settings import RegionSettings
+from fusiongcn_edge.runtime.networks.lite_inputs import NODE_FEATURES, preprocess, regions
+from fusiongcn_edge.runtime.segmentation.settings import GridSlicSettings
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "example"
 
@@ -37,7 +37,7 @@ def test_the_variant_without_a_graph_costs_as_much():
     assert sizes["lite"] == sizes["grid"] == 15_080
     nodes, pixels = 289, 65 * 65  # of a pair of 520x520
     message = NODES * MESSAGE + (NODES + MESSAGE) * NODES + nodes * MESSAGE
-    graph = 2 * nodes * (2 * DETAILS * NODES + HOPS * message + NODES * QUARTER)
+    graph = 2 * nodes * (2 * NODE_FEATURES * NODES + HOPS * message + NODES * QUARTER)
     block = 2 * pixels * (9 * EIGHTH + EIGHTH * EIGHTH)
     assert block == pytest.approx(graph, rel=0.01)
 
@@ -46,7 +46,7 @@ def test_the_grids_superpixels_follow_no_edge():
     rng = np.random.default_rng(0)
     photographs = [np.repeat(np.repeat(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), 32, 0), 32, 1) for _ in "ab"]
     recipe = lite_variants.VARIANTS["grid"][1]
-    labels = regions(see(*photographs), RegionSettings(**recipe.superpixels()))
+    labels = regions(preprocess(*photographs), GridSlicSettings(**recipe.superpixels()))
     for label in range(labels.max() + 1):
         rows, columns = np.nonzero(labels == label)
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)

@@ -25,9 +25,9 @@ from fusiongcn_edge.runtime import Fuser, FusionError, ImageError, align_frames
 from fusiongcn_edge.runtime.io.images import read_image, read_photograph, write_image, write_images
 from fusiongcn_edge.runtime.io.metadata import Metadata
 from fusiongcn_edge.runtime.registration.estimate import MODELS, Alignment, align
-from fusiongcn_edge.runtime.registration.pyramid import Scales, transformed
-from fusiongcn_edge.runtime.registration.warp import covered, moved_onto
-from fusiongcn_edge.runtime.types import Area
+from fusiongcn_edge.runtime.registration.pyramid import ImagePyramid, transformed
+from fusiongcn_edge.runtime.registration.warp import valid_region, warp
+from fusiongcn_edge.runtime.types import Window
 
 Picture = NDArray[Any]
 
@@ -68,7 +68,7 @@ def form(frame: Picture, kind: str) -> Picture:
 def test_a_known_transform_is_found_to_a_third_of_a_pixel(model: str, seed: int, photograph: Picture) -> None:
     pair = moved_pair(photograph, model, 3, seed)
     assert pair.errors(np.eye(3)).mean() > 2
-    found = align(Scales(pair.first), Scales(pair.second), model)
+    found = align(ImagePyramid(pair.first), ImagePyramid(pair.second), model)
     assert found is not None
     assert pair.errors(found.matrix).mean() < 0.3
     assert found.correlation > 0.9
@@ -77,7 +77,7 @@ def test_a_known_transform_is_found_to_a_third_of_a_pixel(model: str, seed: int,
 @pytest.mark.parametrize("kind", ["gray", "alpha", "16 bits"])
 def test_the_form_of_the_photographs_changes_nothing(kind: str, photograph: Picture) -> None:
     pair = moved_pair(photograph, "similarity", 3, 5)
-    found = align(Scales(form(pair.first, kind)), Scales(form(pair.second, kind)), "similarity")
+    found = align(ImagePyramid(form(pair.first, kind)), ImagePyramid(form(pair.second, kind)), "similarity")
     assert found is not None
     assert pair.errors(found.matrix).mean() < 0.3
 
@@ -87,7 +87,7 @@ def test_a_transform_found_on_a_smaller_picture_holds_for_the_large_one(
 ) -> None:
     pair = moved_pair(photograph, "similarity", 3, 6)
     monkeypatch.setattr("fusiongcn_edge.runtime.registration.pyramid.FINEST", 170)  # no whole part of the size
-    found = align(Scales(pair.first), Scales(pair.second), "similarity")
+    found = align(ImagePyramid(pair.first), ImagePyramid(pair.second), "similarity")
     assert found is not None
     assert pair.errors(found.matrix).mean() < 0.5
 
@@ -95,7 +95,7 @@ def test_a_transform_found_on_a_smaller_picture_holds_for_the_large_one(
 @pytest.mark.parametrize("model", MODELS[1:])
 def test_a_transform_has_no_more_freedom_than_was_asked_for(model: str, photograph: Picture) -> None:
     pair = moved_pair(photograph, "homography", 3, 1)
-    found = align(Scales(pair.first), Scales(pair.second), model)
+    found = align(ImagePyramid(pair.first), ImagePyramid(pair.second), model)
     assert found is not None
     (a, b, _), (c, d, _), (tilt_x, tilt_y, last) = found.matrix
     affine, similarity = (tilt_x, tilt_y, last) == pytest.approx((0, 0, 1)), (a, b) == pytest.approx((d, -c))
@@ -106,7 +106,7 @@ def test_a_transform_has_no_more_freedom_than_was_asked_for(model: str, photogra
 
 def test_a_photograph_is_aligned_to_itself_already(photograph: Picture) -> None:
     for model in MODELS:
-        found = align(Scales(photograph), Scales(photograph), model)
+        found = align(ImagePyramid(photograph), ImagePyramid(photograph), model)
         assert found is not None
         np.testing.assert_allclose(found.matrix, np.eye(3), atol=1e-3)
         assert found.correlation == pytest.approx(1, abs=1e-3)
@@ -118,7 +118,7 @@ def test_exposure_is_found_whatever_is_in_focus(ev: float, photograph: Picture) 
     gain = 2 ** (ev / 2.2)
     soft = cv2.GaussianBlur(photograph, (0, 0), 4)
     darker = np.rint(np.clip(soft * gain, 0, 255)).astype(np.uint8)
-    found = align(Scales(photograph), Scales(darker), "none")
+    found = align(ImagePyramid(photograph), ImagePyramid(darker), "none")
     assert found is not None
     assert found.gain == pytest.approx(1 / gain, rel=0.02)
 
@@ -127,12 +127,12 @@ def test_a_frame_of_another_scene_is_not_aligned(photograph: Picture) -> None:
     other = cv2.resize(skimage.data.astronaut()[:, :, ::-1], (450, 300))
     blank = np.full_like(photograph, 90)
     for model in MODELS[1:]:
-        assert align(Scales(photograph), Scales(other), model) is None
-        assert align(Scales(photograph), Scales(blank), model) is None
+        assert align(ImagePyramid(photograph), ImagePyramid(other), model) is None
+        assert align(ImagePyramid(photograph), ImagePyramid(blank), model) is None
 
 
 def test_what_lay_hardly_on_each_other_is_not_aligned(photograph: Picture) -> None:
-    assert align(Scales(photograph[:, :200]), Scales(photograph[:, 150:350]), "shift") is None
+    assert align(ImagePyramid(photograph[:, :200]), ImagePyramid(photograph[:, 150:350]), "shift") is None
 
 
 # what is made of it
@@ -144,8 +144,8 @@ def test_no_interpolated_value_leaves_the_range_of_the_pixels_around_it(seed: in
     frame = rng.choice([0, 40, 255], (40, 50)).astype(np.uint8)  # bicubic overshoots here
     matrix = np.eye(3)
     matrix[:2] += rng.uniform(-0.05, 0.05, (2, 3)) * [(1, 1, 100)]
-    area = Area(3, 37, 2, 45)
-    values = moved_onto(frame, Alignment(matrix, (0, 0), 1, 1.5), area, exposed=False)
+    area = Window(3, 37, 2, 45)
+    values = warp(frame, Alignment(matrix, (0, 0), 1, 1.5), area, match_exposure=False)
     y, x = np.mgrid[3:37, 2:45]
     places = np.rint(transformed(matrix, np.stack([x.ravel(), y.ravel()], 1).astype(float))).astype(int)
     columns, rows = np.clip(places, 0, [49, 39]).T
@@ -158,10 +158,10 @@ def test_no_interpolated_value_leaves_the_range_of_the_pixels_around_it(seed: in
 def test_bands_leave_no_seam(photograph: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = np.array([(1.02, -0.03, 4.3), (0.03, 1.02, -6.1), (1e-5, 2e-5, 1)])
     found = Alignment(matrix, (0, 0), 1, 1)
-    area = Area(0, 300, 0, 450)
-    whole = moved_onto(photograph, found, area, exposed=False)
+    area = Window(0, 300, 0, 450)
+    whole = warp(photograph, found, area, match_exposure=False)
     monkeypatch.setattr("fusiongcn_edge.runtime.registration.warp.ROWS", 7)
-    in_bands = moved_onto(photograph, found, area, exposed=False)
+    in_bands = warp(photograph, found, area, match_exposure=False)
     assert np.mean(whole != in_bands) < 0.01  # coordinates are rounded to a 32nd of a pixel
     assert np.abs(whole.astype(int) - in_bands).max() < 20
 
@@ -171,30 +171,30 @@ def test_a_frame_that_hardly_moves_stays_what_it_is(kind: str, photograph: Pictu
     frame = form(photograph, kind)
     matrix = np.array([(1, 0, 0.05), (0, 1, -0.05), (0, 0, 1.0)])
     found = Alignment(matrix, (0.05, -0.05), 1, 0.5)
-    area = covered(found, 300, 450)
+    area = valid_region(found, 300, 450)
     assert area == (0, 300, 0, 450)
-    np.testing.assert_array_equal(moved_onto(frame, found, area, exposed=False), frame)
-    exposed = moved_onto(frame, found, area, exposed=True)
-    assert exposed.dtype == frame.dtype
+    np.testing.assert_array_equal(warp(frame, found, area, match_exposure=False), frame)
+    match_exposure = warp(frame, found, area, match_exposure=True)
+    assert match_exposure.dtype == frame.dtype
     if kind == "alpha":
-        np.testing.assert_array_equal(exposed[:, :, 3], 77)
-        exposed, frame = exposed[:, :, :3], frame[:, :, :3]
-    np.testing.assert_array_equal(exposed, np.rint(frame * 0.5))
+        np.testing.assert_array_equal(match_exposure[:, :, 3], 77)
+        match_exposure, frame = match_exposure[:, :, :3], frame[:, :, :3]
+    np.testing.assert_array_equal(match_exposure, np.rint(frame * 0.5))
 
 
 def test_a_brightened_frame_does_not_wrap_around() -> None:
     frame = np.array([[0, 100, 200, 255]] * 4, np.uint8)
     found = Alignment(np.eye(3), (0, 0), 1, 1.5)
-    np.testing.assert_array_equal(moved_onto(frame, found, Area(0, 1, 0, 4), exposed=True), [[0, 150, 255, 255]])
+    np.testing.assert_array_equal(warp(frame, found, Window(0, 1, 0, 4), match_exposure=True), [[0, 150, 255, 255]])
 
 
 @given(st.floats(-2, 2), st.floats(0.97, 1.03), st.floats(-20, 20), st.floats(-20, 20))
 def test_every_pixel_of_the_common_area_is_one_of_the_frame(angle: float, scale: float, x: float, y: float) -> None:
     c, s = scale * np.cos(np.radians(angle)), scale * np.sin(np.radians(angle))
     found = Alignment(np.array([(c, -s, x), (s, c, y), (0, 0, 1)]), (x, y), 1, 1)
-    top, bottom, left, right = covered(found, 200, 300)
+    top, bottom, left, right = valid_region(found, 200, 300)
     assert (bottom - top) * (right - left) > 0.5 * 200 * 300
-    if found.moves(200, 300):
+    if found.is_significant(200, 300):
         corners = np.array([(u, v) for u in (left, right - 1) for v in (top, bottom - 1)], float)
         places = transformed(found.matrix, corners)
         assert (places >= -1e-6).all()
@@ -236,14 +236,14 @@ def test_the_order_of_the_frames_decides_nothing(breathing: list[Picture]) -> No
 def test_the_whole_area_shows_the_reference_where_a_frame_has_nothing(breathing: list[Picture]) -> None:
     cropped = align_frames(breathing, "similarity", reference=0)
     assert cropped[0].shape[0] < 300
-    aligned = align_frames(breathing, "similarity", reference=0, whole=True)
+    aligned = align_frames(breathing, "similarity", reference=0, keep_full_frame=True)
     assert aligned.area == (0, 300, 0, 450)
     np.testing.assert_array_equal(aligned[0], breathing[0])
     # the fourth frame is larger and shifted to the left: of the reference's right side it has all, at the top nothing
     np.testing.assert_array_equal(aligned[3][-3:, :50], breathing[0][-3:, :50])
     assert (aligned[3][100:200, 100:300] != breathing[0][100:200, 100:300]).any()
     dark = [*breathing[:3], breathing[3] // 2]
-    aligned = align_frames(dark, "similarity", reference=0, whole=True, match_exposure=True)
+    aligned = align_frames(dark, "similarity", reference=0, keep_full_frame=True, match_exposure=True)
     assert aligned.alignments[3].gain > 1.8
     np.testing.assert_array_equal(aligned[3][-3:, :50], breathing[0][-3:, :50])
 
@@ -253,10 +253,10 @@ def test_a_frame_that_cannot_be_aligned_is_named_or_skipped(breathing: list[Pict
     frames = [breathing[0], other, *breathing[1:]]
     with pytest.raises(ImageError, match=r"^alien cannot be aligned to .*, for they hardly show the same"):
         align_frames(frames, "similarity", names=["0", "alien", "1", "2", "3"])
-    aligned = align_frames(frames, "similarity", skip=True)
+    aligned = align_frames(frames, "similarity", skip_failed=True)
     assert aligned.numbers == (0, 2, 3, 4)
     with pytest.raises(ImageError, match="No photograph can be aligned"):
-        align_frames([breathing[0], other], skip=True)
+        align_frames([breathing[0], other], skip_failed=True)
 
 
 def test_what_cannot_be_aligned_at_all_is_refused(breathing: list[Picture]) -> None:
@@ -340,14 +340,14 @@ def test_stack_leaves_out_what_it_cannot_align_and_numbers_the_others_as_given(
     for name in names[:2]:
         pixels = read_image(name)
         write_images({name: pixels}, metadata={name: Metadata(profile=PROFILE if name == "0.png" else None)})
-    options = ["--align", "similarity", "--skip-unaligned", "--keep-area", "--threads", "1"]
-    assert main(["stack", *names, "-o", "fused.png", "--depth", "depth.png", *options]) == 0
+    options = ["--align", "similarity", "--skip-failed", "--no-crop", "--threads", "1"]
+    assert main(["stack", *names, "-o", "fused.png", "--depth-map", "depth.png", *options]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "alien.png: left out, because it cannot be aligned"
     assert sum("the others are aligned to it" in line for line in lines) == 1
     assert sum(LINE.search(line) is not None for line in lines) == 3
     assert lines[-1].startswith("fused.png: 450x300 from 4 photographs")
-    expected = Fuser.open(threads=1).fuse_stack(align_frames(breathing, "similarity", whole=True))
+    expected = Fuser.open(threads=1).fuse_stack(align_frames(breathing, "similarity", keep_full_frame=True))
     np.testing.assert_array_equal(read_image("fused.png"), expected.image)
     np.testing.assert_array_equal(read_image("depth.png"), expected.frame + 1)
     assert read_photograph("fused.png").metadata.profile == PROFILE  # the first one's of those that were fused

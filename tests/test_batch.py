@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.batch.discovery import find_items
-from fusiongcn_edge.runtime.batch.records import fingerprint, record, record_path
+from fusiongcn_edge.runtime.batch.records import fingerprint, record_path, result_record
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
 
@@ -149,7 +149,7 @@ def test_killed_between_a_result_and_its_note_it_goes_on(
     batch()
     item = next(item for item in find_items(Path("in"), Path("out")) if item.name == "x")
     output = Path("out/x.png")
-    record_path(output).write_bytes(record(fingerprint(item, {}), b"what was not written any more", [], output))
+    record_path(output).write_bytes(result_record(fingerprint(item, {}), b"what was not written any more", [], output))
     capfd.readouterr()
     batch("--json-progress")
     assert states(capfd.readouterr().out)["x"] == "done"
@@ -179,7 +179,7 @@ def test_a_photograph_that_is_left_out_is_told(
     (folder / "odd" / "one").mkdir(parents=True)
     for name, picture in (("1", scene), ("2", read_image(EXAMPLE / "far.jpg")), ("3", noise)):
         write_image(folder / "odd" / "one" / f"{name}.png", picture)
-    options = ["--align", "similarity", "--skip-unaligned", "--threads", "1"]
+    options = ["--align", "similarity", "--skip-failed", "--threads", "1"]
     assert main(["batch", "odd", "-o", "out", *options]) == 0
     assert "note: 3.png is left out, because it cannot be aligned." in capfd.readouterr().out.splitlines()[0]
 
@@ -312,7 +312,7 @@ def test_two_photographs_of_one_name_are_told(folder: Path) -> None:
     for side in "ab":
         (folder / "in" / side / "x.jpg").write_bytes(b"beside its PNG")
         (folder / "in" / side / "Thumbs.db").write_bytes(b"no photograph")
-    problems = {item.name: item.problem or "" for item in find_items(folder / "in", folder / "out")}
+    problems = {item.name: item.error or "" for item in find_items(folder / "in", folder / "out")}
     assert problems["x"].endswith("in/a/x.jpg and x.png have the same name: keep one of them there.")
     assert "Thumbs" not in problems
     with pytest.raises(FusionError, match=r"x\.jpg and x\.png have the same name"):
@@ -337,7 +337,7 @@ def test_options_that_change_nothing_do_not_make_it_begin_again(
 ) -> None:
     assert batch() == 1
     capfd.readouterr()
-    assert batch("--jpeg-quality", "90", "--keep-area", "--skip-unaligned", "--json-progress") == 1
+    assert batch("--jpeg-quality", "90", "--no-crop", "--skip-failed", "--json-progress") == 1
     printed = capfd.readouterr()
     assert [state for state in states(printed.out).values() if state == "done"] == []
     for option in ("jpeg-quality", "keep-area", "skip-unaligned"):

@@ -231,7 +231,7 @@ def test_no_number_of_the_manifest_can_be_something_else(value: Any, bundle_copy
         (("preprocessing", "superpixels", "iterations"), 0),
         (("preprocessing", "superpixels", "sigma"), 1024),
         (("decision", "threshold"), -0.5),
-        (("decision", "smallest_region"), -0.001),
+        (("decision", "smallest_component"), -0.001),
         (("preprocessing", "guide", "kernel"), [[[0.0]]] * 5),
         (("preprocessing", "guide", "kernel"), [[0.0]] * 6),
         (("preprocessing", "guide", "kernel"), [[[]]] * 6),

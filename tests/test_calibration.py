@@ -11,20 +11,20 @@ from calibrating import PAIRS, folder_of, silent
 from numpy.typing import NDArray
 
 from fusiongcn_edge.calibration import sensitivity
-from fusiongcn_edge.calibration.calibration_data import pairs_from, recorded
+from fusiongcn_edge.calibration.calibration_data import collect_calibration_inputs, pairs_from
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, FP32, WEIGHT_ONLY, CalibrationError, Layer
-from fusiongcn_edge.calibration.sensitivity import Judge, Loss, Trial, search, sensitivities
+from fusiongcn_edge.calibration.sensitivity import FlipRateEvaluator, Loss, SensitivityPoint, search, sensitivities
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 # samples
 
 
 def test_samples_are_the_runtimes_own_inputs_and_the_same_for_a_seed(bundle: Bundle) -> None:
-    pairs = [made_pair(130, 150, seed) for seed in range(2)]
-    first, again, other = (recorded(bundle, pairs, seed, silent) for seed in (0, 0, 1))
+    pairs = [synthetic_pair(130, 150, seed) for seed in range(2)]
+    first, again, other = (collect_calibration_inputs(bundle, pairs, seed, silent) for seed in (0, 0, 1))
     assert set(first) == set(bundle.graphs)
     for key, graph in bundle.graphs.items():
         for kept in first[key]:
@@ -41,7 +41,7 @@ def test_samples_are_the_runtimes_own_inputs_and_the_same_for_a_seed(bundle: Bun
 
 
 def test_pairs_that_say_nothing_are_named(tmp_path: Path) -> None:
-    first, second = made_pair(40, 50)
+    first, second = synthetic_pair(40, 50)
     flat = np.full((40, 50, 3), 90, np.uint8)
 
     def refusal(name: str, pair: tuple[NDArray[Any], NDArray[Any]]) -> str:
@@ -58,7 +58,7 @@ def test_pairs_that_say_nothing_are_named(tmp_path: Path) -> None:
 
 
 def test_pairs_are_drawn_by_seed_and_known_by_their_pixels(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "pairs", [made_pair(40, 50, seed) for seed in range(6)])
+    folder = folder_of(tmp_path / "pairs", [synthetic_pair(40, 50, seed) for seed in range(6)])
     first, again, other = (pairs_from(folder, 3, seed) for seed in (0, 0, 1))
     assert len(first.pairs) == 3
     assert first.sha256 == again.sha256 != other.sha256
@@ -114,14 +114,16 @@ def test_the_search_gives_up_what_saves_most_for_least(additive: Additive) -> No
 
 def test_the_search_refuses_a_budget_that_cannot_be_met(additive: Additive) -> None:
     ladders = {one: (DYNAMIC, WEIGHT_ONLY) for one in LADDERS}
-    trials = [Trial(one, DYNAMIC, Loss((additive.flips[one.name, DYNAMIC],), (50.0,), (0.0,))) for one in ladders]
+    trials = [
+        SensitivityPoint(one, DYNAMIC, Loss((additive.flips[one.name, DYNAMIC],), (50.0,), (0.0,))) for one in ladders
+    ]
     with pytest.raises(CalibrationError, match=r"flips 0\.550% of the decisions, and 0\.100% are allowed"):
         search(additive, ladders, trials, 0.001, {}, silent)  # type: ignore[arg-type]
 
 
 def test_the_loss_is_that_of_the_pictures(random_bundle: Path) -> None:
     bundle = load_bundle(random_bundle)
-    same = Judge(bundle, PAIRS).loss(bundle)
+    same = FlipRateEvaluator(bundle, PAIRS).loss(bundle)
     assert same.flips == (0.0, 0.0)
     assert same.psnr == (100.0, 100.0)
     assert same.error == (0.0, 0.0)

@@ -127,7 +127,7 @@ def test_one_photograph_is_taken_at_each_position_all_exposed_alike(camera: type
 def test_what_was_photographed_is_fused(
     camera: type[Picamera2], folder: Path, scene: NDArray[np.uint8], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*CAPTURE, "--align", "none", "--depth", "depth.png"]) == 0
+    assert main([*CAPTURE, "--align", "none", "--depth-map", "depth.png"]) == 0
     fused = read_image("fused.png")
     np.testing.assert_array_equal(fused, Fuser.open(threads=1).fuse_stack(camera.scene).image)
     assert psnr(fused, scene) > max(psnr(frame, scene) for frame in camera.scene) + 5
@@ -170,7 +170,7 @@ def test_photographs_that_were_kept_are_not_replaced(folder: Path, capfd: pytest
         ({"controls": {}}, [], "lens cannot be moved"),
         ({}, ["--positions", "1,20"], "cannot go to 20 dioptres: give positions from 0 to 15"),
         ({"stuck": True}, [], "did not go to 6 dioptres"),
-        ({"stuck": True}, ["--depth", "depth.jpg"], "cannot hold 16 bits"),
+        ({"stuck": True}, ["--depth-map", "depth.jpg"], "cannot hold 16 bits"),
         ({"stuck": True}, ["--model", "none"], "No model 'none'"),
         ({}, ["-o", "fused.txt"], "known image format"),
         ({}, ["--keep-frames", "file"], "folder file cannot be made"),
@@ -249,7 +249,7 @@ def test_only_a_folder_that_was_made_for_the_photographs_is_removed(
     camera: type[Picamera2], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "mine").mkdir()
-    assert main([*CAPTURE, "--keep-frames", "new", "--depth", "no/depth.png"]) == 2
+    assert main([*CAPTURE, "--keep-frames", "new", "--depth-map", "no/depth.png"]) == 2
     monkeypatch.setattr(camera, "stuck", True)
     for name in ("mine", "new"):
         monkeypatch.setattr(camera, "cameras", [])

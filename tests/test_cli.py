@@ -14,7 +14,7 @@ from processes import python
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.cli import COMMANDS, main
-from fusiongcn_edge.runtime.errors import mendable
+from fusiongcn_edge.runtime.errors import user_message
 
 
 @pytest.mark.parametrize("command", ["export", "train", "scenes"])
@@ -139,7 +139,7 @@ def test_without_what_the_runtime_needs_a_sentence_says_so(library: str) -> None
 def test_opencv_without_memory_is_told_in_a_sentence() -> None:
     with pytest.raises(cv2.error) as caught:
         cv2.copyMakeBorder(np.zeros((2, 2), np.uint8), 0, 1 << 30, 0, 1 << 16, cv2.BORDER_CONSTANT)
-    assert mendable(caught.value) == "Memory ran out: use smaller photographs or close other programs."
+    assert user_message(caught.value) == "Memory ran out: use smaller photographs or close other programs."
 
 
 def test_an_interruption_of_code_from_a_string_gives_the_exit_code_of_any_other(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def test_the_whole_network_as_onnx_costs_what_torch_counts(whole_bundle: Path, s
 
 
 def test_the_graph_network_costs_its_hand_count_on_both_engines(random_bundle: Path, tflite_bundle: Path) -> None:
-    for path, filled_up in ((random_bundle, 50), (tflite_bundle, 60)):  # TFLite's is there for 12 and for 60
+    for path, round_up_to_multiple in ((random_bundle, 50), (tflite_bundle, 60)):  # TFLite's is there for 12 and for 60
         layers = cost_of_bundle(load_bundle(path), 48, 64, superpixels=50).layers
         found = sum(layer.macs for layer in layers if layer.graph.startswith("gcn"))
-        assert found == filled_up * PER_NODE + filled_up**2 * PER_NODE_SQUARED
+        assert found == round_up_to_multiple * PER_NODE + round_up_to_multiple**2 * PER_NODE_SQUARED
 
 
 def stage_macs(cost: Cost) -> int:

@@ -81,13 +81,23 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_no_half_file(
     monkeypatch.setattr(runner, "table", lambda report: "")
     if command in ("metrics", "evaluate"):
         monkeypatch.setattr(evaluate, "_facts", lambda *_: {"padding": "x" * 20_000})
-        monkeypatch.setattr(evaluate.Judge, "values", lambda *_: {"padding" * 3_000: 1.0})
+        monkeypatch.setattr(evaluate.FlipRateEvaluator, "values", lambda *_: {"padding" * 3_000: 1.0})
     docs = Path(__file__).resolve().parents[1] / "docs"
     arguments = {
         "fuse": [a, b, "-o", full / "x.png"],
         "stack": [a, b, a, "-o", full / "x.tif"],
         "export": ["--checkpoint", random_checkpoint, "-o", full / "model"],
-        "quantize": ["fusiongcn-lite", "--recipe", "fp16", "--most", "2", "--max-flips", "100", "-o", full / "model"],
+        "quantize": [
+            "fusiongcn-lite",
+            "--recipe",
+            "fp16",
+            "--max-pairs",
+            "2",
+            "--max-flips",
+            "100",
+            "-o",
+            full / "model",
+        ],
         "benchmark": ["--size", "64x64", "--json", full / "x.json"],
         "cost": ["fusiongcn-lite", "--size", "64x64", "--json", full / "x.json"],
         "report": [docs / "estimates.json", "-o", full / "x.html"],

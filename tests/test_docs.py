@@ -26,7 +26,7 @@ from fusiongcn_edge.cli import COMMANDS, main
 from fusiongcn_edge.model import training
 from fusiongcn_edge.runtime.bundle.manifest import FORMAT
 from fusiongcn_edge.runtime.io.images import read_image, write_image
-from fusiongcn_edge.runtime.io.synthetic import made_pair, made_photograph
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair, synthetic_photo
 
 Picture = NDArray[Any]
 
@@ -53,7 +53,11 @@ SMALLER = [
         " --size 128x128 --superpixels 256",
         "two window sizes and two numbers of superpixels take four times as long",
     ),
-    (r"^fusiongcn quantize ", " --max-flips 100% --most 2", "made pairs of 160 pixels are not what the budget is for"),
+    (
+        r"^fusiongcn quantize ",
+        " --max-flips 100% --max-pairs 2",
+        "made pairs of 160 pixels are not what the budget is for",
+    ),
 ]
 OTHERWISE = [
     (r"--engine onnx-cuda", "--engine onnx", "there is no GPU"),
@@ -113,15 +117,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for root in ("my-pairs", "lytro", "others"):
         for number in range(4):
             seed = number + 10 * len(root)
-            made = made_pair(160, 160, seed)
-            truth = np.clip(made_photograph(160, 160, seed), 0, 255).astype(np.uint8)
+            made = synthetic_pair(160, 160, seed)
+            truth = np.clip(synthetic_photo(160, 160, seed), 0, 255).astype(np.uint8)
             for side, picture in zip(("a", "b", "truth"), (*made, truth), strict=True):
                 (tmp_path / root / side).mkdir(parents=True, exist_ok=True)
                 write_image(f"{root}/{side}/{number}.png", picture)
     for part in ("train", "val"):
         (tmp_path / "photos" / part).mkdir(parents=True)
         for number in range(2):
-            picture = np.clip(made_photograph(160, 160, 40 + number + len(part)), 0, 255).astype(np.uint8)
+            picture = np.clip(synthetic_photo(160, 160, 40 + number + len(part)), 0, 255).astype(np.uint8)
             write_image(f"photos/{part}/{number}.png", picture)
     shutil.copy(ROOT / "docs" / "models" / "fusiongcn-lite" / "weights.pt", "fusiongcn.ckpt")  # small, and of our own
     return tmp_path
@@ -130,7 +134,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in for picamera2 that the tests of ``fusiongcn capture`` use."""
-    scene = np.clip(made_photograph(160, 160, 5), 0, 255).astype(np.uint8)
+    scene = np.clip(synthetic_photo(160, 160, 5), 0, 255).astype(np.uint8)
     module = types.ModuleType("picamera2")
     stand_in = type("Picamera2", (test_capture.Picamera2,), {"opened": [], "scene": made_stack(scene, 3, seed=3)[0]})
     module.Picamera2 = stand_in  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from fusiongcn_edge.benchmarks.evaluation import baselines
 from fusiongcn_edge.benchmarks.evaluation.baselines import METHODS, guided_filter, guided_fusion, laplacian_fusion
 from fusiongcn_edge.benchmarks.evaluation.figures import nearer
 from fusiongcn_edge.benchmarks.evaluation.wilcoxon import compare, signed_rank
-from fusiongcn_edge.benchmarks.metrics.scorer import METRICS, Judge
+from fusiongcn_edge.benchmarks.metrics.scorer import METRICS, FusionScorer
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
 from fusiongcn_edge.runtime.io.images import read_image, write_image
@@ -213,7 +213,7 @@ def test_tables_hold_the_means_of_what_the_judge_says(evaluated: Run, photograph
     (group,) = facts["groups"]
     assert (facts["reference"], facts["interrupted"]) == ("guided", False)
     assert [score["pair"] for score in group["scores"]] == [f"set-{i}" for i in (1, 1, 2, 2, 3, 3)]
-    expected = Judge(*photographs).values(laplacian_fusion(*photographs))
+    expected = FusionScorer(*photographs).values(laplacian_fusion(*photographs))
     assert group["scores"][1]["values"] == expected
     for metric in METRICS:
         values = [s["values"][metric] for s in group["scores"] if s["method"] == "laplacian"]

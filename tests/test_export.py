@@ -167,7 +167,7 @@ def test_a_bundle_holds_the_numbers_of_its_checkpoint(random_bundle: Path, rando
     assert {name: getattr(how, name) for name in RANDOM_SUPERPIXELS} == RANDOM_SUPERPIXELS
     np.testing.assert_array_equal(how.guide_kernel, random_network.mix.weight.detach().numpy()[0])
     assert how.guide_bias == random_network.mix.bias.item()
-    assert (bundle.threshold, bundle.smallest_region, bundle.blend) == (0.5, 0.001, "hard")
+    assert (bundle.threshold, bundle.smallest_component, bundle.blend) == (0.5, 0.001, "hard")
     assert bundle.params == 137_174
     assert bundle.origin["weights"] == "random"
 

@@ -17,7 +17,7 @@ from processes import FUSIONGCN
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.batch.discovery import Item
-from fusiongcn_edge.runtime.batch.records import fingerprint, is_made
+from fusiongcn_edge.runtime.batch.records import fingerprint, is_up_to_date
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 
 Picture = NDArray[Any]
@@ -40,7 +40,7 @@ def test_what_vanished_before_it_was_looked_at_is_not_taken_for_made(tmp_path: P
     mark = fingerprint(Item("x", (tmp_path / "1.png", tmp_path / "2.png"), pair=False), {})
     (tmp_path / ".x.png.json").write_text(json.dumps({"made_from": mark, "sha256": hashlib.sha256(b"").hexdigest()}))
     (tmp_path / "x.png").write_bytes(b"")
-    assert not is_made(tmp_path / "x.png", mark)
+    assert not is_up_to_date(tmp_path / "x.png", mark)
 
 
 @pytest.mark.parametrize("model", ["fusiongcn-lite", "fusiongcn"])

@@ -19,7 +19,7 @@ from fusiongcn_edge.runtime.bundle.reader import manifest_checksum
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.fusion import blending
 from fusiongcn_edge.runtime.fusion import decision_map as decision_module
-from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.blending import blend, select
 from fusiongcn_edge.runtime.fusion.decision_map import decision_map
 from fusiongcn_edge.runtime.io.images import read_image
 
@@ -143,13 +143,13 @@ def test_threads_do_not_change_the_result(random_bundle: Path, photographs: Pair
     np.testing.assert_allclose(found.probability, result.probability, rtol=0, atol=1e-5)
 
 
-def by_scikit_image(probability: NDArray[np.float32], threshold: float, smallest_region: float) -> NDArray[np.bool_]:
+def by_scikit_image(probability: NDArray[np.float32], threshold: float, smallest_component: float) -> NDArray[np.bool_]:
     """The decision with skimage's regions: small 4-connected ones change sides, the first photograph's come first."""
     decision = probability > threshold
     for side in (True, False):
         regions = skimage.measure.label(decision == side, connectivity=1)
         for region in skimage.measure.regionprops(regions):
-            if region.area < smallest_region * probability.size:
+            if region.area < smallest_component * probability.size:
                 decision[regions == region.label] = not side
     return decision
 
@@ -222,14 +222,14 @@ def test_at_the_threshold_itself_the_second_photograph_is_taken() -> None:
 def test_take_copies_whole_pixels() -> None:
     first, second = np.full((2, 3, 4), 7, np.uint16), np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
     decision = np.array([[True, False, True], [False, False, True]])
-    fused = take(first, second, decision)
+    fused = select(first, second, decision)
     np.testing.assert_array_equal(fused[decision], 7)
     np.testing.assert_array_equal(fused[~decision], second[~decision])
 
 
 def test_a_soft_bundle_mixes_by_the_probability(bundle_copy: Path, photographs: Pair, result: FusionResult) -> None:
     manifest = json.loads((bundle_copy / "bundle.json").read_text())
-    manifest["decision"] |= {"blend": "soft", "smallest_region": 0}
+    manifest["decision"] |= {"blend": "soft", "smallest_component": 0}
     manifest["checksum"] = manifest_checksum(manifest)
     (bundle_copy / "bundle.json").write_text(json.dumps(manifest))
     found = Fuser.open(bundle_copy, threads=1).fuse(*photographs)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
-from fusiongcn_edge.runtime.networks.region_graph import BLOCKED, node_features, region_graph
+from fusiongcn_edge.runtime.networks.region_graph import MASKED_LOGIT, node_features, region_graph
 
 Labels = NDArray[np.int32]
 
@@ -46,7 +46,7 @@ def test_adjacency_and_mask_are_those_of_plain_loops(height: int, width: int, no
     assert adjacency.dtype == mask.dtype == np.float32
     np.testing.assert_allclose(adjacency, expected, rtol=1e-6)
     assert {(int(s), int(t)) for t, s in np.argwhere(mask == 0)} == edges
-    assert set(np.unique(mask)) <= {0, BLOCKED}
+    assert set(np.unique(mask)) <= {0, MASKED_LOGIT}
 
 
 def test_edges_point_right_and_down_only() -> None:
@@ -58,8 +58,8 @@ def test_edges_point_right_and_down_only() -> None:
 
 
 def test_a_blocked_edge_gets_no_attention_even_in_half_precision() -> None:
-    assert np.isfinite(np.float16(BLOCKED))
-    assert np.exp(np.float32(BLOCKED)) == 0
+    assert np.isfinite(np.float16(MASKED_LOGIT))
+    assert np.exp(np.float32(MASKED_LOGIT)) == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 8), (8, 1), (2, 2), (23, 31)])

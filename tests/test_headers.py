@@ -13,7 +13,7 @@ from refusals import refusal
 
 from fusiongcn_edge.runtime import ImageError
 from fusiongcn_edge.runtime.io import headers as headers_module
-from fusiongcn_edge.runtime.io.headers import Declared, declared
+from fusiongcn_edge.runtime.io.headers import Header, read_header
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 
 
@@ -43,7 +43,7 @@ def tiff(width: int, height: int, order: str = "<") -> bytes:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp", ".webp"])
 @pytest.mark.parametrize("shape", [(5, 9, 3), (5, 9), (300, 1, 3)])
 def test_a_picture_says_how_large_it_is(suffix: str, shape: tuple[int, ...]) -> None:
-    picture = declared(cv2.imencode(suffix, np.full(shape, 7, np.uint8))[1].tobytes())
+    picture = read_header(cv2.imencode(suffix, np.full(shape, 7, np.uint8))[1].tobytes())
     assert picture is not None
     assert (picture.height, picture.width) == shape[:2]
     assert picture.bytes >= np.prod(shape)
@@ -53,7 +53,7 @@ def test_lossless_webp_with_alpha_says_how_large_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 255, (21, 34, 4), np.uint8)
     for quality in (50, 101):
         data = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
-        picture = declared(data)
+        picture = read_header(data)
         assert picture is not None
         assert (picture.width, picture.height) == (34, 21)
 
@@ -66,7 +66,7 @@ def test_a_big_tiff_says_how_large_it_is() -> None:
     for byteorder in "<>":
         file = io.BytesIO()
         tifffile.imwrite(file, np.zeros((5, 9, 3), np.uint8), bigtiff=True, byteorder=byteorder)
-        assert declared(file.getvalue()) == Declared(9, 5, 8)
+        assert read_header(file.getvalue()) == Header(9, 5, 8)
 
 
 @pytest.mark.parametrize("data", [png(60_000, 60_000), jpeg(65_535, 65_535), tiff(60_000, 60_000), tiff(2**31, 9, ">")])
@@ -113,4 +113,4 @@ def test_a_picture_larger_than_the_free_memory_is_refused(tmp_path: Path, monkey
 
 def test_room_is_checked_with_a_name() -> None:
     with pytest.raises(ImageError, match=r"photo\.heic says that it has 40000x40000"):
-        headers_module.check_room("photo.heic", Declared(40_000, 40_000, 8))
+        headers_module.check_memory("photo.heic", Header(40_000, 40_000, 8))

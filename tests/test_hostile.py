@@ -22,14 +22,14 @@ from fusiongcn_edge.benchmarks.cost.count import cost_of_file
 from fusiongcn_edge.benchmarks.report.schema import read_saved
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import FusionError, OutputError, align_frames
-from fusiongcn_edge.runtime.batch.records import is_made, record_path
+from fusiongcn_edge.runtime.batch.records import is_up_to_date, record_path
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
 from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle
 from fusiongcn_edge.runtime.errors import LONGEST
 from fusiongcn_edge.runtime.io.files import check_folder, read_file
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 # how many changed inputs each reader gets; those that may end the process itself (see FORMAT.md) get none
 CHANGED = dict.fromkeys(READERS, 200) | {
@@ -95,7 +95,7 @@ def test_a_device_or_pipe_is_not_replaced_by_a_result(no_files: list[Path]) -> N
 def test_a_record_that_nests_for_ever_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"result")
     record_path(tmp_path / "a.png").write_bytes(b"[" * 60_000)
-    assert not is_made(tmp_path / "a.png", "mark")
+    assert not is_up_to_date(tmp_path / "a.png", "mark")
 
 
 # names
@@ -112,7 +112,7 @@ def test_a_result_of_any_name_is_told_in_one_line(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for path, picture in zip((name, "b.png"), made_pair(32, 40), strict=True):
+    for path, picture in zip((name, "b.png"), synthetic_pair(32, 40), strict=True):
         write_image(path, picture)
     for arguments in (["fuse", name, "b.png", "-o", f"out-{name}"], ["stack", name, "b.png", "-o", f"out-{name}"]):
         assert main(arguments) == 0
@@ -166,7 +166,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
 
     photographs = tmp_path / "photographs" / "images"
     photographs.mkdir(parents=True)
-    write_image(photographs / "one.png", made_pair(96, 100)[0])
+    write_image(photographs / "one.png", synthetic_pair(96, 100)[0])
     run = Run(RECIPES["lite"], tmp_path, Photographs(photographs), Photographs(photographs))
     run.save()
     state = torch.load(tmp_path / "state.pt", weights_only=True)

@@ -20,7 +20,7 @@ from fusiongcn_edge.benchmarks.cost.count import cost_of_file
 from fusiongcn_edge.runtime import EngineError, Fuser
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
 from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle, manifest_checksum
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 # graphs that are not those that the manifest describes
 
@@ -80,7 +80,7 @@ def test_a_graph_that_gives_something_else_is_refused(
 
     bundle = with_graph(tmp_path / "bundle", change)
     with pytest.raises(EngineError, match=message) as caught:
-        Fuser.open(bundle, threads=1).fuse(*made_pair(40, 48))
+        Fuser.open(bundle, threads=1).fuse(*synthetic_pair(40, 48))
     assert unclear(str(caught.value)) is None
 
 

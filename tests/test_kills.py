@@ -24,7 +24,7 @@ from fusiongcn_edge.model import training
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.io.files import write_files
 from fusiongcn_edge.runtime.io.images import read_image, write_image
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 KILLS = int(os.environ.get("FUSIONGCN_KILLS", 2))
 
@@ -214,7 +214,7 @@ def test_asked_to_stop_a_command_says_so_and_leaves_nothing_unfinished(
     rng, output = random.Random(how), tmp_path / "out"
     if command == "fuse":
         output.mkdir()
-        for name, picture in zip("ab", made_pair(520, 520), strict=True):
+        for name, picture in zip("ab", synthetic_pair(520, 520), strict=True):
             write_image(tmp_path / f"{name}.png", picture)
         arguments = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--model", "fusiongcn", "-o", f"{output}/x.png"]
     else:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fusiongcn_edge.calibration.backends import onnx_format
-from fusiongcn_edge.calibration.calibration_data import recorded
+from fusiongcn_edge.calibration.calibration_data import collect_calibration_inputs
 from fusiongcn_edge.calibration.layers import (
     DENSE,
     DEPTHWISE,
@@ -36,7 +36,7 @@ from fusiongcn_edge.calibration.layers import (
 )
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
-from fusiongcn_edge.calibration.sensitivity import Judge
+from fusiongcn_edge.calibration.sensitivity import FlipRateEvaluator
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 
@@ -116,7 +116,7 @@ def test_smaller_weights_answer_nearly_the_same(bundle: Bundle, recipe: str) -> 
     found, chosen = by_recipe(bundle, recipe)
     assert recipe in chosen.values()
     assert bytes_of(found) < bytes_of(bundle) * (0.85 if recipe == FP16 else 0.6)
-    loss = Judge(bundle, PAIRS).loss(found)
+    loss = FlipRateEvaluator(bundle, PAIRS).loss(found)
     assert 0 < loss.mean_error < {FP16: 1e-3, WEIGHT_ONLY: 0.05, DYNAMIC: 0.1}[recipe]
     assert loss.mean_flips < 0.1
 
@@ -165,7 +165,7 @@ def test_dynamic_layers_take_int8_weights_and_float_activations(tflite_bundle: P
 def test_static_convolutions_are_islands_with_one_way_in_and_one_out(tflite_bundle: Path, random_bundle: Path) -> None:
     for path, chosen in ((tflite_bundle, "decoder_widen/1"), (random_bundle, "decoder_widen/1")):
         bundle = load_bundle(path)
-        given = recorded(bundle, PAIRS[:1], 0, silent)
+        given = collect_calibration_inputs(bundle, PAIRS[:1], 0, silent)
         for precision in (STATIC8, STATIC16):
             found = with_precisions(bundle, {chosen: precision}, given)
             if bundle.engine == "onnx":
@@ -177,12 +177,12 @@ def test_static_convolutions_are_islands_with_one_way_in_and_one_out(tflite_bund
                 own = tflite_operators(found, bundle.graphs["decoder_widen@16x40"].file)
                 assert [name for name, _, _ in own].count("QUANTIZE") == 1
                 assert [name for name, _, _ in own].count("DEQUANTIZE") == 1
-            loss = Judge(bundle, PAIRS).loss(found)
+            loss = FlipRateEvaluator(bundle, PAIRS).loss(found)
             assert 0 < loss.mean_error < 0.1
 
 
 def test_quantization_is_the_same_every_time(bundle: Bundle) -> None:
-    found = [by_recipe(bundle, STATIC8, recorded(bundle, PAIRS, 3, silent))[0] for _ in range(2)]
+    found = [by_recipe(bundle, STATIC8, collect_calibration_inputs(bundle, PAIRS, 3, silent))[0] for _ in range(2)]
     assert {k: g.data for k, g in found[0].graphs.items()} == {k: g.data for k, g in found[1].graphs.items()}
 
 
@@ -191,7 +191,7 @@ def test_a_whole_cnn_is_quantized_as_well(whole: str, request: pytest.FixtureReq
     bundle = load_bundle(request.getfixturevalue(whole))
     found, _ = by_recipe(bundle, WEIGHT_ONLY)
     assert bytes_of(found) < 0.6 * bytes_of(bundle)
-    loss = Judge(bundle, PAIRS[:1]).loss(found)
+    loss = FlipRateEvaluator(bundle, PAIRS[:1]).loss(found)
     assert 0 < loss.mean_error < 0.05
 
 

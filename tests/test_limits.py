@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.engines.base import ENGINES, installed_engines
 from fusiongcn_edge.runtime.io.images import write_image
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.system import resources
 from fusiongcn_edge.runtime.system.resources import free_memory
 
@@ -50,7 +50,7 @@ def opened(model: str, engine: str, **options: Any) -> Fuser:
 def frames(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Two photographs of 480x640."""
     folder = tmp_path_factory.mktemp("frames")
-    for name, picture in zip("ab", made_pair(480, 640), strict=True):
+    for name, picture in zip("ab", synthetic_pair(480, 640), strict=True):
         write_image(folder / f"{name}.tif", picture)
     return [str(folder / f"{name}.tif") for name in "ab"]
 
@@ -184,9 +184,9 @@ def test_four_threads_share_a_fuser_and_get_what_one_gets(
         result = fuser.fuse(*pairs[number % len(pairs)])
         return hashlib.sha256(result.image.tobytes() + result.probability.tobytes()).hexdigest()
 
-    alone = [fused(number) for number in range(len(pairs))]
+    exclusive_lock = [fused(number) for number in range(len(pairs))]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(fused, range(12))) == alone * 3
+        assert list(pool.map(fused, range(12))) == exclusive_lock * 3
 
 
 @linux

@@ -26,13 +26,13 @@ from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError, FusionError
 from fusiongcn_edge.runtime.fuser import Fuser
 from fusiongcn_edge.runtime.io.pixels import luminance
-from fusiongcn_edge.runtime.io.synthetic import made_pair
-from fusiongcn_edge.runtime.networks.lite_inputs import region_affinity, region_features, regions, see
-from fusiongcn_edge.runtime.segmentation.settings import RegionSettings
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
+from fusiongcn_edge.runtime.networks.lite_inputs import grid_superpixels, preprocess, region_affinity, region_features
+from fusiongcn_edge.runtime.segmentation.settings import GridSlicSettings
 from fusiongcn_edge.runtime.system.resources import resident_memory
 from fusiongcn_edge.runtime.tiling.windowed_cnn import WINDOW_BYTES
 
-SETTINGS = RegionSettings(segments_per_side=0.5, compactness=0.1, iterations=3)
+SETTINGS = GridSlicSettings(segments_per_side=0.5, compactness=0.1, iterations=3)
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def random_pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decide(network: FusionGCNLite, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    seen = see(first, second)
-    labels = regions(seen, SETTINGS)
+    seen = preprocess(first, second)
+    labels = grid_superpixels(seen, SETTINGS)
     graph = region_features(seen, labels), region_affinity(seen, labels)
     with torch.no_grad():
         tables = network.embed(*map(torch.from_numpy, graph))
@@ -223,7 +223,7 @@ def test_a_bundle_says_what_network_it_holds(bundles: dict[str, Path]) -> None:
         (("margin",), 50),
         (("margin",), 400),
         (("stages",), [{"graph": "cnn"}]),
-        (("decision", "cleaning"), "never"),
+        (("decision", "component_removal"), "never"),
         (("decision", "threshold"), 1e308),
         (("macs", "per_pixel"), 1e308),
         (("params",), -5),
@@ -291,7 +291,7 @@ def test_what_a_pair_costs_is_counted_with_its_margins(engine: str) -> None:
 @pytest.mark.parametrize("model", ["fusiongcn-lite", "fusiongcn-lite-int8"])
 def test_the_shipped_model_keeps_its_promises(model: str, engine: str) -> None:
     fuser = Fuser.open(model, engine=engine)
-    first, second = made_pair(120, 144)
+    first, second = synthetic_pair(120, 144)
     there, back = fuser.fuse(first, second), fuser.fuse(second, first)
     assert np.abs(there.image.astype(int) - back.image.astype(int)).max() <= 1
     assert there.decision[:, :50].mean() > 0.9
@@ -312,7 +312,7 @@ def test_the_shipped_int8_model_is_small(engine: str) -> None:
 
 def test_a_graph_file_of_lite_is_counted_by_itself(bundles: dict[str, Path]) -> None:
     whole = cost_of_bundle(load_bundle(bundles["onnx"]), 72, 104)
-    alone = cost_of_file(bundles["onnx"] / "cnn.onnx", (72, 104))
-    assert alone.macs == sum(layer.macs for layer in whole.layers if layer.graph == "cnn")
+    exclusive_lock = cost_of_file(bundles["onnx"] / "cnn.onnx", (72, 104))
+    assert exclusive_lock.macs == sum(layer.macs for layer in whole.layers if layer.graph == "cnn")
     with pytest.raises(FusionError, match="multiples of 8"):
         cost_of_file(bundles["onnx"] / "cnn.onnx", (70, 104))

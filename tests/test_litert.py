@@ -29,7 +29,7 @@ from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.engines import litert_engine
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.networks.fusiongcn import GCN_INPUTS
 from fusiongcn_edge.runtime.networks.gcn import Gcn
 from fusiongcn_edge.runtime.networks.region_graph import region_graph
@@ -129,7 +129,7 @@ def test_superpixels_that_fill_a_graph_up_change_no_real_one(
 
 def test_too_many_superpixels_are_refused_with_what_to_do(tflite_bundle: Path) -> None:
     with pytest.raises(FusionError, match=r"exported for at most 60: use smaller .* --superpixels \d+\."):
-        Fuser.open(tflite_bundle).fuse(*made_pair(200, 200))
+        Fuser.open(tflite_bundle).fuse(*synthetic_pair(200, 200))
     with pytest.raises(FusionError, match="exported for at most 60"):
         probability(tflite_bundle, inputs(80, 80, nodes=61))
 
@@ -138,14 +138,14 @@ def test_too_many_superpixels_are_refused_with_what_to_do(tflite_bundle: Path) -
 
 
 def test_both_engines_fuse_alike(tflite_bundle: Path, random_bundle: Path) -> None:
-    pair = made_pair(70, 90)
+    pair = synthetic_pair(70, 90)
     one, other = (Fuser.open(path).fuse(*pair) for path in (tflite_bundle, random_bundle))
     np.testing.assert_allclose(one.probability, other.probability, rtol=0, atol=1e-4)
     assert np.mean(one.decision != other.decision) < 1e-3
 
 
 def test_the_shipped_model_is_there_for_both_engines_and_fuses_alike() -> None:
-    pair = made_pair(150, 170)
+    pair = synthetic_pair(150, 170)
     one, other = (Fuser.open("fusiongcn", engine=engine).fuse(*pair) for engine in ("litert", "onnx"))
     np.testing.assert_allclose(one.probability, other.probability, rtol=0, atol=1e-4)
     assert (
@@ -303,9 +303,9 @@ def test_running_out_of_memory_is_not_called_a_damaged_file(
     for file in {id(file): file for file in litert_engine.ENGINE._files.values()}.values():
         monkeypatch.setattr(file, "_idle", [])
     with pytest.raises(FusionError, match=r"(?i)memory ran out"):
-        fuser.fuse(*made_pair(40, 40))
+        fuser.fuse(*synthetic_pair(40, 40))
     with pytest.raises(FusionError, match="Memory ran out when"):
-        Fuser.open(tflite_bundle, threads=1).fuse(*made_pair(40, 40))
+        Fuser.open(tflite_bundle, threads=1).fuse(*synthetic_pair(40, 40))
 
 
 @pytest.mark.parametrize("shape", [[2, None, 3], [2, 2.5, 3], [2, 0, 3], [2, -12, 3], [2, True, 3]])
@@ -318,10 +318,10 @@ def test_a_size_that_is_none_is_a_damaged_bundle(shape: list[object], tflite_cop
         load_bundle(tflite_copy)
 
 
-@pytest.mark.parametrize("spread", [{"x": "labels"}, {"injected": "images"}, {"injected": "nowhere"}])
-def test_a_table_is_spread_by_places_alone(spread: dict[str, str], tflite_copy: Path) -> None:
+@pytest.mark.parametrize("gather", [{"x": "labels"}, {"injected": "images"}, {"injected": "nowhere"}])
+def test_a_table_is_spread_by_places_alone(gather: dict[str, str], tflite_copy: Path) -> None:
     manifest = json.loads((tflite_copy / "bundle.json").read_text())
-    next(stage for stage in manifest["stages"] if stage["graph"] == "stem")["spread"] = spread
+    next(stage for stage in manifest["stages"] if stage["graph"] == "stem")["gather"] = gather
     manifest["checksum"] = manifest_checksum(manifest)
     (tflite_copy / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(FusionError, match="damaged"):

@@ -26,8 +26,8 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(tflite_bundle: Path, m
     bundle, arrays = load_bundle(tflite_bundle), inputs(75, 60)
     expected = probability(tflite_bundle, arrays)
     size = best_size(bundle, 75, 60)
-    for given_up in range(len(bundle.keep) + 1):
-        chosen = memory_plan._plan(bundle, 75, 60, bundle.keep[given_up:], 1 + given_up % 3, size)
+    for given_up in range(len(bundle.cached_tensors) + 1):
+        chosen = memory_plan._plan(bundle, 75, 60, bundle.cached_tensors[given_up:], 1 + given_up % 3, size)
         monkeypatch.setattr(memory_plan, "plan", lambda *_, chosen=chosen: chosen)
         np.testing.assert_array_equal(probability(tflite_bundle, arrays, chosen.threads), expected)
 

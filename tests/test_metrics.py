@@ -17,8 +17,8 @@ from fusiongcn_edge.benchmarks.metrics.scorer import (
     LOWER_IS_BETTER,
     METRICS,
     TRUTH_METRICS,
+    FusionScorer,
     Gray,
-    Judge,
     boundary_band,
     mutual_information,
     q_g,
@@ -71,10 +71,10 @@ BEST = {"Q_MI": 2, "Q_S": 1, "Q_W": 1, "Q_E": 1, "Q_C": 1, "Q_Y": 1, "Q_CB": 1, 
 
 def test_a_perfect_fusion_of_equal_photographs_scores_best(scene: Gray) -> None:
     image = bytes_of(scene)
-    values = Judge(image, image, image).values(image)
+    values = FusionScorer(image, image, image).values(image)
     assert {name: values[name] for name in BEST} == pytest.approx(BEST)
     assert values["Q_G"] > 0.95
-    worse = Judge(image, image, image).values(bytes_of(blurred(scene)))
+    worse = FusionScorer(image, image, image).values(bytes_of(blurred(scene)))
     for name in values:
         assert worse[name] > values[name] if name in LOWER_IS_BETTER else worse[name] < values[name], name
 
@@ -91,7 +91,7 @@ def test_the_sharp_image_is_better_than_the_mean_of_both(seed: int) -> None:
         scene[y : y + height, x : x + width] = level
     a, b = scene.copy(), cv2.GaussianBlur(scene, (0, 0), 5)
     a[:, 80:], b[:, 80:] = b[:, 80:], scene[:, 80:]
-    judge = Judge(*(bytes_of(image) for image in (a, b, scene)))
+    judge = FusionScorer(*(bytes_of(image) for image in (a, b, scene)))
     sharp, mean = judge.values(bytes_of(scene)), judge.values(bytes_of((a + b) / 2))
     assert set(sharp) == {*METRICS, *TRUTH_METRICS}
     for name in sharp.keys() - LIKE_THE_MEAN:
@@ -109,7 +109,7 @@ def test_the_photographs_change_places_without_a_difference(name: str, scene: Gr
 @pytest.mark.filterwarnings("error")
 def test_images_without_detail_have_a_defined_value(level: int) -> None:
     flat = np.full((20, 33), level, np.uint8)
-    values = Judge(flat, flat, flat).values(flat)
+    values = FusionScorer(flat, flat, flat).values(flat)
     none = {"Q_MI": 0, "Q_P": 0, "Q_NCIE": 1 - np.log2(3) / 8}
     # zeros lie around the image: a bright one has an edge there
     assert values == pytest.approx({**BEST, **none, "Q_G": 0 if level == 0 else 0.9748}, abs=1e-4)
@@ -119,7 +119,7 @@ def test_images_without_detail_have_a_defined_value(level: int) -> None:
 def test_every_value_is_finite_whichever_image_is_constant(scene: Gray) -> None:
     image, flat = bytes_of(scene), np.full(scene.shape, 9, np.uint8)
     for a, b, fused in ((flat, image, image), (image, flat, flat), (flat, flat, image), (image, image, flat)):
-        values = Judge(a, b, image).values(fused)
+        values = FusionScorer(a, b, image).values(fused)
         assert np.isfinite(list(values.values())).all()
 
 
@@ -128,14 +128,14 @@ def test_every_value_is_finite_whichever_image_is_constant(scene: Gray) -> None:
 def test_small_images_of_odd_sides(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(5)
     a, b = (rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for _ in "ab")
-    assert np.isfinite(list(Judge(a, b, a).values(b).values())).all()
+    assert np.isfinite(list(FusionScorer(a, b, a).values(b).values())).all()
 
 
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15), (1, 1)])
 def test_tiny_images_are_refused(shape: tuple[int, int]) -> None:
     tiny = np.zeros(shape, np.uint8)
     with pytest.raises(FusionError, match=f"{shape[1]}x{shape[0]} pixels: the metrics need at least 16"):
-        Judge(tiny, tiny)
+        FusionScorer(tiny, tiny)
     with pytest.raises(FusionError, match="needs 8 on each side"):
         q_w(*[np.zeros((7, 9))] * 3)
 
@@ -143,18 +143,18 @@ def test_tiny_images_are_refused(shape: tuple[int, int]) -> None:
 def test_mixed_sizes_are_refused() -> None:
     image, other = np.zeros((20, 30), np.uint8), np.zeros((20, 31), np.uint8)
     with pytest.raises(FusionError, match="first photograph has 30x20 pixels, the second photograph 31x20"):
-        Judge(image, other)
+        FusionScorer(image, other)
     with pytest.raises(FusionError, match="the truth 31x20"):
-        Judge(image, image, other)
+        FusionScorer(image, image, other)
     with pytest.raises(FusionError, match="the fused image 31x20"):
-        Judge(image, image).values(other)
+        FusionScorer(image, image).values(other)
 
 
 def test_sixteen_bits_colour_and_alpha_are_seen_alike(photographs: tuple[Picture, Picture]) -> None:
     first, second = photographs
-    expected = Judge(first, second, first).values(second)
+    expected = FusionScorer(first, second, first).values(second)
     wide = [np.insert(image.astype(np.uint16) * 257, 3, 77, axis=2) for image in photographs]
-    assert Judge(*wide, wide[0]).values(wide[1]) == pytest.approx(expected)
+    assert FusionScorer(*wide, wide[0]).values(wide[1]) == pytest.approx(expected)
 
 
 # by hand
@@ -220,14 +220,14 @@ def test_the_band_lies_along_the_boundary_of_the_better_photograph() -> None:
     assert boundary_band(a, b, truth).sum() == 11 * 60
     fused = np.full((60, 80), 50, np.uint8)
     fused[:, 35:46] += 1
-    values = Judge(*(image.astype(np.uint8) for image in (a, b, truth))).values(fused)
+    values = FusionScorer(*(image.astype(np.uint8) for image in (a, b, truth))).values(fused)
     assert values["PSNR_boundary"] == pytest.approx(48.1308, abs=1e-4)
     assert values["PSNR"] == pytest.approx(48.1308 + 10 * np.log10(80 / 11), abs=1e-4)
 
 
 def test_without_a_boundary_there_is_no_value_for_it() -> None:
     truth = np.full((30, 30), 50, np.uint8)
-    assert "PSNR_boundary" not in Judge(truth, truth + np.uint8(9), truth).values(truth)
+    assert "PSNR_boundary" not in FusionScorer(truth, truth + np.uint8(9), truth).values(truth)
 
 
 # the command line
@@ -246,7 +246,7 @@ def folder(tmp_path: Path, photographs: tuple[Picture, Picture], monkeypatch: py
 
 
 def test_metrics_prints_what_the_judge_says(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    expected = Judge(*(read_image(f"{name}.png") for name in "abf")).values(read_image("a.png"))
+    expected = FusionScorer(*(read_image(f"{name}.png") for name in "abf")).values(read_image("a.png"))
     assert main(["metrics", "a.png", "b.png", "a.png", "--truth", "f.png", "--json", "values.json"]) == 0
     printed = dict(line.split() for line in capfd.readouterr().out.splitlines())
     assert {name: float(value) for name, value in printed.items()} == pytest.approx(expected, abs=1e-9)

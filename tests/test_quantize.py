@@ -15,12 +15,12 @@ from calibrating import folder_of
 from fusiongcn_edge.calibration import calibration_data, cli, sensitivity
 from fusiongcn_edge.calibration.backends import onnx_format
 from fusiongcn_edge.calibration.layers import FP16, FP32, STATIC8, WEIGHT_ONLY, Layer, format_of, with_precisions
-from fusiongcn_edge.calibration.sensitivity import Judge
+from fusiongcn_edge.calibration.sensitivity import FlipRateEvaluator
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 
 def quantize(*arguments: object) -> int:
@@ -31,7 +31,7 @@ def test_a_quantized_bundle_says_how_it_was_made(
     bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "RANKING_PAIRS", 1)
-    pairs = folder_of(tmp_path / "pairs", [made_pair(48, 64, seed) for seed in range(4)])
+    pairs = folder_of(tmp_path / "pairs", [synthetic_pair(48, 64, seed) for seed in range(4)])
     target, picture = tmp_path / "int8", tmp_path / "layers.png"
     options = ["--pairs", pairs, "-o", target, "--recipe", WEIGHT_ONLY, "--max-flips", "10%"]
     assert quantize(bundle.path, *options, "--picture", picture) == 0
@@ -46,9 +46,9 @@ def test_a_quantized_bundle_says_how_it_was_made(
     facts = made.quantization
     assert facts["recipe"] == WEIGHT_ONLY
     assert facts["layers"]["mix/1"] == WEIGHT_ONLY
-    assert facts["calibrated"]["sha256"] != facts["judged"]["sha256"]
-    assert facts["judged"]["mean_flips"] <= 0.1
-    assert told.out.count(facts["judged"]["source"]) == 1
+    assert facts["calibration"]["sha256"] != facts["validation"]["sha256"]
+    assert facts["validation"]["mean_flips"] <= 0.1
+    assert told.out.count(facts["validation"]["source"]) == 1
     assert main(["info", "--model", str(target), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["quantization"] == facts
     assert quantize(target, "--pairs", pairs, "-o", tmp_path / "twice") == 2
@@ -59,14 +59,14 @@ def test_a_quantized_bundle_says_how_it_was_made(
 @pytest.mark.parametrize("engine", ["onnx", "litert"])
 @pytest.mark.parametrize("model", ["fusiongcn", "fusiongcn-lite"])
 def test_shipped_models_can_be_quantized(model: str, engine: str, tmp_path: Path) -> None:
-    pairs = folder_of(tmp_path / "pairs", [made_pair(48, 64, seed) for seed in range(4)])
+    pairs = folder_of(tmp_path / "pairs", [synthetic_pair(48, 64, seed) for seed in range(4)])
     source, target = load_bundle(model, [engine]), tmp_path / "small"
-    options = ["--pairs", pairs, "--most", 2, "--max-flips", "100%", "--recipe", FP16]
+    options = ["--pairs", pairs, "--max-pairs", 2, "--max-flips", "100%", "--recipe", FP16]
     assert quantize(model, "--engine", engine, *options, "-o", target) == 0
     made = load_bundle(target)
     assert (made.network, made.cleaning, made.blend) == (source.network, source.cleaning, source.blend)
     assert made.precision == FP16
-    fused = [Fuser(each, threads=1).fuse(*made_pair(64, 80)).probability for each in (source, made)]
+    fused = [Fuser(each, threads=1).fuse(*synthetic_pair(64, 80)).probability for each in (source, made)]
     np.testing.assert_allclose(fused[0], fused[1], atol=0.05)
 
 
@@ -79,15 +79,15 @@ def test_auto_keeps_the_budget(
     every = onnx_format.layers_of
     monkeypatch.setattr(calibration_data, "SIDE", 64)
     monkeypatch.setattr(onnx_format, "layers_of", few)
-    assert quantize(random_bundle, "-o", tmp_path / "auto", "--most", 2, "--max-flips", "100") == 0
+    assert quantize(random_bundle, "-o", tmp_path / "auto", "--max-pairs", 2, "--max-flips", "100") == 0
     assert set(load_bundle(tmp_path / "auto").quantization["layers"].values()) == {WEIGHT_ONLY}
-    assert quantize(random_bundle, "-o", tmp_path / "half", "--most", 2, "--max-flips", "0.2%") == 0
+    assert quantize(random_bundle, "-o", tmp_path / "half", "--max-pairs", 2, "--max-flips", "0.2%") == 0
     facts = load_bundle(tmp_path / "half").quantization
     assert FP16 in facts["layers"].values()
-    assert facts["judged"]["mean_flips"] <= 2e-3
+    assert facts["validation"]["mean_flips"] <= 2e-3
     assert "chosen" in capsys.readouterr().out
     monkeypatch.setattr(cli, "search", lambda *_: ({"stem/1": FP32, "mix/1": FP32}, None))
-    assert quantize(random_bundle, "-o", tmp_path / "none", "--most", 2) == 2
+    assert quantize(random_bundle, "-o", tmp_path / "none", "--max-pairs", 2) == 2
     assert "No layer can be quantized with 0.200% of flipped" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
@@ -106,7 +106,7 @@ def test_an_interruption_prints_the_trials_so_far_and_leaves_nothing(
 
     monkeypatch.setattr(calibration_data, "SIDE", 64)
     monkeypatch.setattr(sensitivity, "with_precisions", of_the_third)
-    options = ["-o", tmp_path / "out", "--picture", tmp_path / "x.png", "--most", 2]
+    options = ["-o", tmp_path / "out", "--picture", tmp_path / "x.png", "--max-pairs", 2]
     assert quantize(random_bundle, *options) == 130
     printed = capsys.readouterr()
     head, *rows, last = printed.out.strip().splitlines()
@@ -120,7 +120,7 @@ def test_an_interruption_prints_the_trials_so_far_and_leaves_nothing(
 def test_the_gate_refuses_a_bad_recipe_and_leaves_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pairs = folder_of(tmp_path / "pairs", [made_pair(48, 64, seed) for seed in range(4)])
+    pairs = folder_of(tmp_path / "pairs", [synthetic_pair(48, 64, seed) for seed in range(4)])
     options = ["--pairs", pairs, "-o", tmp_path / "bad", "--recipe", WEIGHT_ONLY]
     assert quantize(bundle.path, *options, "--max-flips", "100%") == 0  # it is the budget that refuses it below
     monkeypatch.setattr("fusiongcn_edge.calibration.rounding.LEVELS", 3)
@@ -132,7 +132,7 @@ def test_the_gate_refuses_a_bad_recipe_and_leaves_nothing(
 def test_mistakes_on_the_command_line_are_told(
     random_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pairs = folder_of(tmp_path / "pairs", [made_pair(48, 64, seed) for seed in range(3)])
+    pairs = folder_of(tmp_path / "pairs", [synthetic_pair(48, 64, seed) for seed in range(3)])
 
     def told(*arguments: object) -> str:
         assert quantize(*arguments) == 2
@@ -140,22 +140,22 @@ def test_mistakes_on_the_command_line_are_told(
 
     output = ["-o", tmp_path / "out"]
     assert "2 pairs to calibrate and 1 to judge with are too few" in told(random_bundle, "--pairs", pairs, *output)
-    assert "--judge is given without --pairs" in told(random_bundle, "--judge", pairs, *output)
+    assert "--validation-pairs is given without --pairs" in told(random_bundle, "--validation-pairs", pairs, *output)
     assert "end it with .png" in told(random_bundle, *output, "--picture", tmp_path / "x.jpg")
     assert "No model 'missing'" in told("missing", *output)
     assert "pairs exists" in told(random_bundle, "-o", pairs)
-    assert "share photographs" in told(random_bundle, "--pairs", pairs, "--judge", pairs, *output)
+    assert "share photographs" in told(random_bundle, "--pairs", pairs, "--validation-pairs", pairs, *output)
     assert "not 'litert': name no engine" in told(random_bundle, "--engine", "litert", *output)
     drawn = ["--recipe", FP16, "--picture", tmp_path / "x.png"]
     assert "fp16 has none: leave it out" in told(random_bundle, *drawn, *output)
-    static = told("fusiongcn-lite", "--engine", "litert", "--recipe", STATIC8, "--most", 2, *output)
+    static = told("fusiongcn-lite", "--engine", "litert", "--recipe", STATIC8, "--max-pairs", 2, *output)
     assert "tens of gigabytes to find: use a recipe" in static
     assert "no model is written over" in told(random_bundle, "-o", random_bundle)
     assert list(tmp_path.iterdir()) == [pairs]
 
 
 def test_a_count_is_at_least_nothing(random_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for option in ("--seed", "--most"):
+    for option in ("--seed", "--max-pairs"):
         with pytest.raises(SystemExit):
             quantize(random_bundle, "-o", "x", option, "-1")
         assert "give a whole number of at least 0" in capsys.readouterr().err
@@ -164,7 +164,7 @@ def test_a_count_is_at_least_nothing(random_bundle: Path, capsys: pytest.Capture
 def test_ranges_of_a_whole_tflite_cnn_are_refused(
     whole_tflite_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert quantize(whole_tflite_bundle, "-o", tmp_path / "out", "--most", 2, "--recipe", STATIC8) == 2
+    assert quantize(whole_tflite_bundle, "-o", tmp_path / "out", "--max-pairs", 2, "--recipe", STATIC8) == 2
     assert "take tens of gigabytes" in capsys.readouterr().err
 
 
@@ -189,8 +189,8 @@ def test_the_shipped_int8_model_is_small_and_says_what_it_lost(engine: str) -> N
     sizes = [sum(file.stat().st_size for file in bundle.path.iterdir()) for bundle in (before, after)]
     assert sizes[1] <= 0.4 * sizes[0]
     facts = after.quantization
-    assert facts["calibrated"]["source"] == "20 of 20 pairs in lytro"
-    assert "lytro" not in facts["judged"]["source"]
-    assert facts["judged"]["mean_flips"] <= 0.002
+    assert facts["calibration"]["source"] == "20 of 20 pairs in lytro"
+    assert "lytro" not in facts["validation"]["source"]
+    assert facts["validation"]["mean_flips"] <= 0.002
     assert set(facts["layers"]) == {layer.name for layer in format_of(before).layers_of(before)}
-    assert Judge(before, [made_pair(96, 128)]).loss(after).mean_flips < 0.01
+    assert FlipRateEvaluator(before, [synthetic_pair(96, 128)]).loss(after).mean_flips < 0.01

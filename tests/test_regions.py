@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from test_lite import SETTINGS, random_pair
 
-from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS, Seen, region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.networks.lite_inputs import (
+    NODE_FEATURES,
+    LiteInputs,
+    grid_superpixels,
+    preprocess,
+    region_affinity,
+    region_features,
+)
 from fusiongcn_edge.runtime.segmentation.grid_slic import grid_slic
 
 
@@ -24,7 +31,7 @@ def test_superpixels_of_a_flat_image_are_the_grid() -> None:
 
 def test_the_affinity_is_the_share_of_the_border() -> None:
     labels = np.repeat(np.repeat([[0, 1], [0, 2]], 4, axis=0), 4, axis=1).astype(np.int32)
-    flat = Seen(np.zeros((2, 32, 32), np.uint8), np.zeros((2, DETAILS, 8, 8), np.float32))
+    flat = LiteInputs(np.zeros((2, 32, 32), np.uint8), np.zeros((2, NODE_FEATURES, 8, 8), np.float32))
     affinity = region_affinity(flat, labels)
     np.testing.assert_allclose(affinity, [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
@@ -32,20 +39,20 @@ def test_the_affinity_is_the_share_of_the_border() -> None:
 def test_the_sharper_photograph_has_more_detail_in_every_feature() -> None:
     first, _ = random_pair(64, 64)
     flat = np.full_like(first, 128)
-    seen = see(first, flat)
-    features = region_features(seen, regions(seen, SETTINGS))
+    seen = preprocess(first, flat)
+    features = region_features(seen, grid_superpixels(seen, SETTINGS))
     assert (features[0, :, :4] > features[1, :, :4]).all()
 
 
 def test_sizes_are_filled_up_with_the_edge() -> None:
     first, second = random_pair(61, 70)
-    gray = see(first, second).gray
+    gray = preprocess(first, second).gray
     assert gray.shape == (2, 64, 72)
     assert (gray[:, 61:] == gray[:, 60:61]).all()
 
 
 def test_details_are_the_same_in_bands_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = random_pair(200, 64)
-    at_once = see(first, second).details
+    at_once = preprocess(first, second).details
     monkeypatch.setattr("fusiongcn_edge.runtime.networks.lite_inputs.BAND", 64 * 20)
-    np.testing.assert_array_equal(see(first, second).details, at_once)
+    np.testing.assert_array_equal(preprocess(first, second).details, at_once)

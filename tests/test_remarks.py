@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
-from fusiongcn_edge.runtime.registration.checks import LookedAt, look_at, remarks
+from fusiongcn_edge.runtime.registration.checks import FramesWithThumbnails, input_warnings, thumbnail_of
 
 Picture = NDArray[Any]
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example"
 
 
-def said(*photographs: Picture, aligned: bool = False, exposed: bool = False) -> list[str]:
-    return remarks(
-        [str(n) for n in range(len(photographs))], [look_at(photograph) for photograph in photographs],
-        aligned=aligned, exposed=exposed,
+def said(*photographs: Picture, aligned: bool = False, match_exposure: bool = False) -> list[str]:
+    return input_warnings(
+        [str(n) for n in range(len(photographs))], [thumbnail_of(photograph) for photograph in photographs],
+        aligned=aligned, match_exposure=match_exposure,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_a_shift_is_told(right: int, down: int, pair: tuple[Picture, Picture]) -
     found = sentence.partition("by about ")[2].split()
     assert abs(int(found[0]) - right) <= 1
     assert abs(int(found[1]) - down) <= 1
-    assert said(pair[0][rows, columns], moved[rows, columns], aligned=True, exposed=True) == []
+    assert said(pair[0][rows, columns], moved[rows, columns], aligned=True, match_exposure=True) == []
 
 
 @pytest.mark.parametrize(("scale", "degrees"), [(1.01, 0), (0.97, 0), (1.05, 0), (1, 1), (1, -3), (1.03, 2)])
@@ -82,13 +82,13 @@ def test_a_difference_in_brightness_is_told(pair: tuple[Picture, Picture]) -> No
     dark = (pair[1] * 0.7).astype(np.uint8)
     assert said(pair[0], dark) == ["1 is 0.70 times as bright as 0: try --match-exposure."]
     assert said(dark, pair[0]) == ["1 is 1.44 times as bright as 0: try --match-exposure."]
-    assert said(pair[0], dark, exposed=True) == []
+    assert said(pair[0], dark, match_exposure=True) == []
 
 
 def test_looking_changes_nothing_in_what_is_looked_at(pair: tuple[Picture, Picture]) -> None:
-    looks = [look_at(picture) for picture in pair]
+    looks = [thumbnail_of(picture) for picture in pair]
     before = [look.picture.copy() for look in looks]
-    remarks(["near", "far"], looks, aligned=False, exposed=False)
+    input_warnings(["near", "far"], looks, aligned=False, match_exposure=False)
     for look, picture in zip(looks, before, strict=True):
         np.testing.assert_array_equal(look.picture, picture)
 
@@ -123,7 +123,7 @@ def test_small_photographs_are_not_compared(photographs: tuple[Picture, Picture]
 
 
 def test_frames_are_looked_at_once(pair: tuple[Picture, Picture]) -> None:
-    frames = LookedAt(list(pair))
+    frames = FramesWithThumbnails(list(pair))
     assert len(frames) == 2
     assert frames[1] is pair[1]
     first = frames.looks[1]

@@ -12,7 +12,7 @@ import pytest
 
 from fusiongcn_edge.benchmarks.experiments import op_profile, op_variants, peak_rss, scaling, speedup, startup
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 
 def run(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -57,9 +57,9 @@ def test_the_operators_of_every_shipped_onnx_model_are_profiled(
 
 
 def test_the_authors_way_gives_our_answer(random_bundle: Path, random_checkpoint: Path) -> None:
-    first, second = made_pair(64, 80)
+    first, second = synthetic_pair(64, 80)
     results = {}
-    original = speedup.take
+    original = speedup.select
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speedup, "take", lambda a, b, decision: results.setdefault("image", original(a, b, decision)))
         speedup.authors_way(random_checkpoint, 1)(first, second)

@@ -262,7 +262,7 @@ def test_a_format_that_keeps_no_exif_is_told(command: list[str], capfd: pytest.C
 def test_stack_writes_what_the_fuser_gives(
     folder: Path, random_bundle: Path, fuser: Fuser, frames: list[Picture], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    outputs = ["-o", "fused.png", "--depth", "depth.png", "--depth-preview", "colours.png"]
+    outputs = ["-o", "fused.png", "--depth-map", "depth.png", "--depth-preview", "colours.png"]
     assert main(["stack", *FILES, *outputs, "--model", str(random_bundle), "--threads", "1"]) == 0
     expected = fuser.fuse_stack(frames)
     np.testing.assert_array_equal(read_image("fused.png"), expected.image)
@@ -290,9 +290,9 @@ def test_the_colours_go_from_blue_to_red() -> None:
     ("arguments", "message"),
     [
         ([*FILES, "-o", "1.png"], "is one of the photographs"),
-        ([*FILES, "-o", "a.png", "--depth", "a.png"], "is named twice"),
+        ([*FILES, "-o", "a.png", "--depth-map", "a.png"], "is named twice"),
         ([*FILES, "-o", "a.txt"], "known image format"),
-        ([*FILES, "-o", "a.png", "--depth", "depth.jpg"], "cannot hold 16 bits"),
+        ([*FILES, "-o", "a.png", "--depth-map", "depth.jpg"], "cannot hold 16 bits"),
         ([*FILES, "-o", "a.png", "--depth-preview", "no/depth.jpg"], "does not exist"),
         (["0.png", "none.png", "-o", "a.png"], "no file none.png"),
         (["0.png", "-o", "a.png"], "1 photograph cannot be fused"),

@@ -19,7 +19,7 @@ from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import guide_image, network_input, superpixels
 from fusiongcn_edge.runtime.segmentation.connected_components import connected_components
-from fusiongcn_edge.runtime.segmentation.settings import SuperpixelSettings, seed_grid
+from fusiongcn_edge.runtime.segmentation.settings import SlicSettings, seed_grid
 from fusiongcn_edge.runtime.segmentation.slic import TILE, slic
 
 Picture = NDArray[np.float32]
@@ -204,13 +204,13 @@ def test_superpixels_are_slic_on_the_guide_with_the_model_s_numbers() -> None:
     rng = np.random.default_rng(2)
     images = rng.uniform(-1, 1, (2, 3, 40, 60)).astype(np.float32)
     kernel = rng.uniform(-0.2, 0.2, (6, 3, 3)).astype(np.float32)
-    how = SuperpixelSettings(kernel, 0.1, segments_per_side=0.7, compactness=0.1, sigma=1.0, iterations=3)
+    how = SlicSettings(kernel, 0.1, segments_per_side=0.7, compactness=0.1, sigma=1.0, iterations=3)
     expected = slic(guide_image(images, kernel, 0.1), int(60 * 0.7), 0.1, 1.0, 3)
     np.testing.assert_array_equal(superpixels(images, how), expected)
 
 
 def test_a_small_image_gets_at_least_one_superpixel() -> None:
-    how = SuperpixelSettings(np.zeros((6, 1, 1), np.float32), 0.0, 0.01, compactness=10, sigma=0, iterations=10)
+    how = SlicSettings(np.zeros((6, 1, 1), np.float32), 0.0, 0.01, compactness=10, sigma=0, iterations=10)
     assert how.wanted(20, 30) == 1
     assert superpixels(np.zeros((2, 3, 20, 30), np.float32), how).max() == 0
 

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import get_engine
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.networks.fusiongcn import PublishedNetwork, open_cnn
 from fusiongcn_edge.runtime.system.resources import resident_memory
 from fusiongcn_edge.runtime.tiling import memory_plan, staged_cnn
 from fusiongcn_edge.runtime.tiling.label_tables import superpixel_patterns
 from fusiongcn_edge.runtime.tiling.memory_plan import plan
 from fusiongcn_edge.runtime.tiling.staged_cnn import TiledCnn, statistics
-from fusiongcn_edge.runtime.tiling.tile_store import Image
-from fusiongcn_edge.runtime.types import Area
+from fusiongcn_edge.runtime.tiling.tile_store import TiledArray
+from fusiongcn_edge.runtime.types import Window
 
 
 def inputs(height: int, width: int, nodes: int = 9) -> dict[str, NDArray[np.generic]]:
@@ -62,9 +62,9 @@ def test_what_is_kept_and_how_many_threads_changes_no_bit(
     bundle = load_bundle(random_bundle)
     arrays = inputs(75, 60)
     expected = open_cnn(bundle, get_engine("onnx"), 1).run(arrays)["probability"]
-    for given_up in range(len(bundle.keep) + 1):
+    for given_up in range(len(bundle.cached_tensors) + 1):
         for threads in (1, 3):
-            chosen = memory_plan._plan(bundle, 75, 60, bundle.keep[given_up:], threads)
+            chosen = memory_plan._plan(bundle, 75, 60, bundle.cached_tensors[given_up:], threads)
             monkeypatch.setattr(memory_plan, "plan", lambda *_, chosen=chosen: chosen)
             cnn = open_cnn(bundle, get_engine("onnx"), threads)
             np.testing.assert_array_equal(cnn.run(arrays)["probability"], expected)
@@ -74,7 +74,7 @@ def test_less_memory_is_used_before_it_is_refused(random_bundle: Path) -> None:
     bundle = load_bundle(random_bundle)
     roomy = plan(bundle, 2048, 2048, 2**62, 4)
     assert roomy.threads == 4
-    assert set(bundle.keep) < roomy.kept
+    assert set(bundle.cached_tensors) < roomy.kept
     lean = plan(bundle, 2048, 2048, 0, 4)
     assert lean.threads == 1
     assert lean.kept == {"probability"}
@@ -102,7 +102,7 @@ def test_too_little_memory_is_refused_with_what_is_needed(
 
 
 def test_a_second_pair_needs_no_more_than_the_first(random_bundle: Path) -> None:
-    pair = made_pair(300, 300)
+    pair = synthetic_pair(300, 300)
     chosen = plan(load_bundle(random_bundle), 300, 300, 2**62, 1)
     fuser = Fuser.open(random_bundle, threads=1)
     assert isinstance(fuser.network, PublishedNetwork)
@@ -123,22 +123,25 @@ def test_memory_that_runs_out_is_a_sentence(
 
     monkeypatch.setattr(staged_cnn, "superpixel_patterns", fail)
     with pytest.raises(FusionError, match="Memory ran out"):
-        Fuser.open(random_bundle).fuse(*made_pair(40, 40))
+        Fuser.open(random_bundle).fuse(*synthetic_pair(40, 40))
 
 
 def test_the_leanest_plan_is_the_leanest(random_bundle: Path) -> None:
     bundle = load_bundle(random_bundle)
     for side in (16, 64, 200, 2000):
-        all_ = [memory_plan._plan(bundle, side, side, bundle.keep[n:], 1).bytes for n in range(len(bundle.keep) + 1)]
+        all_ = [
+            memory_plan._plan(bundle, side, side, bundle.cached_tensors[n:], 1).bytes
+            for n in range(len(bundle.cached_tensors) + 1)
+        ]
         assert plan(bundle, side, side, 0, 3).bytes == min(all_)
 
 
 def test_what_is_given_up_cannot_be_read() -> None:
-    image = Image([0, 2, 4, 6], [0, 3], [[np.ones((1, 2, 3))] for _ in range(3)])
+    image = TiledArray([0, 2, 4, 6], [0, 3], [[np.ones((1, 2, 3))] for _ in range(3)])
     image.forget(5)
-    image.read(Area(4, 6, 0, 3))
+    image.read(Window(4, 6, 0, 3))
     with pytest.raises(AssertionError):
-        image.read(Area(3, 6, 0, 3))
+        image.read(Window(3, 6, 0, 3))
 
 
 def test_a_whole_graph_takes_no_limit(
@@ -158,7 +161,7 @@ def test_a_failing_stage_is_an_error_not_a_hang(random_bundle: Path) -> None:
 
     engine = get_engine("onnx")
     cnn = TiledCnn(
-        bundle, lambda graph: Failing() if graph.file == "mix.onnx" else engine.open(graph, 1, pooled=True), 2
+        bundle, lambda graph: Failing() if graph.file == "mix.onnx" else engine.open(graph, 1, shared_arena=True), 2
     )
     with pytest.raises(FusionError, match="no more memory"):
         cnn.run(inputs(40, 40))
@@ -177,10 +180,10 @@ def test_windows_are_read_across_tiles_and_beyond_the_edges(
     rows, columns = np.cumsum([0, *heights]).tolist(), np.cumsum([0, *widths]).tolist()
     whole = np.arange(1, 2 * rows[-1] * columns[-1] + 1, dtype=np.int32).reshape(2, rows[-1], columns[-1])
     cut = [np.split(row, columns[1:-1], axis=2) for row in np.split(whole, rows[1:-1], axis=1)]
-    window = Area(corner[0], corner[0] + size[0], corner[1], corner[1] + size[1])
+    window = Window(corner[0], corner[0] + size[0], corner[1], corner[1] + size[1])
     padded = np.pad(whole, ((0, 0), (3, 60), (3, 60)), constant_values=outside)
     expected = padded[:, corner[0] + 3 :, corner[1] + 3 :][:, : size[0], : size[1]]
-    np.testing.assert_array_equal(Image(rows, columns, cut, outside).read(window), expected)
+    np.testing.assert_array_equal(TiledArray(rows, columns, cut, outside).read(window), expected)
 
 
 def test_statistics_come_from_sums() -> None:

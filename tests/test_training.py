@@ -25,19 +25,19 @@ from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
 from fusiongcn_edge.model.cli import LOCK
-from fusiongcn_edge.model.config import PUBLISHED_RECIPE, Recipe, TrainingError, learning_rate_factor
+from fusiongcn_edge.model.config import PUBLISHED_RECIPE, TrainConfig, TrainingError, learning_rate_factor
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import make_scene
 from fusiongcn_edge.model.run_log import LOG, SCORES
 from fusiongcn_edge.model.training import Run
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.io.images import write_image
-from fusiongcn_edge.runtime.io.locks import alone
+from fusiongcn_edge.runtime.io.locks import exclusive_lock
 
-TINY = Recipe(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
+TINY = TrainConfig(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
 
 
-def make_run(folder: Path, photo_folder: Path, recipe: Recipe = TINY) -> Run:
+def make_run(folder: Path, photo_folder: Path, recipe: TrainConfig = TINY) -> Run:
     folder.mkdir(exist_ok=True)
     return Run(recipe, folder, Photographs(photo_folder), Photographs(photo_folder), workers=0)
 
@@ -91,7 +91,7 @@ def test_a_run_may_begin_with_the_weights_of_another(photo_folder: Path, tmp_pat
     assert resumed.step == 1
     resumed.save()
     origin = load_checkpoint(tmp_path / "run" / training.WEIGHTS)[1]["origin"]
-    assert (origin["steps"], origin["begun_with"]["steps"]) == (1, 2)
+    assert (origin["steps"], origin["started_from"]["steps"]) == (1, 2)
 
 
 def test_the_command_refuses_weights_that_are_not_there(
@@ -278,7 +278,7 @@ def test_two_commands_do_not_train_in_one_folder(photo_folder: Path, tmp_path: P
     run = tmp_path / "run"
     command = [*FUSIONGCN, "train", "--photos", photo_folder, "--held-out", photo_folder, "-o", run, "--workers", "0"]
     run.mkdir()
-    with alone(run / LOCK, ""):
+    with exclusive_lock(run / LOCK, ""):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert f"{run} is being trained in by another process" in done.stderr
@@ -362,7 +362,7 @@ def test_the_published_recipe_is_the_published_one() -> None:
 
 
 def test_warm_up_and_cosine_start_and_end_low() -> None:
-    factors = [learning_rate_factor(step, Recipe(steps=1000, warm_up=100)) for step in range(1001)]
+    factors = [learning_rate_factor(step, TrainConfig(steps=1000, warm_up=100)) for step in range(1001)]
     assert factors[0] == pytest.approx(0.01, rel=0.01)
     assert max(factors) == factors[99]
     assert factors[-1] == pytest.approx(0.01)

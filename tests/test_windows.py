@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from fusiongcn_edge.export.subgraphs_lite import MARGIN
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.tiling import overlapping_cnn, windowed_cnn
 from fusiongcn_edge.runtime.tiling.windowed_cnn import cover, window_side, window_size
-from fusiongcn_edge.runtime.types import Area
+from fusiongcn_edge.runtime.types import Window
 
 # one graph of a fixed size
 
@@ -48,7 +48,7 @@ def test_windows_cover_an_image_and_overlap(height: int, width: int, rows: int, 
     for window in placed:
         assert window.top >= 0
         assert window.left >= 0
-        inner = window.within(Area(0, height, 0, width))
+        inner = window.within(Window(0, height, 0, width))
         covered[inner.top : inner.bottom, inner.left : inner.right] += 1
     assert covered.min() >= 1
     for side, length, starts in (
@@ -66,7 +66,7 @@ def test_windows_of_one_answer_are_blended_to_that_answer() -> None:
             return {"probability": np.full(inputs["labels"].shape, 0.3, np.float32)}
 
     cnn = object.__new__(overlapping_cnn.OverlappingCnn)
-    cnn._sizes = {(32, 48): types.SimpleNamespace(holding=lambda nodes: (nodes, Constant()))}
+    cnn._sizes = {(32, 48): types.SimpleNamespace(smallest_fitting=lambda nodes: (nodes, Constant()))}
     np.testing.assert_allclose(cnn.run(inputs(100, 131))["probability"], 0.3, rtol=1e-6)
 
 
@@ -75,7 +75,7 @@ def test_windows_of_one_answer_are_blended_to_that_answer() -> None:
 
 @pytest.mark.parametrize("side", [128, 192, 256, 320])
 def test_the_shipped_model_decides_in_windows_as_at_once(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = made_pair(360, 440, seed=4)
+    pair = synthetic_pair(360, 440, seed=4)
     fuser = Fuser.open(engine="onnx", threads=1)
     whole = fuser.fuse(*pair)
     monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.LEAST_PIXELS", side * side)
@@ -126,7 +126,7 @@ def test_how_much_is_done_is_told(
 ) -> None:
     monkeypatch.setattr(windowed_cnn, "MOST_PIXELS", 1 << 16)
     path = request.getfixturevalue(model) if model.endswith("bundle") else model
-    fuser, pair, shares = Fuser.open(path, threads=2), made_pair(*size), list[float]()
+    fuser, pair, shares = Fuser.open(path, threads=2), synthetic_pair(*size), list[float]()
     found = fuser.fuse(*pair, share=shares.append)
     assert len(shares) > 1
     assert sorted(set(shares)) == shares

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fusiongcn_edge.runtime import FusionError
-from fusiongcn_edge.runtime.system.worker_pool import _serve, in_workers
+from fusiongcn_edge.runtime.system.worker_pool import _serve, run_in_workers
 
 
 def begin(kind: str) -> Any:
@@ -37,7 +37,7 @@ def work(kind: str, job: int) -> int:
     [("dying", "was killed"), ("raising", "Job 1 is impossible."), ("faulty", "fault of fusiongcn, please report")],
 )
 def test_a_job_that_fails_takes_no_other_with_it(kind: str, error: str, count: int) -> None:
-    outcomes = sorted(in_workers(partial(begin, kind), range(4), count), key=lambda outcome: outcome.job)
+    outcomes = sorted(run_in_workers(partial(begin, kind), range(4), count), key=lambda outcome: outcome.job)
     assert [outcome.result for outcome in outcomes] == [0, None, 20, 30]
     assert [outcome.error is None for outcome in outcomes] == [True, False, True, True]
     assert error in str(outcomes[1].error)
@@ -59,4 +59,4 @@ def test_a_result_that_nobody_wants_any_more_is_no_fault() -> None:
 @pytest.mark.parametrize(("kind", "sentence"), [("refusing", r"^It is not to be\.$"), ("poor", r"^Memory ran out: ")])
 def test_what_no_worker_can_begin_with_is_refused(kind: str, sentence: str) -> None:
     with pytest.raises(FusionError, match=sentence):
-        list(in_workers(partial(begin, kind), range(4), 2))
+        list(run_in_workers(partial(begin, kind), range(4), 2))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.arm.reference_outputs import pair, whole_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.fuser import STAGES
-from fusiongcn_edge.runtime.types import Tell
+from fusiongcn_edge.runtime.types import OnStage
 
 Image = NDArray[Any]
 FIRST = 0x7F000000  # the plugin listens for the numbers from here on: no process has one
@@ -53,7 +53,7 @@ class _End(Exception):
     pass
 
 
-def _fuse_until(end: str, fuser: Fuser, first: Image, second: Image, progress: Tell) -> None:
+def _fuse_until(end: str, fuser: Fuser, first: Image, second: Image, progress: OnStage) -> None:
     def told(stage: str) -> None:
         if stage == end:
             raise _End

@@ -35,7 +35,7 @@ from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.files import check_folder, write_files
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 KIND, SCHEMA = "fusiongcn estimate", 1
 METHOD = (
@@ -149,7 +149,7 @@ def moved_bytes(bundle: Bundle) -> int:
     """What goes between graphs for a pair of 520x520, written and read; their weights are read once."""
     given: list[int] = []
     fuser = Fuser(bundle, threads=1, watch=lambda graph, inputs: given.append(sum(a.nbytes for a in inputs.values())))
-    fuser.fuse(*made_pair(SIZE, SIZE))
+    fuser.fuse(*synthetic_pair(SIZE, SIZE))
     return 2 * sum(given) + sum(map(len, bundle.files.values()))
 
 

@@ -46,7 +46,7 @@ def preprocessing(model: str, photographs: Path = PHOTOGRAPHS) -> Arrays:
     """Checksum of the decoded photographs, superpixels, and node features."""
     first, second = pair(model, photographs)
     network = Fuser.open(model).network
-    seen = network.see(first, second)
+    seen = network.preprocess(first, second)
     labels = network.superpixels(seen)
     checksum = hashlib.sha256(first.tobytes() + second.tobytes()).hexdigest()
     graph = network.graph(seen, labels)

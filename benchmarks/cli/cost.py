@@ -18,8 +18,8 @@ from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, open_bundle
-from fusiongcn_edge.runtime.io.files import refuse_overwriting
-from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.io.files import check_no_overwrite
+from fusiongcn_edge.runtime.text import pluralize
 from fusiongcn_edge.runtime.types import USUAL_SIZE
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
     check_json(arguments.json, arguments.model or [])
     if arguments.report is not None:
         check_report(arguments.report)
-        refuse_overwriting([], [arguments.report, *([arguments.json] if arguments.json else [])])
+        check_no_overwrite([], [arguments.report, *([arguments.json] if arguments.json else [])])
     models = list(dict.fromkeys(arguments.model or [DEFAULT_MODEL]))
     for model in models:
         load_bundle(model)  # a wrong name is told before anything is measured
@@ -225,6 +225,6 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         print("fusiongcn: none of the configurations could be measured.", file=sys.stderr)
         return 2
     if failed:
-        told = f"{counted(len(failed), 'configuration')} could not be measured: {failed[0]['error']}"
+        told = f"{pluralize(len(failed), 'configuration')} could not be measured: {failed[0]['error']}"
         print(f"fusiongcn: {told}", file=sys.stderr)
     return int(bool(failed))

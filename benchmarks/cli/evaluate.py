@@ -14,14 +14,14 @@ from fusiongcn_edge.benchmarks.cli.options import STDOUT, check_json, write_json
 from fusiongcn_edge.benchmarks.evaluation.baselines import METHODS
 from fusiongcn_edge.benchmarks.evaluation.runner import Group, evaluate, find_groups, open_methods
 from fusiongcn_edge.benchmarks.evaluation.wilcoxon import chance
-from fusiongcn_edge.benchmarks.metrics.scorer import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
+from fusiongcn_edge.benchmarks.metrics.scorer import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, FusionScorer
 from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.io.files import check_files_in, make_folder
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import unpaired
-from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.text import pluralize
 
 KIND, SCHEMA = "fusiongcn evaluation", 1
 INTERRUPTED = "Interrupted: the pairs that were evaluated until then."
@@ -72,7 +72,7 @@ def run_metrics(arguments: argparse.Namespace) -> int:
     check_json(arguments.json, paths)
     a, b, fused, *truth = (read_image(path) for path in paths)
     with Progress() as progress:
-        values = Judge(a, b, *truth).values(fused, lambda metric: progress(f"computing {metric}"))
+        values = FusionScorer(a, b, *truth).values(fused, lambda metric: progress(f"computing {metric}"))
     if arguments.json != STDOUT:
         print("\n".join(f"{name:<15}{value:>16.10f}" for name, value in values.items()))
     write_json(arguments.json, values)
@@ -158,7 +158,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 def _table(group: Group, names: Sequence[str]) -> str:
     """Means, then tests against the first method, then what failed."""
     width = max(16, *(len(name) + 2 for name in names))
-    lines = [f"{group.title}: {counted(len(group.cases), 'pair')} of {group.folder}, means over those fused"]
+    lines = [f"{group.title}: {pluralize(len(group.cases), 'pair')} of {group.folder}, means over those fused"]
     lines.append(f"{'':<16}" + "".join(f"{name:>{width}}" for name in names))
     for metric in group.metrics():
         means = [_number(group.mean(name, metric)) for name in names]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
-from fusiongcn_edge.runtime.io.files import check_folder, refuse_overwriting, write_files
+from fusiongcn_edge.runtime.errors import FusionError, OutputError, user_message
+from fusiongcn_edge.runtime.io.files import check_folder, check_no_overwrite, write_files
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import is_photograph
 from fusiongcn_edge.runtime.io.pixels import eight_bit_colour
@@ -39,7 +39,7 @@ def exit_code(body: Callable[[], None]) -> int:
         print(f"This needs {error.name}: pip install '.[dev]' brings it.", file=sys.stderr)
         return 2
     except Exception as error:
-        sentence = mendable(error)
+        sentence = user_message(error)
         if sentence is None:
             raise
         print(sentence, file=sys.stderr)
@@ -81,7 +81,7 @@ def write_figure(path: Path, figure: Any) -> None:
 def check_json(target: str | None, sources: Sequence[str] = ()) -> None:
     """Refuse, before anything is measured, a place that cannot be written to, or that is read (``sources``)."""
     if target is not None and target != STDOUT:
-        refuse_overwriting(sources, [target], "the inputs")
+        check_no_overwrite(sources, [target], "the inputs")
         check_folder(target)
 
 

@@ -15,8 +15,8 @@ from fusiongcn_edge.benchmarks.report.markdown import markdown
 from fusiongcn_edge.benchmarks.report.results import Results, put_together
 from fusiongcn_edge.benchmarks.report.schema import checked, read_saved
 from fusiongcn_edge.runtime.errors import FusionError, printable
-from fusiongcn_edge.runtime.io.files import check_folder, refuse_overwriting, write_files
-from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.io.files import check_folder, check_no_overwrite, write_files
+from fusiongcn_edge.runtime.text import pluralize
 
 WRITERS = {".html": page, ".htm": page, ".md": markdown}
 
@@ -62,7 +62,7 @@ def run_report(arguments: argparse.Namespace) -> int:
                 f"{first.name} and {second.name} hold the same, which would count twice: give one of them."
             )
     _write(arguments.output, put_together(saved, arguments.metric))
-    print(f"{printable(arguments.output)}: of {counted(len(saved), 'file')}")
+    print(f"{printable(arguments.output)}: of {pluralize(len(saved), 'file')}")
     return 0
 
 
@@ -72,7 +72,7 @@ def check_report(output: str, sources: Sequence[str] = ()) -> None:
     if Path(output).suffix.lower() not in WRITERS:
         raise FusionError(f"{output} is neither a page nor Markdown: name it .html or .md.")
     check_folder(output)
-    refuse_overwriting(sources, [output], "the files to report on")
+    check_no_overwrite(sources, [output], "the files to report on")
 
 
 def write_benchmark_report(output: str, report: dict[str, Any]) -> None:

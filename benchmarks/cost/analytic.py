@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
-from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
-from fusiongcn_edge.runtime.segmentation.settings import STEP, RegionSettings, SuperpixelSettings, seed_grid
+from fusiongcn_edge.runtime.networks.lite_inputs import NODE_FEATURES
+from fusiongcn_edge.runtime.segmentation.settings import STEP, GridSlicSettings, SlicSettings, seed_grid
 from fusiongcn_edge.runtime.segmentation.slic import GAUSSIAN_TRUNCATE
 
-Settings = SuperpixelSettings | RegionSettings
+Settings = SlicSettings | GridSlicSettings
 
 PUBLISHED_PARAMS, PUBLISHED_OPERATIONS = 137_174, 50.76e9  # Ouyang et al. (2025), a pair of 520x520
 # channels that the published network normalises, per pixel: embeddings 2 (18 + 36), stem 2 x 18, encoder 2 (36 + 72),
@@ -20,7 +20,7 @@ SPREAD = 2 * (18 + 36)  # channels of the tables that the authors multiply by a 
 
 
 def preprocessing(
-    how: SuperpixelSettings | RegionSettings, height: int, width: int, nodes: int
+    how: SlicSettings | GridSlicSettings, height: int, width: int, nodes: int
 ) -> dict[str, dict[str, int]]:
     """MACs and other operations of superpixels and region graph, by step.
 
@@ -33,7 +33,7 @@ def preprocessing(
     *patterns*: 9 comparisons a pixel.
     """
     pixels = height * width
-    if isinstance(how, RegionSettings):
+    if isinstance(how, GridSlicSettings):
         return _light_preprocessing(how, height, width, nodes)
     radius = int(GAUSSIAN_TRUNCATE * how.sigma + 0.5)
     rows, columns = seed_grid(height, width, nodes)
@@ -48,7 +48,7 @@ def preprocessing(
     }
 
 
-def _light_preprocessing(how: RegionSettings, height: int, width: int, nodes: int) -> dict[str, dict[str, int]]:
+def _light_preprocessing(how: GridSlicSettings, height: int, width: int, nodes: int) -> dict[str, dict[str, int]]:
     """The same for Lite, on photographs of gray levels (3 MACs and 2 conversions a pixel).
 
     *details*: of each photograph, 4 MACs and an absolute value for the second difference, 2 differences, 2 absolute
@@ -62,7 +62,7 @@ def _light_preprocessing(how: RegionSettings, height: int, width: int, nodes: in
         "gray": {"macs": 2 * 3 * pixels, "other": 2 * 2 * pixels},
         "details": {"macs": 2 * 4 * pixels, "other": 2 * (pixels + 5 * slopes + 4 * pixels)},
         "slic": {"macs": 0, "other": how.iterations * (9 * 8 + 4) * small},
-        "features": {"macs": 0, "other": 2 * DETAILS * small},
+        "features": {"macs": 0, "other": 2 * NODE_FEATURES * small},
         "graph": {"macs": 0, "other": 2 * small + nodes * nodes},
     }
 
@@ -76,7 +76,7 @@ def published_convention(bundle: Bundle, height: int, width: int, nodes: int) ->
     what is no module of torch's own: the graph layers, their products with a one-hot matrix, SimAM; and activations and
     superpixels. A MAC counts as one operation there.
     """
-    if bundle.params != PUBLISHED_PARAMS or not isinstance(bundle.superpixels, SuperpixelSettings):
+    if bundle.params != PUBLISHED_PARAMS or not isinstance(bundle.superpixels, SlicSettings):
         return {}
     terms, pixels = bundle.macs_terms, height * width
     return {

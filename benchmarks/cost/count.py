@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.cost.analytic import preprocessing, published_convention
 from fusiongcn_edge.benchmarks.cost.conventions import Count, Countable, Node, Shape, Weights, distinct
 from fusiongcn_edge.runtime.bundle.manifest import LITE, Bundle, Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
+from fusiongcn_edge.runtime.engines.base import Arrays, Session
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.files import read_file
-from fusiongcn_edge.runtime.networks.lite_inputs import DETAILS
+from fusiongcn_edge.runtime.networks.lite_inputs import NODE_FEATURES
 from fusiongcn_edge.runtime.networks.registry import open_network
-from fusiongcn_edge.runtime.segmentation.settings import STEP, filled_up
-from fusiongcn_edge.runtime.text import installing
-from fusiongcn_edge.runtime.tiling.memory_plan import best_size, plan, still_read, swept
+from fusiongcn_edge.runtime.segmentation.settings import STEP, round_up_to_multiple
+from fusiongcn_edge.runtime.text import install_hint
+from fusiongcn_edge.runtime.tiling.memory_plan import best_size, is_full_pass, live_tensors, plan
 from fusiongcn_edge.runtime.types import RESULT, USUAL_SIZE
 
 SCHEMA = 1
@@ -151,9 +151,9 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
     network = open_network(bundle, engine, 1, PLENTY if bundle.stages or bundle.network == LITE else None)
     rows, columns = height, width
     if bundle.network == LITE:
-        rows, columns = filled_up(height, width)
+        rows, columns = round_up_to_multiple(height, width)
         pixels: NDArray[Any] = np.broadcast_to(np.uint8(0), (2, rows, columns))
-        graph = {"features": _zeros((2, nodes, DETAILS)), "affinity": _zeros((nodes, nodes))}
+        graph = {"features": _zeros((2, nodes, NODE_FEATURES)), "affinity": _zeros((nodes, nodes))}
     else:
         pixels = _zeros((2, 3, height, width))
         square = _zeros((nodes, nodes))
@@ -245,10 +245,10 @@ def _kept_bytes(bundle: Bundle, height: int, width: int) -> int:
             channels[name] = int(np.prod([d for d in shape[:-2] if isinstance(d, int)]))
     live, most = {"images"}, 0
     for number, stage in enumerate(stages):
-        if swept(stage, kept):
+        if is_full_pass(stage, kept):
             live |= kept & set(stage.outputs)
             most = max(most, sum(channels[name] for name in live))
-            live &= still_read(stages[number + 1 :], kept, stages) | {RESULT}
+            live &= live_tensors(stages[number + 1 :], kept, stages) | {RESULT}
     return 4 * most * height * width
 
 
@@ -316,7 +316,7 @@ class _CountingEngine:
     def check_precision(self, precision: str) -> None:
         """Any will do."""
 
-    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
+    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
         key = self._keys[id(graph)]
         if key not in self._opened:
             self._opened[key] = _CountedGraph(graph, self._countable(graph))
@@ -371,7 +371,7 @@ def _zeros(shape: Shape) -> NDArray[np.float32]:
 
 def _needs(kind: str, error: ModuleNotFoundError) -> FusionError:
     return FusionError(
-        f"Counting {kind} graphs needs {error.name}, which is not installed: {installing('calibration')}."
+        f"Counting {kind} graphs needs {error.name}, which is not installed: {install_hint('calibration')}."
     )
 
 

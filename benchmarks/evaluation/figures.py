@@ -68,5 +68,5 @@ class Sheet:
         """All rows, one below the other; the folder is made if need be."""
         path.parent.mkdir(parents=True, exist_ok=True)
         width = max(strip.shape[1] for strip in self.rows)
-        filled = [bordered(strip, right=width - strip.shape[1]) for strip in self.rows]
-        write_image(path, np.vstack(filled))
+        pad_to = [bordered(strip, right=width - strip.shape[1]) for strip in self.rows]
+        write_image(path, np.vstack(pad_to))

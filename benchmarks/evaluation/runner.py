@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.evaluation import baselines
 from fusiongcn_edge.benchmarks.evaluation.figures import Sheet
 from fusiongcn_edge.benchmarks.evaluation.wilcoxon import Comparison, compare
-from fusiongcn_edge.benchmarks.metrics.scorer import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, Judge
+from fusiongcn_edge.benchmarks.metrics.scorer import LOWER_IS_BETTER, METRICS, TRUTH_METRICS, FusionScorer
 from fusiongcn_edge.runtime import Fuser, FusionError
-from fusiongcn_edge.runtime.errors import mendable
+from fusiongcn_edge.runtime.errors import user_message
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import Pair, find_pairs, named
-from fusiongcn_edge.runtime.types import Tell
+from fusiongcn_edge.runtime.types import OnStage
 
 Image = NDArray[Any]
 Decision = NDArray[np.bool_]
@@ -170,7 +170,7 @@ def _missing_truth(pair: Pair) -> Path:
     return pair.a.parent.parent / "truth" / f"{pair.name}.png"
 
 
-def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: Path | None) -> None:
+def evaluate(group: Group, methods: Sequence[Method], progress: OnStage, pictures: Path | None) -> None:
     """Fill a group with scores. A pair or a method that fails is told in its score, a picture in ``undrawn``, and the
     next one is tried.
 
@@ -182,7 +182,7 @@ def evaluate(group: Group, methods: Sequence[Method], progress: Tell, pictures: 
         try:
             a, b = read_image(case.pair.a), read_image(case.pair.b)
             truth = None if case.truth is None else read_image(case.truth)
-            judge = Judge(a, b, truth)
+            judge = FusionScorer(a, b, truth)
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
             continue
@@ -207,7 +207,9 @@ def _draw(picture: Path, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
     sheet.write(picture)
 
 
-def _score(case: Case, method: Method, judge: Judge, progress: Tell) -> tuple[Score, Image | None, Decision | None]:
+def _score(
+    case: Case, method: Method, judge: FusionScorer, progress: OnStage
+) -> tuple[Score, Image | None, Decision | None]:
     progress("fusing")
     start = perf_counter()
     try:
@@ -219,9 +221,9 @@ def _score(case: Case, method: Method, judge: Judge, progress: Tell) -> tuple[Sc
     return Score(case, method.name, seconds, values, None), fused, decision
 
 
-def _prefixed(progress: Tell, before: str) -> Tell:
+def _prefixed(progress: OnStage, before: str) -> OnStage:
     return lambda text: progress(f"{before}: {text}")
 
 
 def _sentence(error: BaseException) -> str:
-    return mendable(error) or " ".join(str(error).split())
+    return user_message(error) or " ".join(str(error).split())

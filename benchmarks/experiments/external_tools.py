@@ -32,7 +32,7 @@ from fusiongcn_edge.runtime.cli.options import parse_size, whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pixels import psnr
-from fusiongcn_edge.runtime.io.synthetic import made_photograph
+from fusiongcn_edge.runtime.io.synthetic import synthetic_photo
 
 LENS, BLUR = 1.0, 4.0  # standard deviations in pixels, where a frame is in focus and where not
 FUSED = "fused.jpg"
@@ -48,7 +48,7 @@ print(json.dumps([done.returncode, told, used.ru_utime + used.ru_stime, used.ru_
 
 def made_frames(size: tuple[int, int], count: int) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
     """A made photograph (uint8 H x W x 3) and ``count`` frames of it, each sharp in one of as many upright stripes."""
-    scene = made_photograph(*size)
+    scene = synthetic_photo(*size)
     sharp, blurred = (np.clip(cv2.GaussianBlur(scene, (0, 0), own), 0, 255).astype(np.uint8) for own in (LENS, BLUR))
     stripe = np.arange(size[1]) * count // size[1]
     return sharp, [np.where((stripe == own)[None, :, None], sharp, blurred) for own in range(count)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusiongcn_edge.model import training
-from fusiongcn_edge.model.config import LITE_RECIPE, Recipe
+from fusiongcn_edge.model.config import LITE_RECIPE, TrainConfig
 from fusiongcn_edge.model.data.dataset import to_sample
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import Scene
@@ -42,7 +42,7 @@ class WithoutGraph(FusionGCNLite):
         self.gcn.requires_grad_(False)  # it is there, and nobody listens
 
 
-VARIANTS: dict[str, tuple[type[nn.Module], Recipe]] = {
+VARIANTS: dict[str, tuple[type[nn.Module], TrainConfig]] = {
     LITE: (FusionGCNLite, LITE_RECIPE),
     "no-graph": (WithoutGraph, LITE_RECIPE),
     "grid": (FusionGCNLite, dataclasses.replace(LITE_RECIPE, compactness=SQUARE)),

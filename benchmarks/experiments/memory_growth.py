@@ -16,7 +16,7 @@ from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import add_model_argument, add_size_argument, whole_number
 from fusiongcn_edge.runtime.cli.process import configure_malloc
 from fusiongcn_edge.runtime.engines.base import ENGINES
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.system.resources import resident_memory
 
 PARTS = 10
@@ -53,7 +53,7 @@ def main() -> int:
 
 def growth(fuser: Fuser, size: tuple[int, int], fusions: int) -> list[int]:
     """Resident bytes after each tenth of so many fusions of a few made pairs."""
-    pairs = [made_pair(*size, seed=seed) for seed in range(DIFFERENT)]
+    pairs = [synthetic_pair(*size, seed=seed) for seed in range(DIFFERENT)]
     marks = {-(-fusions * part // PARTS) for part in range(1, PARTS + 1)}
     found = []
     for number in range(fusions):

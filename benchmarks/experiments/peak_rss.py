@@ -18,7 +18,7 @@ from pathlib import Path
 from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import add_model_argument, add_size_argument, whole_number
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.system.resources import peak_memory
 
 
@@ -38,7 +38,7 @@ def main() -> int:
             import resource  # Windows has none
 
             resource.setrlimit(resource.RLIMIT_AS, (arguments.limit * 10**6,) * 2)
-        pair = made_pair(*arguments.size)
+        pair = synthetic_pair(*arguments.size)
         before = peak_memory()
         if arguments.checkpoint is not None:
             from fusiongcn_edge.benchmarks.experiments.speedup import authors_way

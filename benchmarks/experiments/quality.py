@@ -29,7 +29,7 @@ from fusiongcn_edge.benchmarks.experiments.decision_agreement import differing_f
 from fusiongcn_edge.benchmarks.metrics.scorer import alike, check_sizes, eight_bits, q_g, q_w, to_gray
 from fusiongcn_edge.runtime import Fuser, FusionError, FusionResult
 from fusiongcn_edge.runtime.cli.progress import Progress
-from fusiongcn_edge.runtime.fusion.blending import blend, take
+from fusiongcn_edge.runtime.fusion.blending import blend, select
 from fusiongcn_edge.runtime.fusion.preview import GAP, bordered, thumbnail
 from fusiongcn_edge.runtime.io.files import check_files_in, make_folder
 from fusiongcn_edge.runtime.io.images import read_image, write_image
@@ -83,7 +83,7 @@ class Model:
         """The result, and the photographs fused ``hard`` and ``soft``."""
         result = self.fuser.fuse(a, b)
         soft = blend(a, b, result.probability, result.decision, self.fuser.bundle.threshold)
-        return result, {"hard": take(a, b, result.decision), "soft": soft}
+        return result, {"hard": select(a, b, result.decision), "soft": soft}
 
 
 Case = tuple[str, Image, Image, Any]  # name, a, b, what to compare with

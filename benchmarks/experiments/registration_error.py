@@ -28,7 +28,7 @@ from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.registration.estimate import MODELS, align
-from fusiongcn_edge.runtime.registration.pyramid import Scales, transformed
+from fusiongcn_edge.runtime.registration.pyramid import ImagePyramid, transformed
 from fusiongcn_edge.runtime.types import Frames, Matrix
 
 MARGIN = 0.07  # of each side of a photograph, so that no frame shows what is beyond it
@@ -110,7 +110,7 @@ def _tables(arguments: argparse.Namespace) -> None:
     for model in MODELS[1:]:
         for blur in BLURS:
             made = [moved_pair(photograph, model, blur, seed) for seed, photograph in enumerate(photographs)]
-            tried = [(pair, align(Scales(pair.first), Scales(pair.second), model)) for pair in made]
+            tried = [(pair, align(ImagePyramid(pair.first), ImagePyramid(pair.second), model)) for pair in made]
             found = [(pair, a) for pair, a in tried if a is not None]
             told = ["–"] * 4
             if found:

@@ -19,7 +19,7 @@ import numpy as np
 from fusiongcn_edge.benchmarks.cli.options import check_figure, exit_code, new_parser, write_figure
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.cli.options import add_model_argument, whole_number
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 SMALLEST = 256
 
@@ -64,7 +64,7 @@ def time_of(model: str, sides: list[int], threads: int, rounds: int) -> np.ndarr
     times = np.empty((rounds + 1, len(sides)))
     for number in range(rounds + 1):
         for i, side in enumerate(sides):
-            times[number, i] = sum(fuser.fuse(*made_pair(side, side)).timings.values())
+            times[number, i] = sum(fuser.fuse(*synthetic_pair(side, side)).timings.values())
             if sys.stderr.isatty():
                 print(f"\r\033[Kround {number} of {rounds}, {side}x{side}", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():

@@ -21,7 +21,7 @@ from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import guide_image, network_input
-from fusiongcn_edge.runtime.segmentation.settings import SuperpixelSettings
+from fusiongcn_edge.runtime.segmentation.settings import SlicSettings
 from fusiongcn_edge.runtime.segmentation.slic import slic
 
 
@@ -38,7 +38,7 @@ def _table(bundle: Bundle, root: Path) -> None:
     from skimage.segmentation import slic as reference
 
     how = bundle.superpixels
-    if not isinstance(how, SuperpixelSettings):
+    if not isinstance(how, SlicSettings):
         raise FusionError(
             "The superpixels of this model are not scikit-image's: name a model of the published network."
         )

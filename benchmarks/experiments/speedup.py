@@ -29,9 +29,9 @@ from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import add_size_argument, whole_number
 from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
-from fusiongcn_edge.runtime.fusion.blending import take
+from fusiongcn_edge.runtime.fusion.blending import select
 from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
 from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph
 
@@ -60,7 +60,7 @@ def main() -> int:
         for model in arguments.model:
             open_bundle(model)  # what is wrong with it would end a process that says nothing
             ways[model] = partial(ours, model, arguments.threads)
-        pair = made_pair(*arguments.size)
+        pair = synthetic_pair(*arguments.size)
         print_table(rounds_of(ways, pair, arguments.rounds), f"{arguments.size[0]}x{arguments.size[1]}")
 
     return exit_code(measure)
@@ -109,7 +109,7 @@ def authors_way(checkpoint: Path, threads: int) -> Fuse:
         finally:
             module.spread = spread
         times.append(perf_counter())
-        take(first, second, decision_map(probability[0, 0].numpy(), THRESHOLD, SMALLEST_REGION))
+        select(first, second, decision_map(probability[0, 0].numpy(), THRESHOLD, SMALLEST_REGION))
         times.append(perf_counter())
         return dict(zip(STAGES, np.diff(times).tolist(), strict=True))
 

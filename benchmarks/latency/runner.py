@@ -31,9 +31,9 @@ from fusiongcn_edge.benchmarks.latency.power import PowerLog, find_sensor
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.images import read_image, write_images
 from fusiongcn_edge.runtime.io.pairs import find_pairs
-from fusiongcn_edge.runtime.io.synthetic import made_pair
-from fusiongcn_edge.runtime.text import counted
-from fusiongcn_edge.runtime.types import Tell
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
+from fusiongcn_edge.runtime.text import pluralize
+from fusiongcn_edge.runtime.types import OnStage
 
 KIND, SCHEMA = "fusiongcn benchmark", 1
 WORKER = "fusiongcn_edge.benchmarks.latency.worker"
@@ -65,7 +65,7 @@ class Configuration:
         engine = self.facts.get("engine", self.engine)
         threads = self.facts.get("threads", self.threads)
         parts = [Path(self.model).name or self.model, engine, f"{self.size[0]}x{self.size[1]}"]
-        return " ".join([part for part in parts if part] + ([counted(threads, "thread")] if threads else []))
+        return " ".join([part for part in parts if part] + ([pluralize(threads, "thread")] if threads else []))
 
     def warm(self) -> list[dict[str, Any]]:
         """The samples that count for the steady state."""
@@ -101,7 +101,7 @@ def made_inputs(sizes: Sequence[tuple[int, int]], folder: Path) -> list[tuple[tu
     found = []
     for height, width in sizes:
         names = str(folder / f"{height}x{width}-a.png"), str(folder / f"{height}x{width}-b.png")
-        write_images(dict(zip(names, made_pair(height, width), strict=True)))
+        write_images(dict(zip(names, synthetic_pair(height, width), strict=True)))
         found.append(((height, width), [names]))
     return found
 
@@ -128,7 +128,7 @@ def measure(
     rounds: int,
     sustained_minutes: float = 0,
     *,
-    progress: Tell = lambda text: None,
+    progress: OnStage = lambda text: None,
     root: Path = ROOT,
 ) -> dict[str, Any]:
     """The report. An interruption (Ctrl-C) ends it early and is noted in it."""

@@ -26,9 +26,9 @@ from fusiongcn_edge.benchmarks.metrics.structural import q_c, q_e, q_s, q_w, q_y
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
 from fusiongcn_edge.runtime.io.pixels import psnr
-from fusiongcn_edge.runtime.types import Tell
+from fusiongcn_edge.runtime.types import OnStage
 
-__all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "Gray", "Judge", "q_g", "q_w", "ssim", "to_gray"]
+__all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "Gray", "FusionScorer", "q_g", "q_w", "ssim", "to_gray"]
 
 SMALLEST = 16  # pixels on a side: a region of Q_CV, and more than any window
 LEVELS = 256
@@ -133,7 +133,7 @@ TRUTH_METRICS = ("PSNR", "SSIM", "PSNR_boundary")
 LOWER_IS_BETTER = {"Q_CV"}
 
 
-class Judge:
+class FusionScorer:
     """A pair of photographs, and the all-in-focus image where there is one, to judge fused images by.
 
     Parameters
@@ -162,7 +162,7 @@ class Judge:
         assert self.truth is not None
         return boundary_band(*(eight_bits(alike(each, self.truth)) for each in (self.a, self.b, self.truth)))
 
-    def values(self, fused: NDArray[Any], progress: Tell = lambda metric: None) -> dict[str, float]:
+    def values(self, fused: NDArray[Any], progress: OnStage = lambda metric: None) -> dict[str, float]:
         """Every metric by name; never NaN. ``progress`` is called with each name in turn.
 
         With a truth also PSNR (over all channels), SSIM (gray) and PSNR_boundary (in the :func:`boundary_band`; left

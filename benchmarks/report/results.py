@@ -13,7 +13,7 @@ from fusiongcn_edge.benchmarks.metrics.scorer import METRICS, TRUTH_METRICS
 from fusiongcn_edge.benchmarks.report import pareto
 from fusiongcn_edge.benchmarks.report.schema import Benchmark, Estimate, Evaluation, Saved
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.text import counted
+from fusiongcn_edge.runtime.text import pluralize
 
 PREFERRED = ("PSNR", "Q_G")  # what is plotted against cost, if nothing else is asked for
 Key = tuple[str, str | None, str | None, int | None, tuple[int, int]]
@@ -49,7 +49,7 @@ class Row:
     def title(self) -> str:
         """Model, precision, engine and threads in words."""
         model, precision, engine, threads, _ = self.key
-        parts = [model, precision, engine, counted(threads, "thread") if threads else None]
+        parts = [model, precision, engine, pluralize(threads, "thread") if threads else None]
         return ", ".join(part for part in parts if part)
 
     @property

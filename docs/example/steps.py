@@ -30,7 +30,7 @@ def outlined(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def drawn_graph(fuser: Fuser, near: np.ndarray, far: np.ndarray) -> np.ndarray:
     """A dot for each superpixel, of the colour of the photograph with more detail there, and its ties."""
-    seen = fuser.network.see(near, far)
+    seen = fuser.network.preprocess(near, far)
     labels = fuser.network.superpixels(seen)
     graph = fuser.network.graph(seen, labels)
     step, count = fuser.network.step, int(labels.max()) + 1

@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from fusiongcn_edge.model.checkpoint import superpixel_settings
-from fusiongcn_edge.model.config import Recipe
+from fusiongcn_edge.model.config import TrainConfig
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import Scene, blank_scene, make_scene, with_noise
 from fusiongcn_edge.model.fusiongcn import FusionGCN
-from fusiongcn_edge.runtime.errors import FusionError, mendable
+from fusiongcn_edge.runtime.errors import FusionError, user_message
 from fusiongcn_edge.runtime.io.pixels import luminance
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input, superpixels
-from fusiongcn_edge.runtime.networks.lite_inputs import region_affinity, region_features, regions, see
+from fusiongcn_edge.runtime.networks.lite_inputs import grid_superpixels, preprocess, region_affinity, region_features
 from fusiongcn_edge.runtime.networks.region_graph import node_features, region_graph
-from fusiongcn_edge.runtime.segmentation.settings import RegionSettings, SuperpixelSettings
+from fusiongcn_edge.runtime.segmentation.settings import GridSlicSettings, SlicSettings
 
-Settings = SuperpixelSettings | RegionSettings  # of superpixels
+Settings = SlicSettings | GridSlicSettings  # of superpixels
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def to_sample(scene: Scene, settings: Settings) -> Sample:
     """Preprocess a scene with the runtime's own code."""
     photographs = network_input(scene.a, scene.b)
     graph: tuple[NDArray[np.float32], ...]
-    if isinstance(settings, RegionSettings):
-        seen = see(scene.a, scene.b)
-        images, labels = luminance(seen.gray)[:, None], regions(seen, settings)
+    if isinstance(settings, GridSlicSettings):
+        seen = preprocess(scene.a, scene.b)
+        images, labels = luminance(seen.gray)[:, None], grid_superpixels(seen, settings)
         graph = region_features(seen, labels), region_affinity(seen, labels)
     else:
         images, labels = photographs, superpixels(photographs, settings)
@@ -68,7 +68,7 @@ class Scenes(Dataset[Sample | FusionError]):
     An error is handed over, not raised: from a worker process, torch would raise it with a traceback for its sentence.
     """
 
-    def __init__(self, photographs: Photographs, recipe: Recipe, settings: Settings, first: int) -> None:
+    def __init__(self, photographs: Photographs, recipe: TrainConfig, settings: Settings, first: int) -> None:
         self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Scenes(Dataset[Sample | FusionError]):
         try:
             return self._made(position)
         except Exception as error:
-            sentence = mendable(error)
+            sentence = user_message(error)
             if sentence is None:
                 raise
             return FusionError(sentence)
@@ -96,4 +96,4 @@ class Scenes(Dataset[Sample | FusionError]):
 
 def settings_of(network: nn.Module, numbers: dict[str, Any]) -> Settings:
     """How a network's superpixels are made."""
-    return superpixel_settings(network, numbers) if isinstance(network, FusionGCN) else RegionSettings(**numbers)
+    return superpixel_settings(network, numbers) if isinstance(network, FusionGCN) else GridSlicSettings(**numbers)

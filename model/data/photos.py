@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.errors import FusionError, ImageError, NoRoomError
+from fusiongcn_edge.runtime.errors import FusionError, ImageError, ImageTooLargeError
 from fusiongcn_edge.runtime.io.files import read_file
-from fusiongcn_edge.runtime.io.headers import declared
+from fusiongcn_edge.runtime.io.headers import read_header
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pairs import is_photograph
 from fusiongcn_edge.runtime.io.pixels import eight_bit_colour
@@ -52,7 +52,7 @@ class Photographs:
         for path in candidates:
             try:
                 image = eight_bit_colour(read_image(path))
-            except NoRoomError:
+            except ImageTooLargeError:
                 if self.paths:
                     raise FusionError(
                         f"{len(self.paths)} of {len(candidates)} photographs in {self.folder} fill the memory that is "
@@ -134,7 +134,7 @@ def segmentations(photograph: Path) -> list[Path]:
 def _declared_size(path: Path) -> tuple[int, int]:
     """Height and width that a segmentation's file states: decoding them all would take as long as the photographs."""
     try:
-        found = declared(read_file(path))
+        found = read_header(read_file(path))
     except OSError as error:
         raise FusionError(f"{path} cannot be read ({error.strerror}): mend or remove it.") from None
     if found is None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from fusiongcn_edge.runtime.batch.records import record_path
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.io.pairs import is_photograph, same_name
+from fusiongcn_edge.runtime.io.pairs import duplicate_stem_message, is_photograph
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Item:
     name: str
     sources: tuple[Path, ...]
     pair: bool
-    problem: str | None = None
+    error: str | None = None
 
 
 def find_items(root: Path, output: Path) -> list[Item]:
@@ -66,16 +66,16 @@ def find_items(root: Path, output: Path) -> list[Item]:
             items += _pairs(here, here.relative_to(root))
             below[:] = [name for name in below if name not in ("a", "b", "truth")]
         if photographs:
-            alone = _alone(here, photographs)
-            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False, problem=alone))
+            exclusive_lock = _alone(here, photographs)
+            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False, error=exclusive_lock))
     if stray:
-        problem = (
+        error = (
             f"{stray[0]} belongs to no stack: put each stack into a folder of its own, or fuse one with "
             "'fusiongcn stack'."
         )
         if not items:
-            raise FusionError(problem)
-        items.append(Item(stray[0].name, tuple(stray), pair=False, problem=problem))
+            raise FusionError(error)
+        items.append(Item(stray[0].name, tuple(stray), pair=False, error=error))
     if not items:
         raise FusionError(
             f"There is nothing to fuse in {root}: give each stack its folder, or put pairs into a/ and b/."
@@ -116,9 +116,9 @@ def _pairs(folder: Path, name: Path) -> list[Item]:
         found = [[path for path in side if path.stem == stem] for side in sides]
         double = next((same for same in found if len(same) > 1), None)
         sources = tuple(path for same in found for path in same)
-        problem = same_name(double) if double else None
+        problem = duplicate_stem_message(double) if double else None
         if len(sources) == 1:
             other = "b" if sources[0].parent.name == "a" else "a"
             problem = f"{sources[0]} has no partner: put {folder / other / sources[0].name} there."
-        items.append(Item((name / stem).as_posix(), sources, pair=True, problem=problem))
+        items.append(Item((name / stem).as_posix(), sources, pair=True, error=problem))
     return items

@@ -30,20 +30,20 @@ def fingerprint(item: Item, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([stats, item.pair, settings], sort_keys=True).encode()).hexdigest()
 
 
-def record(mark: str, result: bytes, report: list[str], output: Path) -> bytes:
+def result_record(mark: str, result: bytes, report: list[str], output: Path) -> bytes:
     """What is noted beside a result (the bytes of its file) with a fingerprint, before it is written to ``output``."""
     replaced = _hash_of(output)
     noted = {"made_from": mark, "sha256": _hash(result), "alignment": report}
     return json.dumps(noted | ({"replaced": replaced} if replaced else {}), indent=1).encode()
 
 
-def is_made(output: Path, mark: str) -> bool:
+def is_up_to_date(output: Path, mark: str) -> bool:
     """Whether a result is there as it was written, made from what has this fingerprint."""
     noted = _noted(output)
     return mark != "" and noted.get("made_from") == mark and noted.get("sha256") == _hash_of(output)
 
 
-def in_the_way(output: Path) -> str | None:
+def conflict(output: Path) -> str | None:
     """Why a file must not be written over: no batch made it, or it was changed since; None if there is none, or it is
     a result, be it damaged.
     """

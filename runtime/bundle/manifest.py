@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.runtime.segmentation.settings import (
-    RegionSettings,
-    SuperpixelSettings,
-    filled_up,
+    GridSlicSettings,
+    SlicSettings,
+    round_up_to_multiple,
 )
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "bundle.json"
 GRAPHS = ("gcn", "cnn")
 BLENDS = ("hard", "soft")
-IN_TURN, AT_ONCE = "in turn", "at once"  # how small regions of the decision map change sides
+SEQUENTIAL, SIMULTANEOUS = (
+    "sequential",
+    "simultaneous",
+)  # in which order small components of the decision map are flipped
 PUBLISHED, LITE = "fusiongcn", "lite"  # networks
 
 
@@ -53,14 +56,14 @@ class Stage:
     graph: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    reach: dict[str, int]
-    crop: int
-    spread: dict[str, str]
+    halo: dict[str, int]
+    valid_crop: int
+    gather: dict[str, str]
 
     @property
     def reads(self) -> tuple[str, ...]:
         """All that it is computed from: its inputs, and the images that say where tables are spread."""
-        return (*self.inputs, *self.spread.values())
+        return (*self.inputs, *self.gather.values())
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -78,15 +81,15 @@ class Bundle:
     precision: str
     engine: str
     minimum_size: int
-    superpixels: SuperpixelSettings | RegionSettings
+    superpixels: SlicSettings | GridSlicSettings
     margin: int  # pixels around a window of the CNN that what is in it depends on; 0 if it depends on all
     threshold: float
-    smallest_region: float
-    cleaning: str  # IN_TURN or AT_ONCE
+    smallest_component: float
+    component_removal: str  # IN_TURN or AT_ONCE
     blend: str  # one of BLENDS
     graphs: dict[str, Graph]
     stages: tuple[Stage, ...]  # the CNN, tables first; none if it is one graph
-    keep: tuple[str, ...]  # images between stages worth keeping; the first is the cheapest to compute again
+    cached_tensors: tuple[str, ...]  # images between stages worth keeping; the first is the cheapest to compute again
     params: int
     macs_terms: dict[str, float]
     origin: dict[str, Any]
@@ -117,6 +120,6 @@ class Bundle:
     def macs(self, height: int, width: int, nodes: int | None = None) -> int:
         """Multiply-accumulates of both graphs for one pair; ``nodes``: superpixels, default the usual number."""
         nodes = self.superpixels.nodes(height, width) if nodes is None else nodes
-        pixels = math.prod(filled_up(height, width)) if self.network == LITE else height * width
+        pixels = math.prod(round_up_to_multiple(height, width)) if self.network == LITE else height * width
         terms = {"per_pair": 1, "per_pixel": pixels, "per_node": nodes, "per_node_squared": nodes * nodes}
         return round(sum(self.macs_terms[term] * count for term, count in terms.items()))

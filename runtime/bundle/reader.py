@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.runtime.bundle.manifest import (
-    AT_ONCE,
     BLENDS,
     FORMAT,
     GRAPHS,
-    IN_TURN,
     LITE,
     MANIFEST,
     PUBLISHED,
+    SEQUENTIAL,
+    SIMULTANEOUS,
     Bundle,
     Graph,
     Stage,
@@ -98,7 +98,7 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
             f"{path} has bundle format {version}, and this version reads up to {FORMAT}: upgrade fusiongcn-edge."
         )
     try:
-        if version not in range(1, FORMAT + 1) or isinstance(version, bool):
+        if version != FORMAT or isinstance(version, bool):
             raise ValueError(f"format is {version!r}")
         if manifest["checksum"] != manifest_checksum(manifest):
             raise ValueError("its checksum differs")
@@ -115,19 +115,18 @@ def manifest_checksum(manifest: dict[str, Any]) -> str:
 
 
 def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
-    version = manifest["format"]
     pre, decision = manifest["preprocessing"], manifest["decision"]
-    network = manifest["network"] if version > 2 else PUBLISHED
+    network = manifest["network"]
     if network not in (PUBLISHED, LITE):
         raise ValueError(f"network is {network!r}")
     if decision["blend"] not in BLENDS:
         raise ValueError(f"blend is {decision['blend']!r}")
-    cleaning = decision["cleaning"] if version > 2 else IN_TURN
-    if cleaning not in (IN_TURN, AT_ONCE):
-        raise ValueError(f"cleaning is {cleaning!r}")
-    stages = tuple(_read_stage(entry, manifest["graphs"]) for entry in manifest["stages"]) if version > 1 else ()
-    keep = tuple(map(str, manifest["keep"])) if version > 1 else ()
-    check_chain(stages, keep)
+    component_removal = decision["component_removal"]
+    if component_removal not in (SEQUENTIAL, SIMULTANEOUS):
+        raise ValueError(f"component_removal is {component_removal!r}")
+    stages = tuple(_read_stage(entry, manifest["graphs"]) for entry in manifest["stages"])
+    cached_tensors = tuple(map(str, manifest["cached_tensors"]))
+    check_chain(stages, cached_tensors)
     names = ("gcn", *(stage.graph for stage in stages)) if stages else GRAPHS
     graphs, files = {}, dict[str, bytes]()
     for key, entry in manifest["graphs"].items():
@@ -153,12 +152,12 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
         superpixels=read_grid_slic_settings(pre["superpixels"]) if network == LITE else read_slic_settings(pre),
         margin=margin,
         threshold=number_in_range(decision["threshold"], low=0.0, high=1.0),
-        smallest_region=number_in_range(decision["smallest_region"], low=0.0),
-        cleaning=cleaning,
+        smallest_component=number_in_range(decision["smallest_component"], low=0.0),
+        component_removal=component_removal,
         blend=decision["blend"],
         graphs=graphs,
         stages=stages,
-        keep=keep,
+        cached_tensors=cached_tensors,
         params=int(number_in_range(manifest["params"], low=0)),
         macs_terms={
             term: number_in_range(manifest["macs"][term], low=0)
@@ -177,9 +176,9 @@ def _read_stage(entry: dict[str, Any], graphs: dict[str, Any]) -> Stage:
         graph=str(entry["graph"]),
         inputs=tuple(graph["inputs"]),
         outputs=tuple(graph["outputs"]),
-        reach={str(name): small_pixel_count(pixels) for name, pixels in entry["reach"].items()},
-        crop=small_pixel_count(entry["crop"]),
-        spread={str(name): str(places) for name, places in entry.get("spread", {}).items()},
+        halo={str(name): small_pixel_count(pixels) for name, pixels in entry["halo"].items()},
+        valid_crop=small_pixel_count(entry["valid_crop"]),
+        gather={str(name): str(places) for name, places in entry.get("gather", {}).items()},
     )
 
 

@@ -12,22 +12,22 @@ from fusiongcn_edge.runtime.segmentation.settings import (
     GRID,
     LEAST_PIXELS,
     STEP,
-    RegionSettings,
-    SuperpixelSettings,
+    GridSlicSettings,
+    SlicSettings,
 )
 
 MOST_SEGMENTS, MOST_ITERATIONS, MOST_SIGMA = 10, 1000, 100  # beyond, superpixels would take all memory or all day
 MOST_SUPERPIXELS, LARGEST_SIZE = 8192, 2_000_000  # and pixels, that a graph of a fixed size may be for
 
 
-def read_slic_settings(pre: dict[str, Any]) -> SuperpixelSettings:
+def read_slic_settings(pre: dict[str, Any]) -> SlicSettings:
     """Read the published network's superpixel settings; a ValueError or KeyError if one is missing or out of range."""
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
         kernel = np.asarray(pre["guide"]["kernel"], np.float32)
     odd = all(side % 2 == 1 for side in kernel.shape[1:])
     if kernel.ndim != 3 or len(kernel) != 6 or not odd or not np.isfinite(kernel).all():
         raise ValueError("the guide kernel is not 6 x h x w finite numbers, h and w odd")
-    return SuperpixelSettings(
+    return SlicSettings(
         guide_kernel=kernel,
         guide_bias=number_in_range(pre["guide"]["bias"], low=-math.inf),
         segments_per_side=number_in_range(pre["superpixels"]["segments_per_side"], high=MOST_SEGMENTS),
@@ -37,9 +37,9 @@ def read_slic_settings(pre: dict[str, Any]) -> SuperpixelSettings:
     )
 
 
-def read_grid_slic_settings(entry: dict[str, Any]) -> RegionSettings:
+def read_grid_slic_settings(entry: dict[str, Any]) -> GridSlicSettings:
     """Read Lite's superpixel settings; a ValueError or KeyError if one is missing or out of range."""
-    return RegionSettings(
+    return GridSlicSettings(
         segments_per_side=number_in_range(entry["segments_per_side"], high=MOST_SEGMENTS),
         compactness=number_in_range(entry["compactness"]),
         iterations=int(number_in_range(entry["iterations"], low=1, high=MOST_ITERATIONS)),
@@ -114,24 +114,24 @@ def small_pixel_count(value: Any) -> int:
     return pixels
 
 
-def check_chain(stages: tuple[Stage, ...], keep: tuple[str, ...]) -> None:
+def check_chain(stages: tuple[Stage, ...], cached_tensors: tuple[str, ...]) -> None:
     """A ValueError if a stage reads what no earlier one gives."""
     known = {"images", "labels", "shallow", "deep", "counts", "patterns", "places", "inside"}
     if stages and "graph" not in stages[0].outputs:
         raise ValueError("the first stage gives no graph")
     images = {name for stage in stages[1:] for name in stage.outputs if name not in stage.sums}
     for stage in stages:
-        if not set(stage.spread) <= set(stage.inputs) & set(stages[0].outputs):
+        if not set(stage.gather) <= set(stage.inputs) & set(stages[0].outputs):
             raise ValueError(f"the stage {stage.graph} would spread what is no table")
-        if not set(stage.spread.values()) <= {"labels", "places"}:
+        if not set(stage.gather.values()) <= {"labels", "places"}:
             raise ValueError(f"the stage {stage.graph} would spread a table by what are no places")
-        missing = {*stage.reads, *stage.reach} - known
+        missing = {*stage.reads, *stage.halo} - known
         if missing:
             raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")
-        if stage.crop and stage.sums:
+        if stage.valid_crop and stage.sums:
             raise ValueError(f"the stage {stage.graph} would add up what is cut off")
         means = {name.removesuffix("_sum") for name in stage.sums if name.endswith("_sum")}
         variances = {name for name in means if f"{name}_squares" in stage.sums}
         known |= {*stage.outputs, *(f"{name}_mean" for name in means), *(f"{name}_variance" for name in variances)}
-    if set(keep) - images or (stages and "probability" not in stages[-1].outputs):
+    if set(cached_tensors) - images or (stages and "probability" not in stages[-1].outputs):
         raise ValueError("the stages do not lead to the probability")

@@ -15,7 +15,7 @@ from typing import Any
 
 from fusiongcn_edge import __version__
 from fusiongcn_edge.runtime.batch.discovery import Item, find_items
-from fusiongcn_edge.runtime.batch.records import fingerprint, in_the_way, is_made, record, record_path
+from fusiongcn_edge.runtime.batch.records import conflict, fingerprint, is_up_to_date, record_path, result_record
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
 from fusiongcn_edge.runtime.cli.options import (
     ENCODING_OPTIONS,
@@ -32,9 +32,9 @@ from fusiongcn_edge.runtime.errors import FusionError, printable
 from fusiongcn_edge.runtime.io.files import check_folder, make_folder, remove_unfinished, write_files
 from fusiongcn_edge.runtime.io.images import PhotographFiles, check_writable, encode_images
 from fusiongcn_edge.runtime.pipeline import aligned, alignment_report, check_fuser, open_fuser
-from fusiongcn_edge.runtime.registration.checks import LookedAt, remarks
+from fusiongcn_edge.runtime.registration.checks import FramesWithThumbnails, input_warnings
 from fusiongcn_edge.runtime.system.resources import default_threads
-from fusiongcn_edge.runtime.system.worker_pool import in_workers
+from fusiongcn_edge.runtime.system.worker_pool import run_in_workers
 
 MOST_WORKERS = 64
 
@@ -85,7 +85,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
         arguments.threads = max(1, default_threads() // arguments.workers)
     outputs = {item.name: arguments.output / f"{item.name}.{arguments.format}" for item in items}
     for item in items:
-        if item.problem is None:
+        if item.error is None:
             make_folder(outputs[item.name].parent)
             check_folder(outputs[item.name])
             remove_unfinished(outputs[item.name])
@@ -95,16 +95,18 @@ def run_batch(arguments: argparse.Namespace) -> int:
         try:
             left = []
             for item in items:
-                if item.problem is None and is_made(outputs[item.name], marks[item.name]):
+                if item.error is None and is_up_to_date(outputs[item.name], marks[item.name]):
                     table.add(item.name, "kept")
-                elif problem := item.problem or in_the_way(outputs[item.name]):
+                elif problem := item.error or conflict(outputs[item.name]):
                     table.add(item.name, "failed", error=problem)
                 else:
                     left.append(item)
             jobs = [(item, outputs[item.name], marks[item.name]) for item in left]
             if left:
                 progress(f"[1/{len(jobs)}] {left[0].name}")
-            for done, outcome in enumerate(in_workers(partial(_begin, arguments), jobs, arguments.workers), start=1):
+            for done, outcome in enumerate(
+                run_in_workers(partial(_begin, arguments), jobs, arguments.workers), start=1
+            ):
                 state = "done" if outcome.error is None else "failed"
                 remaining = (perf_counter() - start) / done * (len(jobs) - done)
                 name = left[outcome.job].name
@@ -125,7 +127,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
     """What decides the results, but for the photographs."""
-    moved = ("keep_area", "skip_unaligned") if arguments.align != "none" else ()
+    moved = ("no_crop", "skip_failed") if arguments.align != "none" else ()
     encoding = asdict(chosen_encoding(arguments))
     return {
         "version": __version__,
@@ -143,7 +145,7 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
     def fuse(job: tuple[Item, Path, str]) -> list[str]:
         item, output, mark = job
         files = PhotographFiles([str(path) for path in item.sources])
-        looked_at = LookedAt(files)
+        looked_at = FramesWithThumbnails(files)
         check_writable(output, looked_at[0])
         turned = aligned(arguments, looked_at, files.paths, _quiet, reference=0 if item.pair else None)
         frames = looked_at if turned is None else turned
@@ -157,18 +159,18 @@ def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], 
         own = files.metadata(numbers[0])
         ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: own}).items()
         report = [] if turned is None else alignment_report(arguments, turned, files.paths)
-        if problem := in_the_way(output):  # by now
+        if problem := conflict(output):  # by now
             raise FusionError(problem)
-        write_files({record_path(output): record(mark, data, report, output), output: data})  # in this order
+        write_files({record_path(output): result_record(mark, data, report, output), output: data})  # in this order
         seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]
-        odd = remarks(
+        odd = input_warnings(
             [name for name, _ in seen],
             [look for _, look in seen],
             aligned=arguments.align != "none",
-            exposed=arguments.match_exposure,
+            match_exposure=arguments.match_exposure,
         )
         left_out = [item.sources[number].name for number in range(len(files)) if number not in numbers]
-        return [*odd, *files.remarks(), *(f"{name} is left out, because it cannot be aligned." for name in left_out)]
+        return [*odd, *files.warnings(), *(f"{name} is left out, because it cannot be aligned." for name in left_out)]
 
     return fuse
 

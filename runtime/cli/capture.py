@@ -16,14 +16,14 @@ from fusiongcn_edge.runtime.capture.picamera import photographs_at
 from fusiongcn_edge.runtime.cli.options import chosen_encoding
 from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.cli.stack import add_stack_options, check_maps, fuse_files
-from fusiongcn_edge.runtime.errors import FusionError, OutputError, mendable
+from fusiongcn_edge.runtime.errors import FusionError, OutputError, user_message
 from fusiongcn_edge.runtime.io.files import make_folder
 from fusiongcn_edge.runtime.io.images import Encoding, check_writable, write_images
 from fusiongcn_edge.runtime.pipeline import open_fuser
 
 CAPTURE_EXAMPLE = """examples:
   fusiongcn capture --positions 0.5,2,6 -o fused.jpg
-  fusiongcn capture --positions 1,2,4,8 -o fused.png --keep-frames frames --depth depth.png
+  fusiongcn capture --positions 1,2,4,8 -o fused.png --keep-frames frames --depth-map depth.png
 
 On a Raspberry Pi with a camera whose lens can be moved, and picamera2. The camera should stand still. Exposure and
 white balance are those of the first position for all of them. A position is one over the distance in metres: 0.5 is
@@ -94,7 +94,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(stop.args[0] if stop.args else signal.SIGINT, where) from None
     except Exception as error:
-        sentence = mendable(error)
+        sentence = user_message(error)
         if sentence is None:
             raise
         raise FusionError(f"{sentence.rstrip('.')}; {where}.") from None

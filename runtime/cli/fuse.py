@@ -20,10 +20,10 @@ from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.errors import printable
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.fusion.preview import row
-from fusiongcn_edge.runtime.io.files import refuse_overwriting
+from fusiongcn_edge.runtime.io.files import check_no_overwrite
 from fusiongcn_edge.runtime.io.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.pipeline import aligned, alignment_report, open_fuser
-from fusiongcn_edge.runtime.registration.checks import look_at, remarks
+from fusiongcn_edge.runtime.registration.checks import input_warnings, thumbnail_of
 from fusiongcn_edge.runtime.registration.focus_order import check_named
 
 PREVIEW_HEIGHT = 400  # pixels
@@ -62,7 +62,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     start = perf_counter()
     extras = (arguments.decision_map, arguments.probability, arguments.preview)
     outputs = [arguments.output, *(output for output in extras if output is not None)]
-    refuse_overwriting([arguments.a, arguments.b], outputs)
+    check_no_overwrite([arguments.a, arguments.b], outputs)
     files = PhotographFiles([arguments.a, arguments.b])
     pair = [files[0], files[1]]
     check_writable(arguments.output, pair[0])
@@ -71,7 +71,7 @@ def run_fuse(arguments: argparse.Namespace) -> int:
     configure_malloc()
     fuser = open_fuser(arguments)
     check_named(files.paths, pair[0], pair[1], fuser.bundle.minimum_size)
-    looks = [look_at(photograph) for photograph in pair]
+    looks = [thumbnail_of(photograph) for photograph in pair]
     with Progress() as progress:
         turned = aligned(arguments, pair, files.paths, progress, reference=0)
         lines = [] if turned is None else alignment_report(arguments, turned, files.paths)
@@ -94,8 +94,8 @@ def run_fuse(arguments: argparse.Namespace) -> int:
         panels += [("decision (white: first)", result.decision.astype(np.uint8) * 255), ("fused", result.image)]
         pictures[arguments.preview] = row(panels, PREVIEW_HEIGHT)
     write_images(pictures, chosen_encoding(arguments), {arguments.output: files.metadata()})
-    odd = remarks(files.paths, looks, aligned=arguments.align != "none", exposed=arguments.match_exposure)
-    odd += files.remarks() + lost_metadata(files.metadata(), arguments.output)
+    odd = input_warnings(files.paths, looks, aligned=arguments.align != "none", match_exposure=arguments.match_exposure)
+    odd += files.warnings() + lost_metadata(files.metadata(), arguments.output)
     tell([*odd, *unused_alignment(arguments), *unused_encoding(arguments, outputs)])
     height, width = result.decision.shape
     print(

@@ -68,13 +68,13 @@ def add_alignment_arguments(parser: argparse.ArgumentParser, model: str = "none"
     )
     parser.add_argument("--match-exposure", action="store_true", help="make the photographs equally bright")
     parser.add_argument(
-        "--keep-area",
+        "--no-crop",
         action="store_true",
         help="do not crop to what all photographs show; where one shows nothing, its pixels are another's",
     )
     if stack:
         parser.add_argument(
-            "--skip-unaligned", action="store_true", help="leave out a photograph that cannot be aligned, and say so"
+            "--skip-failed", action="store_true", help="leave out a photograph that cannot be aligned, and say so"
         )
 
 
@@ -154,7 +154,7 @@ def unused_alignment(arguments: argparse.Namespace) -> list[str]:
     """A sentence on each of the options of :func:`add_alignment_arguments` that was given and cannot do anything."""
     if arguments.align != "none":
         return []
-    given = [name for name in ("keep_area", "skip_unaligned") if getattr(arguments, name, False)]
+    given = [name for name in ("no_crop", "skip_failed") if getattr(arguments, name, False)]
     return [f"--{name.replace('_', '-')} changes nothing without --align." for name in given]
 
 

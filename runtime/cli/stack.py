@@ -21,15 +21,15 @@ from fusiongcn_edge.runtime.cli.process import configure_malloc
 from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.errors import ImageError, printable
 from fusiongcn_edge.runtime.fusion.depth_map import frame_colours
-from fusiongcn_edge.runtime.io.files import refuse_overwriting
+from fusiongcn_edge.runtime.io.files import check_no_overwrite
 from fusiongcn_edge.runtime.io.images import PhotographFiles, check_writable, write_images
 from fusiongcn_edge.runtime.pipeline import aligned, alignment_report, check_fuser, open_fuser
-from fusiongcn_edge.runtime.registration.checks import LookedAt, remarks
+from fusiongcn_edge.runtime.registration.checks import FramesWithThumbnails, input_warnings
 
 STACK_EXAMPLE = """examples:
   fusiongcn stack 1.jpg 2.jpg 3.jpg -o fused.png
   fusiongcn stack *.jpg -o fused.jpg --align similarity --match-exposure
-  fusiongcn stack *.tif -o fused.tif --depth depth.png --depth-preview depth.jpg
+  fusiongcn stack *.tif -o fused.tif --depth-map depth.png --depth-preview depth.jpg
 
 The photographs must be of the same size. With --align they are turned onto the one in the middle of the focus; where
 they lie on each other already, that is not needed. Two of them are in memory at a time, however many there are. The
@@ -52,7 +52,9 @@ def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> N
         "-o", "--output", required=True, metavar="OUT", help="fused photograph, written over an older one"
     )
     parser.add_argument(
-        "--depth", metavar="FILE", help="also write which photograph each pixel is from, 16 bits gray; 0 is the first"
+        "--depth-map",
+        metavar="FILE",
+        help="also write which photograph each pixel is from, 16 bits gray; 0 is the first",
     )
     parser.add_argument(
         "--depth-preview",
@@ -79,7 +81,7 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
     configure_malloc()
     check_maps(arguments, paths)
     files = PhotographFiles(paths)
-    frames = LookedAt(files)
+    frames = FramesWithThumbnails(files)
     check_writable(arguments.output, frames[0])
     check_fuser(arguments)
     with Progress() as progress:  # the fuser is not kept: the memory it holds is needed for writing
@@ -89,20 +91,20 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
         result = open_fuser(arguments).fuse_stack(turned or frames, names=names, progress=progress)
     frame = result.frame if turned is None else np.array(numbers, np.uint16)[result.frame]
     pictures = {arguments.output: result.image}
-    if arguments.depth is not None:
-        pictures[arguments.depth] = frame
+    if arguments.depth_map is not None:
+        pictures[arguments.depth_map] = frame
     if arguments.depth_preview is not None:
         pictures[arguments.depth_preview] = frame_colours(frame, len(files))
     metadata = files.metadata(numbers[0])
     write_images(pictures, chosen_encoding(arguments), {arguments.output: metadata})
     order = [numbers[place] for place in result.order]  # of the focus: neighbours are most alike
-    odd = remarks(
+    odd = input_warnings(
         [files.paths[n] for n in order],
         [frames.looks[n] for n in order],
         aligned=arguments.align != "none",
-        exposed=arguments.match_exposure,
+        match_exposure=arguments.match_exposure,
     )
-    odd += files.remarks() + lost_metadata(metadata, arguments.output)
+    odd += files.warnings() + lost_metadata(metadata, arguments.output)
     tell([*odd, *unused_alignment(arguments), *unused_encoding(arguments, pictures)])
     height, width = frame.shape
     print(
@@ -116,8 +118,8 @@ def fuse_files(arguments: argparse.Namespace, paths: Sequence[str]) -> int:
 
 def check_maps(arguments: argparse.Namespace, paths: Sequence[str]) -> None:
     """Refuse outputs that replace a photograph or another output, and maps that cannot be written."""
-    maps = [(arguments.depth, np.uint16), (arguments.depth_preview, np.uint8)]
+    maps = [(arguments.depth_map, np.uint16), (arguments.depth_preview, np.uint8)]
     wanted = [(path, kind) for path, kind in maps if path is not None]
-    refuse_overwriting(paths, [arguments.output, *(path for path, _ in wanted)])
+    check_no_overwrite(paths, [arguments.output, *(path for path, _ in wanted)])
     for path, kind in wanted:
         check_writable(path, np.empty((1, 1), kind))

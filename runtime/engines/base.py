@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle.manifest import Graph
 from fusiongcn_edge.runtime.errors import EngineError
-from fusiongcn_edge.runtime.text import installing
+from fusiongcn_edge.runtime.text import install_hint
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -22,7 +22,7 @@ ENGINES = {
     "litert": (
         "fusiongcn_edge.runtime.engines.litert_engine",
         ("ai_edge_litert", "tflite_runtime"),
-        installing("tflite"),
+        install_hint("tflite"),
     ),
 }
 # the same engines computing elsewhere than on the CPU, on request only -> (engine, provider as the library names it)
@@ -32,7 +32,7 @@ ACCELERATED = {
 }
 
 
-class OpenGraph(Protocol):
+class Session(Protocol):
     """A graph ready to run."""
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
@@ -54,7 +54,7 @@ class Engine(Protocol):
     def check_precision(self, precision: str) -> None:
         """An EngineError if the library gives wrong answers, or none, with weights of that precision."""
 
-    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
+    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
         """Load a graph file. ``pooled``: the memory it works in is kept, and shared with others."""
 
 
@@ -105,28 +105,28 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-Watch = Callable[[Graph, Arrays], None]
+GraphHook = Callable[[Graph, Arrays], None]
 
 
-class WatchedEngine:
+class TracingEngine:
     """An engine whose every run is told to ``watch`` first: the graph, and what it is given."""
 
-    def __init__(self, engine: Engine, watch: Watch) -> None:
+    def __init__(self, engine: Engine, watch: GraphHook) -> None:
         self._engine, self._watch = engine, watch
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OpenGraph:
+    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
         """As the engine itself."""
-        return _WatchedGraph(self._engine.open(graph, threads, pooled=pooled), graph, self._watch)
+        return _TracingSession(self._engine.open(graph, threads, shared_arena=shared_arena), graph, self._watch)
 
 
 @dataclass(frozen=True)
-class _WatchedGraph:
-    opened: OpenGraph
+class _TracingSession:
+    opened: Session
     graph: Graph
-    watch: Watch
+    watch: GraphHook
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         self.watch(self.graph, inputs)

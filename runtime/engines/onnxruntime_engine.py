@@ -26,16 +26,16 @@ ACCELERATED_REMEDY = "install a build of ONNX Runtime for this GPU and its CUDA,
 class OnnxGraph:
     """One inference session."""
 
-    def __init__(self, graph: Graph, threads: int, providers: list[str], pooled: bool) -> None:
+    def __init__(self, graph: Graph, threads: int, providers: list[str], shared_arena: bool) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only: what matters is raised
         options.intra_op_num_threads = threads
         for name, value in WAITING.items():
             options.add_session_config_entry(f"session.{name}", value)
         options.enable_mem_pattern = False  # would keep one block for each shape of input
-        options.enable_cpu_mem_arena = pooled  # for a whole image, the second one would double the peak memory
+        options.enable_cpu_mem_arena = shared_arena  # for a whole image, the second one would double the peak memory
         try:
-            if pooled:
+            if shared_arena:
                 _register_pool()
                 options.add_session_config_entry("session.use_env_allocators", "1")
             self._session = onnxruntime.InferenceSession(graph.data, options, providers=providers)
@@ -97,9 +97,9 @@ class OnnxEngine:
     def check_precision(self, precision: str) -> None:
         """Every precision can be run."""
 
-    def open(self, graph: Graph, threads: int, *, pooled: bool = False) -> OnnxGraph:
+    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> OnnxGraph:
         """Load a graph file."""
-        return OnnxGraph(graph, threads, self._used, pooled)
+        return OnnxGraph(graph, threads, self._used, shared_arena)
 
 
 ENGINE = OnnxEngine("onnx", [CPU])

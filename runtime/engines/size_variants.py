@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fusiongcn_edge.runtime.bundle.manifest import Graph
-from fusiongcn_edge.runtime.engines.base import OpenGraph
+from fusiongcn_edge.runtime.engines.base import Session
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.types import Array
 
 
-def filled(table: Array, axes: tuple[int, ...], wanted: int, value: float = 0) -> Array:
+def pad_to(table: Array, axes: tuple[int, ...], wanted: int, value: float = 0) -> Array:
     """An array with each of these axes filled up to ``wanted`` rows."""
     more = [(0, wanted - table.shape[axis] if axis in axes else 0) for axis in range(table.ndim)]
     if not any(rows for _, rows in more):
@@ -20,15 +20,20 @@ def filled(table: Array, axes: tuple[int, ...], wanted: int, value: float = 0) -
     return np.pad(table, more, constant_values=value)
 
 
-class Variants:
+class SizeVariants:
     """One graph for several numbers of superpixels, opened. ``tensor``: an input whose second dimension is theirs."""
 
-    def __init__(self, variants: Mapping[str, Graph], tensor: str, open_graph: Callable[[Graph], OpenGraph]) -> None:
-        by_room = {graph.inputs[tensor][1][1]: graph for graph in variants.values()}
-        self._any = next((open_graph(graph) for room, graph in by_room.items() if isinstance(room, str)), None)
-        self._opened = {room: open_graph(by_room[room]) for room in sorted(r for r in by_room if isinstance(r, int))}
+    def __init__(self, variants: Mapping[str, Graph], tensor: str, open_graph: Callable[[Graph], Session]) -> None:
+        by_capacity = {graph.inputs[tensor][1][1]: graph for graph in variants.values()}
+        self._any = next(
+            (open_graph(graph) for capacity, graph in by_capacity.items() if isinstance(capacity, str)), None
+        )
+        self._opened = {
+            capacity: open_graph(by_capacity[capacity])
+            for capacity in sorted(r for r in by_capacity if isinstance(r, int))
+        }
 
-    def holding(self, nodes: int) -> tuple[int, OpenGraph]:
+    def smallest_fitting(self, nodes: int) -> tuple[int, Session]:
         """The graph for so many superpixels, and how many it takes.
 
         Raises
@@ -38,9 +43,9 @@ class Variants:
         """
         if self._any is not None:
             return nodes, self._any
-        for room, graph in self._opened.items():
-            if nodes <= room:
-                return room, graph
+        for capacity, graph in self._opened.items():
+            if nodes <= capacity:
+                return capacity, graph
         raise FusionError(
             f"These photographs have {nodes} superpixels, and the model was exported for at most {max(self._opened)}: "
             f"use smaller photographs, or export it with --superpixels {nodes}."

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.fusion.decision_map import BAND, MOST_OVERRULED, OVERRULED
+from fusiongcn_edge.runtime.fusion.decision_map import BAND, FLIP_GAIN, FLIP_MARGIN
 
 FEW_UNSURE = 4  # one pixel in so many, at most, where those that are mixed are few
 ROUNDED_AWAY = 0.49  # gray levels by which a pixel is mixed that is not worth mixing: rounding takes them away
 
 
-def take(first: NDArray[Any], second: NDArray[Any], decision: NDArray[np.bool_]) -> NDArray[Any]:
+def select(first: NDArray[Any], second: NDArray[Any], decision: NDArray[np.bool_]) -> NDArray[Any]:
     """Hard fusion: ``first`` where ``decision`` is True, ``second`` elsewhere (H x W or H x W x C)."""
     taken = np.array(second, order="C")
     cv2.copyTo(first, np.ascontiguousarray(decision).view(np.uint8), taken)  # 30 times as fast as np.where
@@ -35,7 +35,7 @@ def blend(
     (a fourth channel) is not mixed, but taken by the decision. A pixel never leaves the range of its two sources, and
     equal sources are returned unchanged.
     """
-    mixed = take(first, second, decision)
+    mixed = select(first, second, decision)
     channels = 1 if first.ndim == 2 else first.shape[2]
     colours = slice(min(channels, 3))
     half = np.float32(0.5)
@@ -69,7 +69,7 @@ def _weight(
 ) -> NDArray[np.float32]:
     if not overruled.any():
         return probability
-    against = np.minimum(OVERRULED * np.abs(probability[overruled] - threshold), MOST_OVERRULED)
+    against = np.minimum(FLIP_GAIN * np.abs(probability[overruled] - threshold), FLIP_MARGIN)
     weight = probability.copy()
     weight[overruled] = np.clip(threshold + np.where(decision[overruled], against, -against), 0, 1)
     return weight

@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.segmentation.connected_components import connected_runs
+from fusiongcn_edge.runtime.segmentation.connected_components import label_runs
 
 # what the published model uses; a bundle carries its own
 THRESHOLD = 0.5
 SMALLEST_REGION = 0.001
-OVERRULED, MOST_OVERRULED = np.float32(4), np.float32(0.3)  # see blend; chosen on pairs with a truth and by Q_CV
+FLIP_GAIN, FLIP_MARGIN = np.float32(4), np.float32(0.3)  # see blend; chosen on pairs with a truth and by Q_CV
 BAND = 1 << 15  # pixels per block: they stay in a core's cache
 FEW_RUNS = 16  # pixels, on average, that runs of equal decision are long where they are few
 
 
 def decision_map(
-    probability: NDArray[np.float32], threshold: float, smallest_region: float, at_once: bool = False
+    probability: NDArray[np.float32], threshold: float, smallest_component: float, at_once: bool = False
 ) -> NDArray[np.bool_]:
     """Which photograph each pixel is taken from.
 
@@ -38,7 +38,7 @@ def decision_map(
     -------
     bool H x W, True where the first photograph is taken
     """
-    least = smallest_region * probability.size
+    least = smallest_component * probability.size
     decision: NDArray[np.bool_] = probability > threshold
     for sides in [(True, False)] if at_once else [(True,), (False,)]:
         _flip_small_regions(decision, least, sides)
@@ -50,7 +50,7 @@ def _flip_small_regions(decision: NDArray[np.bool_], least: float, sides: tuple[
     runs = np.count_nonzero(decision[:, 1:] != decision[:, :-1]) + len(decision)
     if runs * FEW_RUNS > decision.size:
         return _flip_many_small_regions(decision, least, sides)
-    first, lowest = connected_runs(decision)
+    first, lowest = label_runs(decision)
     lengths = np.diff(first, append=decision.size)
     small = np.bincount(lowest, lengths)[lowest] < least
     if len(sides) == 1:

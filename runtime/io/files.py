@@ -69,7 +69,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise cannot_be_written(path, error) from None
 
 
-def refuse_overwriting(
+def check_no_overwrite(
     sources: Sequence[str | os.PathLike[str]], outputs: Sequence[str], what: str = "the photographs"
 ) -> None:
     """What is read is never written to (``what`` it is called), and no output replaces another.

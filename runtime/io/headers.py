@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from fusiongcn_edge.runtime.errors import ImageError, NoRoomError
+from fusiongcn_edge.runtime.errors import ImageError, ImageTooLargeError
 from fusiongcn_edge.runtime.io.exif import MOST_TAGS
 from fusiongcn_edge.runtime.io.metadata import JPEG, PNG, RIFF, TIFF
 from fusiongcn_edge.runtime.system.resources import free_memory
@@ -25,7 +25,7 @@ TIFFS = *TIFF, b"II+\0", b"MM\0+"  # and those for more than 4 GB
 INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # by TIFF's number of the type
 
 
-class Declared(NamedTuple):
+class Header(NamedTuple):
     """Size of a picture in pixels, and the bytes that each takes in memory, at most; and what OpenCV would get wrong in
     it if it had 16 bits per channel, if there is something."""
 
@@ -40,7 +40,7 @@ class Declared(NamedTuple):
         return self.width * self.height * self.pixel_bytes
 
 
-def declared(data: bytes) -> Declared | None:
+def read_header(data: bytes) -> Header | None:
     """What a JPEG, PNG, TIFF, BMP or WebP file, given whole, says of its picture; of TIFF's several, of the first.
 
     None if it is of none of these formats, says nothing, or is damaged in its structure: a decoder must not get it.
@@ -55,7 +55,7 @@ def declared(data: bytes) -> Declared | None:
     return None
 
 
-def check_room(name: str, picture: Declared) -> None:
+def check_memory(name: str, picture: Header) -> None:
     """Refuse a picture that cannot be decoded in the memory that is free; ``name``: of its file.
 
     Raises
@@ -70,13 +70,13 @@ def check_room(name: str, picture: Declared) -> None:
         )
     needed, free = 2 * picture.bytes, free_memory()
     if needed > free:
-        raise NoRoomError(
+        raise ImageTooLargeError(
             f"{name} says that it has {width}x{height} pixels, which take {needed / 1e6:,.0f} MB to read, and "
             f"{free / 1e6:,.0f} MB are free: use a smaller one or close other programs."
         )
 
 
-def _jpeg(data: bytes) -> Declared | None:
+def _jpeg(data: bytes) -> Header | None:
     """Of several sizes, the largest. Each 8 x 8 block takes a bit of the file at least."""
     found, at = None, len(JPEG)
     while at + 4 <= len(data):
@@ -96,12 +96,12 @@ def _jpeg(data: bytes) -> Declared | None:
             blocks = width * height / 64 * sum((s >> 4) * (s & 15) for s in samplings) / max(1, across * down)
             if blocks > 8 * len(data) or data.count(b"\xff\xda") * width * height > MOST_SCANNED:
                 return None
-            found = max(found or Declared(0, 0, 3), Declared(width, height, 3), key=lambda own: own.bytes)
+            found = max(found or Header(0, 0, 3), Header(width, height, 3), key=lambda own: own.bytes)
         at += 2 + max(2, struct.unpack_from(">H", data, at + 2)[0])
     return found
 
 
-def _png(data: bytes) -> Declared | None:
+def _png(data: bytes) -> Header | None:
     width, height, depth = struct.unpack_from(">IIB", data, len(PNG) + 8)
     at = len(PNG)
     while at + 8 <= len(data):
@@ -111,10 +111,10 @@ def _png(data: bytes) -> Declared | None:
         if kind == b"IEND":
             break
         at += 12 + length
-    return Declared(width, height, 8 if depth == 16 else 4)
+    return Header(width, height, 8 if depth == 16 else 4)
 
 
-def _tiff(data: bytes) -> Declared | None:
+def _tiff(data: bytes) -> Header | None:
     """Of tags that are there several times, the largest."""
     found = dict[int, int]()
     for tag, value, _ in _tiff_numbers(data):
@@ -124,7 +124,7 @@ def _tiff(data: bytes) -> Declared | None:
         wrong = "its colours lie one after the other, not side by side"
     elif found.get(COLOURS) == WHITE_IS_ZERO:
         wrong = "white is 0 in it"
-    return Declared(found.get(WIDTH, 0), found.get(HEIGHT, 0), 8, wrong)
+    return Header(found.get(WIDTH, 0), found.get(HEIGHT, 0), 8, wrong)
 
 
 def _tiff_numbers(data: bytes) -> Iterator[tuple[int, int, slice]]:
@@ -144,8 +144,8 @@ def _tiff_numbers(data: bytes) -> Iterator[tuple[int, int, slice]]:
         at += 20 if big else 12
 
 
-def with_colours_as_stored(data: bytes) -> bytes:
-    """A file that :func:`declared` accepts; a TIFF no longer says that its fourth channel is ordinary alpha, for OpenCV
+def strip_alpha_association(data: bytes) -> bytes:
+    """A file that :func:`read_header` accepts; a TIFF no longer says that its fourth channel is ordinary alpha, for OpenCV
     would multiply 8-bit colours with it."""
     for tag, value, place in _tiff_numbers(data) if data.startswith(TIFFS) else ():
         if (tag, value) == (FOURTH, UNASSOCIATED):
@@ -153,13 +153,13 @@ def with_colours_as_stored(data: bytes) -> bytes:
     return data
 
 
-def _bmp(data: bytes) -> Declared | None:
+def _bmp(data: bytes) -> Header | None:
     old = struct.unpack_from("<I", data, 14)[0] == 12  # OS/2's header
     width, height = struct.unpack_from("<HH" if old else "<ii", data, 18)
-    return Declared(width, abs(height), 4)
+    return Header(width, abs(height), 4)
 
 
-def _webp(data: bytes) -> Declared | None:
+def _webp(data: bytes) -> Header | None:
     kind, place = data[12:16], data[20:30]
     if data[8:12] != b"WEBP" or len(place) < 10:
         return None
@@ -172,10 +172,10 @@ def _webp(data: bytes) -> Declared | None:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", place, 6))
     else:
         return None
-    return Declared(width, height, 4)
+    return Header(width, height, 4)
 
 
-READERS: dict[bytes, Callable[[bytes], Declared | None]] = {
+READERS: dict[bytes, Callable[[bytes], Header | None]] = {
     JPEG: _jpeg, PNG: _png, b"BM": _bmp, RIFF: _webp,
     **dict.fromkeys(TIFFS, _tiff),
 }  # fmt: skip

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.io.exif import ORIENTATION, Exif, read_exif
-from fusiongcn_edge.runtime.io.headers import Declared, check_room
+from fusiongcn_edge.runtime.io.headers import Header, check_memory
 from fusiongcn_edge.runtime.io.metadata import EXIF_HEADER, Metadata, read_metadata
-from fusiongcn_edge.runtime.text import installing
+from fusiongcn_edge.runtime.text import install_hint
 
 HEIC = (".heic", ".heif", ".hif")
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw")
@@ -43,7 +43,7 @@ def decoder(suffix: str) -> Decoder | None:
     try:
         __import__(library.replace("-", "_"))
     except ImportError:
-        raise ImageError(f"{kind} ({suffix}) needs {library}, which is not installed: {installing(extra)}.") from None
+        raise ImageError(f"{kind} ({suffix}) needs {library}, which is not installed: {install_hint(extra)}.") from None
     return read
 
 
@@ -56,7 +56,7 @@ def _read_heic(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:
         if not len(photograph):
             return None
         width, height = photograph.size
-        check_room(name, Declared(width, height, 8))
+        check_memory(name, Header(width, height, 8))
         pixels = np.array(photograph)
     except (ValueError, RuntimeError, EOFError, SyntaxError):
         return None
@@ -73,7 +73,7 @@ def _read_raw(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:
 
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
-            check_room(name, Declared(raw.sizes.raw_width, raw.sizes.raw_height, RAW_PIXEL_BYTES))
+            check_memory(name, Header(raw.sizes.raw_width, raw.sizes.raw_height, RAW_PIXEL_BYTES))
             pixels = raw.postprocess(use_camera_wb=True, no_auto_bright=True, adjust_maximum_thr=0.0, output_bps=16)
     except rawpy.LibRawError:
         return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.io.files import check_folder, read_file, write_files
-from fusiongcn_edge.runtime.io.headers import check_room, declared, with_colours_as_stored
+from fusiongcn_edge.runtime.io.headers import check_memory, read_header, strip_alpha_association
 from fusiongcn_edge.runtime.io.heif_raw import HEIC, RAW, decoder
 from fusiongcn_edge.runtime.io.metadata import TIFF, Metadata, read_metadata, with_metadata
 from fusiongcn_edge.runtime.io.validation import Layout, check_array, check_layouts, size_text
@@ -165,7 +165,7 @@ class PhotographFiles:
         """A photograph's own, once the first was read; of others it is read again, since it may be large."""
         return self._first if index == 0 else read_photograph(self.paths[index]).metadata
 
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """A sentence, if the same numbers mean different colours in the photographs read so far."""
         first, *others = self._profiles.items()
         for path, profile in others:
@@ -178,12 +178,12 @@ class PhotographFiles:
 
 
 def _decode(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:
-    picture = declared(data)
+    picture = read_header(data)
     if picture is None:
         return None
-    check_room(name, picture)
+    check_memory(name, picture)
     try:
-        image = cv2.imdecode(np.frombuffer(with_colours_as_stored(data), np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(strip_alpha_association(data), np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None:

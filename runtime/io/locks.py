@@ -17,7 +17,7 @@ except ImportError:  # Windows
 
 
 @contextmanager
-def alone(path: Path, otherwise: str) -> Iterator[None]:
+def exclusive_lock(path: Path, otherwise: str) -> Iterator[None]:
     """Hold a lock, which is a file at this path meanwhile; an OutputError with this sentence if another process does.
     Processes that are forked meanwhile do not hold it. Where a file system has no locks, nothing is held."""
     try:

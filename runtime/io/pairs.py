@@ -44,7 +44,7 @@ def find_pairs(root: Path) -> Iterator[Pair]:
         if b is not None:
             for same in (photographs_named(a.parent, a.stem), photographs_named(b.parent, a.stem)):
                 if len(same) > 1:
-                    raise FusionError(same_name(same))
+                    raise FusionError(duplicate_stem_message(same))
             found = True
             folder = a.parent.parent
             yield Pair(folder.name if folder == root else folder.relative_to(root).as_posix(), a.stem, a, b)
@@ -75,7 +75,7 @@ def photographs_named(folder: Path, stem: str) -> list[Path]:
     return sorted(path for path in found if path.stem == stem and is_photograph(path))
 
 
-def same_name(photographs: Sequence[Path]) -> str:
+def duplicate_stem_message(photographs: Sequence[Path]) -> str:
     """What is told of photographs of which one must be meant."""
     return f"{photographs[0]} and {photographs[1].name} have the same name: keep one of them there."
 

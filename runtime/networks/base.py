@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.engines.base import Arrays
-from fusiongcn_edge.runtime.types import Labels, Probability, Share
+from fusiongcn_edge.runtime.types import Labels, OnProgress, Probability
 
 
 class Network(Protocol):
@@ -18,7 +18,7 @@ class Network(Protocol):
 
     step: int
 
-    def see(self, first: NDArray[Any], second: NDArray[Any]) -> Any:
+    def preprocess(self, first: NDArray[Any], second: NDArray[Any]) -> Any:
         """What the network looks at, of two photographs as ``Fuser.fuse`` takes them."""
 
     def superpixels(self, seen: Any) -> Labels:
@@ -33,7 +33,7 @@ class Network(Protocol):
     def embed(self, graph: Arrays) -> Arrays:
         """The GCN: a row for each superpixel."""
 
-    def classify(self, pixels: Any, labels: Labels, embeddings: Arrays, share: Share | None = None) -> Probability:
+    def classify(self, pixels: Any, labels: Labels, embeddings: Arrays, share: OnProgress | None = None) -> Probability:
         """The CNN: how surely the first photograph is the sharp one, float32 of at least H x W. ``share`` is called
         with how much is done, 0 to 1.
         """

@@ -11,14 +11,14 @@ from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.engines.base import Arrays, Engine
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input, superpixels
 from fusiongcn_edge.runtime.networks.gcn import Gcn
-from fusiongcn_edge.runtime.networks.region_graph import BLOCKED, node_features, region_graph
-from fusiongcn_edge.runtime.segmentation.settings import SuperpixelSettings
+from fusiongcn_edge.runtime.networks.region_graph import MASKED_LOGIT, node_features, region_graph
+from fusiongcn_edge.runtime.segmentation.settings import SlicSettings
 from fusiongcn_edge.runtime.tiling.overlapping_cnn import OverlappingCnn
 from fusiongcn_edge.runtime.tiling.staged_cnn import TiledCnn
-from fusiongcn_edge.runtime.types import RESULT, Labels, Probability, Share
+from fusiongcn_edge.runtime.types import RESULT, Labels, OnProgress, Probability
 
 # the GCNs' inputs: which axes are superpixels, and what stands for those that are not there
-GCN_INPUTS = {"features": ((1,), 0.0), "adjacency": ((0, 1), 0.0), "attention_mask": ((0, 1), float(BLOCKED))}
+GCN_INPUTS = {"features": ((1,), 0.0), "adjacency": ((0, 1), 0.0), "attention_mask": ((0, 1), float(MASKED_LOGIT))}
 
 
 class PublishedNetwork:
@@ -27,12 +27,12 @@ class PublishedNetwork:
     step = 1
 
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
-        assert isinstance(bundle.superpixels, SuperpixelSettings)
+        assert isinstance(bundle.superpixels, SlicSettings)
         self._settings = bundle.superpixels
         self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), GCN_INPUTS)
         self._cnn = open_cnn(bundle, engine, threads, limit)
 
-    def see(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float32]:
+    def preprocess(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float32]:
         """2 x 3 x H x W, RGB in [-1, 1]."""
         return network_input(first, second)
 
@@ -54,7 +54,7 @@ class PublishedNetwork:
         return self._gcn.run(graph)
 
     def classify(
-        self, pixels: NDArray[np.float32], labels: Labels, embeddings: Arrays, share: Share | None = None
+        self, pixels: NDArray[np.float32], labels: Labels, embeddings: Arrays, share: OnProgress | None = None
     ) -> Probability:
         """H x W."""
         return self._cnn.run({"images": pixels, "labels": labels, **embeddings}, share)[RESULT]
@@ -63,5 +63,5 @@ class PublishedNetwork:
 def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> TiledCnn | OverlappingCnn:
     """The CNN of a published network, in whatever form the bundle holds it; ``limit``: see :class:`TiledCnn`."""
     if bundle.stages:
-        return TiledCnn(bundle, lambda graph: engine.open(graph, 1, pooled=True), threads, limit)
+        return TiledCnn(bundle, lambda graph: engine.open(graph, 1, shared_arena=True), threads, limit)
     return OverlappingCnn(bundle, lambda graph: engine.open(graph, threads))

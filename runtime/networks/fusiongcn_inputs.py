@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.segmentation.settings import SuperpixelSettings
+from fusiongcn_edge.runtime.segmentation.settings import SlicSettings
 from fusiongcn_edge.runtime.segmentation.slic import slic
 from fusiongcn_edge.runtime.types import Float32, Labels
 
@@ -24,7 +24,7 @@ def network_input(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float
     return images
 
 
-def superpixels(images: Float32, settings: SuperpixelSettings) -> Labels:
+def superpixels(images: Float32, settings: SlicSettings) -> Labels:
     """Superpixels of a pair: ``images`` float32 2 x 3 x H x W, RGB in [-1, 1]; gives int32 H x W, 0 .. N-1."""
     guide = guide_image(images, settings.guide_kernel, settings.guide_bias)
     wanted = settings.wanted(*guide.shape)

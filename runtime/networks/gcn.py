@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph
-from fusiongcn_edge.runtime.engines.size_variants import Variants, filled
+from fusiongcn_edge.runtime.engines.base import Arrays, Session
+from fusiongcn_edge.runtime.engines.size_variants import SizeVariants, pad_to
 from fusiongcn_edge.runtime.types import Array
 
 
@@ -24,14 +24,16 @@ class Gcn:
     def __init__(
         self,
         bundle: Bundle,
-        open_graph: Callable[[Graph], OpenGraph],
+        open_graph: Callable[[Graph], Session],
         inputs: Mapping[str, tuple[tuple[int, ...], float]],
     ) -> None:
-        self._variants, self._inputs = Variants(bundle.variants("gcn"), "features", open_graph), inputs
+        self._variants, self._inputs = SizeVariants(bundle.variants("gcn"), "features", open_graph), inputs
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Its tables, a row for each superpixel; see FORMAT.md for the shapes."""
         nodes = inputs["features"].shape[1]
-        room, graph = self._variants.holding(nodes)
-        found = graph.run({name: filled(inputs[name], axes, room, rest) for name, (axes, rest) in self._inputs.items()})
+        capacity, graph = self._variants.smallest_fitting(nodes)
+        found = graph.run(
+            {name: pad_to(inputs[name], axes, capacity, rest) for name, (axes, rest) in self._inputs.items()}
+        )
         return {name: table[:, :nodes] for name, table in found.items()}

@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.engines.base import Arrays, Engine
 from fusiongcn_edge.runtime.networks.gcn import Gcn
-from fusiongcn_edge.runtime.networks.lite_inputs import Seen, region_affinity, region_features, regions, see
-from fusiongcn_edge.runtime.segmentation.settings import STEP, RegionSettings
+from fusiongcn_edge.runtime.networks.lite_inputs import (
+    LiteInputs,
+    grid_superpixels,
+    preprocess,
+    region_affinity,
+    region_features,
+)
+from fusiongcn_edge.runtime.segmentation.settings import STEP, GridSlicSettings
 from fusiongcn_edge.runtime.tiling.windowed_cnn import WindowedCnn
-from fusiongcn_edge.runtime.types import Labels, Probability, Share
+from fusiongcn_edge.runtime.types import Labels, OnProgress, Probability
 
 LITE_GCN_INPUTS = {"features": ((1,), 0.0), "affinity": ((0, 1), 0.0)}
 
@@ -23,26 +29,26 @@ class LiteNetwork:
     step = STEP
 
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
-        assert isinstance(bundle.superpixels, RegionSettings)
+        assert isinstance(bundle.superpixels, GridSlicSettings)
         self._settings = bundle.superpixels
         self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), LITE_GCN_INPUTS)
         self._cnn = WindowedCnn(
-            bundle, lambda graph: engine.open(graph, threads, pooled=True), engine.channels_last, limit
+            bundle, lambda graph: engine.open(graph, threads, shared_arena=True), engine.channels_last, limit
         )
 
-    def see(self, first: NDArray[Any], second: NDArray[Any]) -> Seen:
-        """See :class:`fusiongcn_edge.runtime.networks.lite_inputs.Seen`."""
-        return see(first, second)
+    def preprocess(self, first: NDArray[Any], second: NDArray[Any]) -> LiteInputs:
+        """See :class:`fusiongcn_edge.runtime.networks.lite_inputs.LiteInputs`."""
+        return preprocess(first, second)
 
-    def superpixels(self, seen: Seen) -> Labels:
+    def superpixels(self, seen: LiteInputs) -> Labels:
         """H'/4 x W'/4."""
-        return regions(seen, self._settings)
+        return grid_superpixels(seen, self._settings)
 
-    def graph(self, seen: Seen, labels: Labels) -> Arrays:
+    def graph(self, seen: LiteInputs, labels: Labels) -> Arrays:
         """``features`` and ``affinity``."""
         return {"features": region_features(seen, labels), "affinity": region_affinity(seen, labels)}
 
-    def pixels(self, seen: Seen) -> NDArray[Any]:
+    def pixels(self, seen: LiteInputs) -> NDArray[Any]:
         """Gray levels."""
         return seen.gray
 
@@ -51,7 +57,7 @@ class LiteNetwork:
         return self._gcn.run(graph)
 
     def classify(
-        self, pixels: NDArray[Any], labels: Labels, embeddings: Arrays, share: Share | None = None
+        self, pixels: NDArray[Any], labels: Labels, embeddings: Arrays, share: OnProgress | None = None
     ) -> Probability:
         """H' x W', multiples of 8."""
         return self._cnn.run(pixels, labels, embeddings["context"], share)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.io.pixels import luminance
 from fusiongcn_edge.runtime.segmentation.grid_slic import grid_slic
-from fusiongcn_edge.runtime.segmentation.settings import STEP, RegionSettings, filled_up
+from fusiongcn_edge.runtime.segmentation.settings import STEP, GridSlicSettings, round_up_to_multiple
 from fusiongcn_edge.runtime.types import Float32, Labels
 
-DETAILS = 5  # node features of one photograph
+NODE_FEATURES = 5  # node features of one photograph
 FINEST_DETAIL = 0.004  # half a gray level of [-1, 1]: what is below says nothing
 DETAIL_CENTRE, DETAIL_SPREAD = -3.0, 1.5  # of the logarithms, roughly
 SIMILAR = 0.15  # difference in luminance at which a border lets through 1/e of a context
@@ -24,7 +24,7 @@ BAND_MARGIN = 8  # rows around a band that its details depend on, at most
 
 
 @dataclass(frozen=True)
-class Seen:
+class LiteInputs:
     """What Lite sees of a pair.
 
     Attributes
@@ -44,11 +44,11 @@ class Seen:
         return (self.details[0, -1] + self.details[1, -1]) / 2
 
 
-def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
+def preprocess(first: NDArray[Any], second: NDArray[Any]) -> LiteInputs:
     """What Lite sees of two photographs, as ``Fuser.fuse`` takes them."""
-    height, width = filled_up(*first.shape[:2])
+    height, width = round_up_to_multiple(*first.shape[:2])
     gray = np.empty((2, height, width), first.dtype)
-    details = np.empty((2, DETAILS, height // STEP, width // STEP), np.float32)
+    details = np.empty((2, NODE_FEATURES, height // STEP, width // STEP), np.float32)
     rows = max(LEAST_ROWS, BAND // width // STEP * STEP)
 
     def fill(plane: int) -> None:
@@ -69,7 +69,7 @@ def see(first: NDArray[Any], second: NDArray[Any]) -> Seen:
         fill(plane)
         for top in range(0, height, rows):
             measure(plane, top)
-    return Seen(gray, details)
+    return LiteInputs(gray, details)
 
 
 def _details(plane: Float32) -> list[Float32]:
@@ -79,13 +79,13 @@ def _details(plane: Float32) -> list[Float32]:
     return [_halved(_halved(second)), _halved(_halved(_slope(plane))), _halved(_slope(half)), _slope(quarter), quarter]
 
 
-def regions(seen: Seen, settings: RegionSettings) -> Labels:
+def grid_superpixels(seen: LiteInputs, settings: GridSlicSettings) -> Labels:
     """Superpixels of a pair: int32 H'/4 x W'/4, 0 .. N-1."""
     cell = settings.cell(*seen.gray.shape[1:])
     return grid_slic(seen.guide, cell, 2 * settings.compactness, settings.iterations)
 
 
-def region_features(seen: Seen, labels: Labels) -> Float32:
+def region_features(seen: LiteInputs, labels: Labels) -> Float32:
     """How much detail of four kinds each photograph shows in each superpixel, and how bright it is.
 
     Returns
@@ -96,7 +96,7 @@ def region_features(seen: Seen, labels: Labels) -> Float32:
     """
     flat, nodes = labels.ravel(), int(labels.max()) + 1
     counts = np.bincount(flat, minlength=nodes)
-    features = np.empty((2, nodes, DETAILS), np.float32)
+    features = np.empty((2, nodes, NODE_FEATURES), np.float32)
     for table, maps in zip(features, seen.details, strict=True):
         for column, values in zip(table.T, maps, strict=True):
             column[:] = np.bincount(flat, values.ravel(), nodes) / np.maximum(counts, 1)
@@ -105,7 +105,7 @@ def region_features(seen: Seen, labels: Labels) -> Float32:
     return features
 
 
-def region_affinity(seen: Seen, labels: Labels) -> Float32:
+def region_affinity(seen: LiteInputs, labels: Labels) -> Float32:
     """Which superpixels' context matters to which: float32 N x N, rows (targets) sum to 1, or to 0 without a neighbour.
 
     The weight of a neighbour is the length of the common border, less where the luminance differs across it.

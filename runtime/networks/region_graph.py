@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.types import Float32
 
-BLOCKED = np.float32(-1e4)  # attention logit where there is no edge: exp(-1e4) is 0, and -1e4 fits into float16
+MASKED_LOGIT = np.float32(-1e4)  # attention logit where there is no edge: exp(-1e4) is 0, and -1e4 fits into float16
 
 
 def region_graph(labels: NDArray[np.int32]) -> tuple[Float32, Float32]:
@@ -39,7 +39,7 @@ def region_graph(labels: NDArray[np.int32]) -> tuple[Float32, Float32]:
     np.fill_diagonal(edges, True)
     scale = 1 / np.sqrt(edges.sum(axis=1, dtype=np.float32))
     adjacency = edges * scale[:, None] * scale[None, :]
-    return adjacency.astype(np.float32), np.where(edges, np.float32(0), BLOCKED)
+    return adjacency.astype(np.float32), np.where(edges, np.float32(0), MASKED_LOGIT)
 
 
 def node_features(images: Float32, labels: NDArray[np.int32]) -> Float32:

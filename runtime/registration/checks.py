@@ -30,7 +30,7 @@ CORNERS = np.array([(0, SIDE, 0, SIDE), (0, 0, SIDE, SIDE), (1, 1, 1, 1)], np.fl
 Moves = NDArray[np.float64]  # 2 x 3: from a cell (x, y, 1) to where what it shows is in the other picture
 
 
-class Look(NamedTuple):
+class Thumbnail(NamedTuple):
     """What is kept of a photograph to compare it with others.
 
     ``size``: width and height; ``picture``: local contrast, float32 ``SIDE`` x ``SIDE``; ``seen``: the range of gray
@@ -44,7 +44,7 @@ class Look(NamedTuple):
     content: int
 
 
-def look_at(photograph: NDArray[Any]) -> Look:
+def thumbnail_of(photograph: NDArray[Any]) -> Thumbnail:
     """A photograph (uint8 or uint16, H x W, H x W x 3 or H x W x 4) as it is compared with others."""
     small = cv2.resize(photograph, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     gray = small if small.ndim == 2 else cv2.cvtColor(small[:, :, :3], cv2.COLOR_BGR2GRAY)
@@ -52,14 +52,18 @@ def look_at(photograph: NDArray[Any]) -> Look:
     picture = _mean(_mean(gray, FINE), FINE) - _mean(gray, COARSE)
     picture /= np.sqrt(_mean(picture * picture, COARSE) + np.float32(LEAST_CONTRAST**2))
     rows, columns = photograph.shape[:2]
-    return Look((columns, rows), picture, float(gray.max() - gray.min()), float(gray.mean()), hash(small.tobytes()))
+    return Thumbnail(
+        (columns, rows), picture, float(gray.max() - gray.min()), float(gray.mean()), hash(small.tobytes())
+    )
 
 
 def _mean(picture: Gray, around: int) -> Gray:
     return np.asarray(cv2.blur(picture, (2 * around + 1, 2 * around + 1)), np.float32)
 
 
-def remarks(names: Sequence[str], looks: Sequence[Look], *, aligned: bool, exposed: bool) -> list[str]:
+def input_warnings(
+    names: Sequence[str], looks: Sequence[Thumbnail], *, aligned: bool, match_exposure: bool
+) -> list[str]:
     """A sentence on each kind of thing that is odd about photographs of one scene, neighbours in focus side by side.
 
     ``aligned``: they were turned onto each other, so that how they lie need not be looked at; ``exposed``: they were
@@ -74,13 +78,13 @@ def remarks(names: Sequence[str], looks: Sequence[Look], *, aligned: bool, expos
             found.append(f"{name} and {other} are the same photograph: give ones that are focused at different depths.")
         elif not flat:
             displaced = [] if aligned else _displaced(name, look, other, other_look)
-            found += displaced or ([] if exposed else _unequal(name, look, other, other_look))
+            found += displaced or ([] if match_exposure else _unequal(name, look, other, other_look))
         if len(found) > 1:
             break
     return found
 
 
-def _unequal(name: str, look: Look, other: str, other_look: Look) -> list[str]:
+def _unequal(name: str, look: Thumbnail, other: str, other_look: Thumbnail) -> list[str]:
     """Blurring leaves the mean what it is, so it tells how they were exposed."""
     ratio = other_look.brightness / look.brightness
     if abs(math.log(ratio)) < UNEQUAL:
@@ -88,7 +92,7 @@ def _unequal(name: str, look: Look, other: str, other_look: Look) -> list[str]:
     return [f"{other} is {ratio:.2f} times as bright as {name}: try --match-exposure."]
 
 
-def _displaced(name: str, look: Look, other: str, other_look: Look) -> list[str]:
+def _displaced(name: str, look: Thumbnail, other: str, other_look: Thumbnail) -> list[str]:
     if min(look.size) < SMALLEST:
         return []
     first, second = look.picture, other_look.picture
@@ -151,12 +155,12 @@ def _likeness(first: Gray, second: Gray, moves: Moves) -> tuple[float, float]:
     return tuple(correlation(first[inner, inner], p[inner, inner]) for p in (second, _moved(second, moves)))  # type: ignore[return-value]
 
 
-class LookedAt:
+class FramesWithThumbnails:
     """Frames (see :class:`fusiongcn_edge.runtime.types.Frames`) that are looked at when they are first asked for."""
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
-        self.looks: dict[int, Look] = {}
+        self.looks: dict[int, Thumbnail] = {}
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -164,5 +168,5 @@ class LookedAt:
     def __getitem__(self, number: int, /) -> NDArray[Any]:
         frame = self._frames[number]
         if number not in self.looks:
-            self.looks[number] = look_at(frame)
+            self.looks[number] = thumbnail_of(frame)
         return frame

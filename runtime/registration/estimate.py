@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.registration.exposure import estimate_gain
-from fusiongcn_edge.runtime.registration.pyramid import Scales, inverse, resample, transformed
+from fusiongcn_edge.runtime.registration.pyramid import ImagePyramid, inverse, resample, transformed
 from fusiongcn_edge.runtime.types import Gray, Matrix
 
 MODELS = ("none", "shift", "similarity", "affine", "homography")
@@ -68,13 +68,13 @@ class Alignment:
         """That of the reference itself."""
         return cls(np.eye(3), (0.0, 0.0), 1.0, 1.0)
 
-    def moves(self, height: int, width: int) -> bool:
+    def is_significant(self, height: int, width: int) -> bool:
         """Whether it displaces any pixel of a photograph of this size noticeably."""
         corners = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)], np.float64)
         return bool(np.abs(transformed(self.matrix, corners) - corners).max() > UNMOVED)
 
 
-def align(reference: Scales, frame: Scales, model: str, start: Matrix | None = None) -> Alignment | None:
+def align(reference: ImagePyramid, frame: ImagePyramid, model: str, start: Matrix | None = None) -> Alignment | None:
     """Find how a frame lies against a reference of the same size.
 
     Parameters
@@ -127,7 +127,7 @@ def _refined(first: Gray, second: Gray, matrix: Matrix, freedoms: int) -> Matrix
     unit = max(rows, columns) / 2  # coordinates run from -1 to 1, so that all freedoms weigh alike
     to_unit = np.array([(1 / unit, 0, -(columns - 1) / 2 / unit), (0, 1 / unit, -(rows - 1) / 2 / unit), (0, 0, 1)])
     from_unit = inverse(to_unit)
-    steepest = _steepest(first, to_unit, unit)[:freedoms]
+    steepest = _steepest_descent_images(first, to_unit, unit)[:freedoms]
     target = first.ravel()
     for _ in range(ROUNDS):
         moved, inside = resample(second, matrix)
@@ -141,7 +141,7 @@ def _refined(first: Gray, second: Gray, matrix: Matrix, freedoms: int) -> Matrix
             step = np.linalg.solve((weighted @ steepest.T).astype(np.float64), (weighted @ error).astype(np.float64))
         except np.linalg.LinAlgError:
             return None
-        change = from_unit @ _small_map(step) @ to_unit
+        change = from_unit @ _increment_matrix(step) @ to_unit
         matrix = matrix @ inverse(change)
         matrix = matrix / matrix[2, 2]
         if np.abs(step).sum() * unit < CONVERGED:
@@ -149,8 +149,8 @@ def _refined(first: Gray, second: Gray, matrix: Matrix, freedoms: int) -> Matrix
     return matrix
 
 
-def _steepest(picture: Gray, to_unit: Matrix, unit: float) -> NDArray[np.float32]:
-    """How each pixel changes with each freedom of :func:`_small_map`, 8 x pixels."""
+def _steepest_descent_images(picture: Gray, to_unit: Matrix, unit: float) -> NDArray[np.float32]:
+    """How each pixel changes with each freedom of :func:`_increment_matrix`, 8 x pixels."""
     dx = (cv2.Sobel(picture, cv2.CV_32F, 1, 0, ksize=3) * (unit / 8)).ravel()
     dy = (cv2.Sobel(picture, cv2.CV_32F, 0, 1, ksize=3) * (unit / 8)).ravel()
     rows, columns = picture.shape
@@ -160,7 +160,7 @@ def _steepest(picture: Gray, to_unit: Matrix, unit: float) -> NDArray[np.float32
     return np.stack([dx, dy, outward, dy * x - dx * y, dx * x - dy * y, dx * y + dy * x, -x * outward, -y * outward])
 
 
-def _small_map(step: NDArray[np.float64]) -> Matrix:
+def _increment_matrix(step: NDArray[np.float64]) -> Matrix:
     """Shift x and y, scale, rotation; stretch and shear (affine); tilt x and y (homography). The first 2, 4, 6 or 8."""
     x, y, scale, turn, stretch, shear, tilt_x, tilt_y = np.pad(step, (0, 8 - len(step)))
     return np.array([
@@ -170,7 +170,7 @@ def _small_map(step: NDArray[np.float64]) -> Matrix:
     ])  # fmt: skip
 
 
-def _likeness(reference: Scales, frame: Scales, matrix: Matrix) -> tuple[float, float]:
+def _likeness(reference: ImagePyramid, frame: ImagePyramid, matrix: Matrix) -> tuple[float, float]:
     """Correlation where the two overlap, on a scale too coarse for focus to count much, and the share that overlaps."""
     shown = [scale for scale in range(COMPARED + 1) if min(reference.gray.shape) >> scale >= LEAST_COMPARED]
     scale = max(shown, default=0)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.runtime.registration.pyramid import Scales, inverse, resample
+from fusiongcn_edge.runtime.registration.pyramid import ImagePyramid, inverse, resample
 from fusiongcn_edge.runtime.types import Matrix
 
 CLIPPED = 0.02, 0.98  # of the full range: outside, a pixel tells nothing of the exposure
 
 
-def estimate_gain(reference: Scales, frame: Scales, matrix: Matrix) -> float:
+def estimate_gain(reference: ImagePyramid, frame: ImagePyramid, matrix: Matrix) -> float:
     """Blurring leaves a mean what it is, so the means of what both show tell how they were exposed."""
     to_scale = reference.to_scale(0)
     moved, inside = resample(frame.gray, to_scale @ matrix @ inverse(to_scale))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.io.validation import check_pair
-from fusiongcn_edge.runtime.text import counted
-from fusiongcn_edge.runtime.types import Frames, Tell
+from fusiongcn_edge.runtime.text import pluralize
+from fusiongcn_edge.runtime.types import Frames, OnStage
 
 if TYPE_CHECKING:
     pass
@@ -27,12 +27,12 @@ def names_of(frames: Frames, names: Sequence[str] | None) -> Sequence[str]:
         return [str(number) for number in range(1, len(frames) + 1)]
     if len(names) != len(frames):
         raise FusionError(
-            f"There are {counted(len(frames), 'photograph')} and {counted(len(names), 'name')}: give one for each."
+            f"There are {pluralize(len(frames), 'photograph')} and {pluralize(len(names), 'name')}: give one for each."
         )
     return names
 
 
-def sharpnesses(frames: Frames, names: Sequence[str], minimum_size: int, tell: Tell) -> NDArray[np.float32]:
+def sharpnesses(frames: Frames, names: Sequence[str], minimum_size: int, tell: OnStage) -> NDArray[np.float32]:
     """The :func:`sharpness` of every frame, one row each.
 
     Raises

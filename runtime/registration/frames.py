@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.registration.estimate import MODELS, Alignment, align
 from fusiongcn_edge.runtime.registration.focus_order import focus_order, names_of, sharpnesses
-from fusiongcn_edge.runtime.registration.pyramid import LEAST_SIDE, Scales
-from fusiongcn_edge.runtime.registration.warp import covered, moved_onto
-from fusiongcn_edge.runtime.text import counted
-from fusiongcn_edge.runtime.types import Area, Frames, Matrix, Tell
+from fusiongcn_edge.runtime.registration.pyramid import LEAST_SIDE, ImagePyramid
+from fusiongcn_edge.runtime.registration.warp import valid_region, warp
+from fusiongcn_edge.runtime.text import pluralize
+from fusiongcn_edge.runtime.types import Frames, Matrix, OnStage, Window
 
 
 class AlignedFrames:
@@ -50,11 +50,17 @@ class AlignedFrames:
     """
 
     def __init__(
-        self, frames: Frames, found: dict[int, Alignment], reference: int, area: Area, exposed: bool, filled: bool
+        self,
+        frames: Frames,
+        found: dict[int, Alignment],
+        reference: int,
+        area: Window,
+        match_exposure: bool,
+        filled: bool,
     ) -> None:
         self.numbers, self.reference, self.area = tuple(sorted(found)), reference, area
         self.alignments = tuple(found[number] for number in self.numbers)
-        self._frames, self._exposed, self._filled = frames, exposed, filled
+        self._frames, self._exposed, self._filled = frames, match_exposure, filled
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -62,10 +68,10 @@ class AlignedFrames:
     def __getitem__(self, index: int) -> NDArray[Any]:
         alignment = self.alignments[index]
         frame = self._frames[self.numbers[index]]
-        beyond = None
-        if self._filled and alignment.moves(*frame.shape[:2]):
-            beyond = self._frames[self.reference]
-        return moved_onto(frame, alignment, self.area, exposed=self._exposed, beyond=beyond)
+        fill = None
+        if self._filled and alignment.is_significant(*frame.shape[:2]):
+            fill = self._frames[self.reference]
+        return warp(frame, alignment, self.area, match_exposure=self._exposed, fill=fill)
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,10 @@ class _Search:
     names: Sequence[str]
     model: str
     match_exposure: bool
-    skip: bool
-    tell: Tell
+    skip_failed: bool
+    tell: OnStage
 
-    def onto(self, base: Scales, order: Sequence[int], place: int) -> dict[int, Alignment]:
+    def onto(self, base: ImagePyramid, order: Sequence[int], place: int) -> dict[int, Alignment]:
         """How frames lie against the one that has this place in the order of focus (``base``), which is among them."""
         name = self.names[order[place]]
         found = {order[place]: Alignment.none()}
@@ -91,18 +97,18 @@ class _Search:
                     found[number], start = alignment, alignment.matrix
         return found
 
-    def _against(self, base: Scales, name: str, number: int, start: Matrix | None) -> Alignment | None:
+    def _against(self, base: ImagePyramid, name: str, number: int, start: Matrix | None) -> Alignment | None:
         """How one lies, ``start`` being a guess; None if it is to be left out."""
         own = self.names[number]
         self.tell(f"aligned {own}")
-        frame = Scales(self.frames[number])
+        frame = ImagePyramid(self.frames[number])
         alignment = align(base, frame, self.model, start)
         if alignment is None and start is not None:
             alignment = align(base, frame, self.model)
-        if alignment is None and not self.skip:
+        if alignment is None and not self.skip_failed:
             raise ImageError(
                 f"{own} cannot be aligned to {name}, for they hardly show the same: give photographs of one scene (of "
-                "a stack, --skip-unaligned leaves others out)."
+                "a stack, --skip-failed leaves others out)."
             )
         if alignment is not None and self.match_exposure and math.isnan(alignment.gain):
             raise ImageError(
@@ -119,9 +125,9 @@ def align_frames(
     names: Sequence[str] | None = None,
     reference: int | None = None,
     match_exposure: bool = False,
-    whole: bool = False,
-    skip: bool = False,
-    progress: Tell | None = None,
+    keep_full_frame: bool = False,
+    skip_failed: bool = False,
+    progress: OnStage | None = None,
 ) -> AlignedFrames:
     """Find how photographs of one scene, focused at different depths, lie against each other.
 
@@ -161,24 +167,24 @@ def align_frames(
     names = names_of(frames, names)
     tell = progress or (lambda text: None)
     if len(frames) < 2:
-        raise ImageError(f"{counted(len(frames), 'photograph')} cannot be aligned: give at least 2.")
+        raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be aligned: give at least 2.")
     order = focus_order(sharpnesses(frames, names, 1 if model == "none" else LEAST_SIDE, tell))
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
     onto, found = order[middle], dict[int, Alignment]()
-    search = _Search(frames, names, model, match_exposure, skip, tell)
+    search = _Search(frames, names, model, match_exposure, skip_failed, tell)
     for place in sorted(range(len(order)), key=lambda place: abs(place - middle)):
-        base = Scales(frames[order[place]])
+        base = ImagePyramid(frames[order[place]])
         those = search.onto(base, order, place)
         if len(those) > len(found):
             onto, found = order[place], those
-        if reference is not None or not skip or 2 * len(found) > len(order):
+        if reference is not None or not skip_failed or 2 * len(found) > len(order):
             break  # else it is not what most of them show
     if len(found) < 2:
         raise ImageError(f"No photograph can be aligned to {names[onto]}: give photographs of one scene.")
     size = base.height, base.width
-    area = Area(0, size[0], 0, size[1])
-    if not whole:
-        area = reduce(Area.within, (covered(alignment, *size) for alignment in found.values()), area)
+    area = Window(0, size[0], 0, size[1])
+    if not keep_full_frame:
+        area = reduce(Window.within, (valid_region(alignment, *size) for alignment in found.values()), area)
         if area.top >= area.bottom or area.left >= area.right:
             raise ImageError("There is nothing that all photographs show: leave some out, or keep the whole area.")
-    return AlignedFrames(frames, found, onto, area, match_exposure, whole)
+    return AlignedFrames(frames, found, onto, area, match_exposure, keep_full_frame)

@@ -29,7 +29,7 @@ def transformed(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float
     return np.asarray(cv2.perspectiveTransform(points[None], matrix)[0], np.float64)
 
 
-class Scales:
+class ImagePyramid:
     """What of a photograph is compared with others: its gray levels, small, on several scales.
 
     ``photograph``: uint8 or uint16, H x W, H x W x 3 or H x W x 4.

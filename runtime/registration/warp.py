@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.registration.estimate import Alignment
 from fusiongcn_edge.runtime.registration.exposure import apply_gain, gain_table
 from fusiongcn_edge.runtime.registration.pyramid import inverse, transformed
-from fusiongcn_edge.runtime.types import Area, Matrix
+from fusiongcn_edge.runtime.types import Matrix, Window
 
 ROWS = 256  # of a result that are made at a time
 REACH = 4  # pixels of a frame around the one that is interpolated
 
 
-def covered(alignment: Alignment, height: int, width: int) -> Area:
+def valid_region(alignment: Alignment, height: int, width: int) -> Window:
     """A rectangle of the reference, as large as is easily found, in which a frame of the same size has every pixel."""
-    if not alignment.moves(height, width):
-        return Area(0, height, 0, width)
+    if not alignment.is_significant(height, width):
+        return Window(0, height, 0, width)
     edges = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)], np.float64)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = transformed(inverse(alignment.matrix), edges)
-    found = Area(
+    found = Window(
         math.ceil(max(y0, y1)), math.floor(min(y2, y3)) + 1, math.ceil(max(x0, x2)), math.floor(min(x1, x3)) + 1
     )
-    return found.within(Area(0, height, 0, width))
+    return found.within(Window(0, height, 0, width))
 
 
-def moved_onto(
-    frame: NDArray[Any], alignment: Alignment, area: Area, *, exposed: bool, beyond: NDArray[Any] | None = None
+def warp(
+    frame: NDArray[Any], alignment: Alignment, area: Window, *, match_exposure: bool, fill: NDArray[Any] | None = None
 ) -> NDArray[Any]:
     """What a frame shows in an area of the reference, of the frame's type and channels.
 
@@ -47,24 +47,24 @@ def moved_onto(
     beyond : as ``frame``, optional
         The reference, whose pixels are taken where the frame has none; default: the nearest of the frame.
     """
-    table = gain_table(alignment.gain, frame.dtype) if exposed and alignment.gain != 1 else None
-    if not alignment.moves(*frame.shape[:2]):
+    table = gain_table(alignment.gain, frame.dtype) if match_exposure and alignment.gain != 1 else None
+    if not alignment.is_significant(*frame.shape[:2]):
         return np.ascontiguousarray(apply_gain(frame[area.top : area.bottom, area.left : area.right], table))
     result = np.empty((area.bottom - area.top, area.right - area.left, *frame.shape[2:]), frame.dtype)
     for top in range(area.top, area.bottom, ROWS):
-        band = Area(top, min(top + ROWS, area.bottom), area.left, area.right)
+        band = Window(top, min(top + ROWS, area.bottom), area.left, area.right)
         rows = result[band.top - area.top : band.bottom - area.top]
-        _interpolate(frame, alignment.matrix, band, rows, table, beyond)
+        _interpolate(frame, alignment.matrix, band, rows, table, fill)
     return result
 
 
 def _interpolate(
     frame: NDArray[Any],
     matrix: Matrix,
-    area: Area,
+    area: Window,
     result: NDArray[Any],
     table: NDArray[Any] | None,
-    beyond: NDArray[Any] | None,
+    fill: NDArray[Any] | None,
 ) -> None:
     """Into ``result``, an area of the reference from those rows of the frame that it needs."""
     edges = np.array([(x, y) for x in (area.left, area.right) for y in (area.top, area.bottom)], np.float64)
@@ -84,6 +84,6 @@ def _interpolate(
     cv2.max(values, turned(cv2.erode(source, around), cv2.INTER_NEAREST), dst=values)
     cv2.min(values, turned(cv2.dilate(source, around), cv2.INTER_NEAREST), dst=values)
     result[...] = apply_gain(values, table)
-    if beyond is not None:  # as bright as it should be already
+    if fill is not None:  # as bright as it should be already
         missing = turned(np.ones(source.shape[:2], np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) == 0
-        result[missing] = beyond[area.top : area.bottom, area.left : area.right][missing]
+        result[missing] = fill[area.top : area.bottom, area.left : area.right][missing]

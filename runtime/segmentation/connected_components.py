@@ -27,12 +27,12 @@ def enforce_connectivity(labels: Labels, min_size: int, max_size: int) -> Labels
 
 def connected_components(labels: Labels) -> Labels:
     """Number the 4-connected regions of equal label 0, 1, ... in the order a row-by-row scan meets them."""
-    first, lowest = connected_runs(labels)
+    first, lowest = label_runs(labels)
     number = np.cumsum(lowest == np.arange(len(lowest)), dtype=np.int32) - np.int32(1)
     return number[lowest].repeat(np.diff(first, append=labels.size)).reshape(labels.shape)
 
 
-def connected_runs(image: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+def label_runs(image: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
     """Cut an image into horizontal runs of equal value, and tell which of them are connected.
 
     The work is proportional to the number of runs: where one begins, it touches one in the row above and one in the row

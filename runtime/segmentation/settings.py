@@ -11,7 +11,7 @@ from fusiongcn_edge.runtime.types import Float32
 
 
 @dataclass(frozen=True)
-class SuperpixelSettings:
+class SlicSettings:
     """How a model's superpixels are made; the bundle carries these."""
 
     guide_kernel: Float32  # 6 x kh x kw, see guide_image
@@ -55,7 +55,7 @@ STEP = 4  # pixels along a side of what one label stands for
 
 
 @dataclass(frozen=True)
-class RegionSettings:
+class GridSlicSettings:
     """How a light model's superpixels are made; the bundle carries these."""
 
     segments_per_side: float  # superpixels wanted = longer side in pixels * this
@@ -69,10 +69,10 @@ class RegionSettings:
 
     def nodes(self, height: int, width: int) -> int:
         """How many superpixels a photograph of this size gets."""
-        cell = STEP * self.cell(*filled_up(height, width))
-        return -(-filled_up(height, width)[0] // cell) * -(-filled_up(height, width)[1] // cell)
+        cell = STEP * self.cell(*round_up_to_multiple(height, width))
+        return -(-round_up_to_multiple(height, width)[0] // cell) * -(-round_up_to_multiple(height, width)[1] // cell)
 
 
-def filled_up(height: int, width: int) -> tuple[int, int]:
+def round_up_to_multiple(height: int, width: int) -> tuple[int, int]:
     """A size up to the next multiples of 8."""
     return height + -height % GRID, width + -width % GRID

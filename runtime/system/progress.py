@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fusiongcn_edge.runtime.types import Share
+from fusiongcn_edge.runtime.types import OnProgress
 
 
-class Counted:
+class ProgressCounter:
     """Tells how much of ``whole`` steps is done, each time that another hundredth of them is."""
 
-    def __init__(self, whole: int, share: Share | None) -> None:
+    def __init__(self, whole: int, share: OnProgress | None) -> None:
         self._done, self._whole, self._share = 0, whole, share
 
     def step(self) -> None:

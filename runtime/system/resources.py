@@ -17,7 +17,7 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
 OWN_STATUS = Path("/proc/self/status")
-SLOW = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
+SLOW_CORE_RATIO = 0.6  # a core with less than this share of the fastest one's speed would only be waited for
 FREE_SHARE = 0.8  # of the free memory may be used
 
 
@@ -34,7 +34,7 @@ def default_threads(cpus: Path = CPUS) -> int:
         core = _read(cpu / "topology" / "thread_siblings_list") or str(number)
         speed = _read(cpu / "cpu_capacity") or _read(cpu / "cpufreq" / "cpuinfo_max_freq") or "1"
         speeds[core] = max(speeds.get(core, 0.0), float(speed))
-    fast = sum(speed >= SLOW * max(speeds.values()) for speed in speeds.values())
+    fast = sum(speed >= SLOW_CORE_RATIO * max(speeds.values()) for speed in speeds.values())
     for version, folder in _control_groups("cpu"):
         if version == 2:
             share, _, period = _read(folder / "cpu.max").partition(" ")

@@ -15,7 +15,7 @@ from threading import Thread
 from time import perf_counter
 from typing import Any, cast
 
-from fusiongcn_edge.runtime.errors import FusionError, mendable
+from fusiongcn_edge.runtime.errors import FusionError, user_message
 
 PATIENCE = 20  # seconds that a process has for cleaning up
 REFUSED, DONE, FAILED = "refused", "done", "failed"
@@ -39,7 +39,7 @@ class _Worker:
     start: float = 0.0
 
 
-def in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], count: int) -> Iterator[Outcome]:
+def run_in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], count: int) -> Iterator[Outcome]:
     """Do jobs in up to ``count`` processes, and give what becomes of each as soon as it is known.
 
     Parameters
@@ -107,7 +107,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> str:
-    return mendable(error) or f"This is a fault of fusiongcn, please report it: {error!r}."
+    return user_message(error) or f"This is a fault of fusiongcn, please report it: {error!r}."
 
 
 def _end(worker: _Worker) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle.manifest import Graph
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
-from fusiongcn_edge.runtime.engines.size_variants import Variants, filled
+from fusiongcn_edge.runtime.engines.base import Arrays, Session, wrong_output
+from fusiongcn_edge.runtime.engines.size_variants import SizeVariants, pad_to
 from fusiongcn_edge.runtime.types import Array
 
 
@@ -49,11 +49,11 @@ def superpixel_patterns(labels: NDArray[np.int32]) -> tuple[NDArray[np.int32], N
     return places, np.concatenate([inside, found[first]])
 
 
-class Tables:
+class LabelTables:
     """The first stage of a CNN in tiles, opened: what is the same for all pixels of a superpixel or of a pattern."""
 
-    def __init__(self, variants: Mapping[str, Graph], open_graph: Callable[[Graph], OpenGraph]) -> None:
-        self._variants = Variants(variants, "shallow", open_graph)
+    def __init__(self, variants: Mapping[str, Graph], open_graph: Callable[[Graph], Session]) -> None:
+        self._variants = SizeVariants(variants, "shallow", open_graph)
         block = next(iter(variants.values())).inputs["patterns"][1][0]
         self._file = next(iter(variants.values())).file
         self._block = block if isinstance(block, int) else None  # patterns that the graph takes at once
@@ -61,19 +61,19 @@ class Tables:
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """``injected`` and ``graph``; see FORMAT.md for the shapes."""
         nodes = len(inputs["counts"])
-        room, graph = self._variants.holding(nodes)
-        patterns = np.where(inputs["patterns"] == nodes, np.int32(room), inputs["patterns"])
+        capacity, graph = self._variants.smallest_fitting(nodes)
+        patterns = np.where(inputs["patterns"] == nodes, np.int32(capacity), inputs["patterns"])
         block = self._block or len(patterns)
         tables = {
-            "shallow": filled(inputs["shallow"], (1,), room),
-            "deep": filled(inputs["deep"], (1,), room),
-            "counts": filled(inputs["counts"], (0,), room),
+            "shallow": pad_to(inputs["shallow"], (1,), capacity),
+            "deep": pad_to(inputs["deep"], (1,), capacity),
+            "counts": pad_to(inputs["counts"], (0,), capacity),
         }
         parts, found = [], dict[str, Array]()
         for first in range(0, len(patterns), block):
             own = patterns[first : first + block]
-            found = graph.run({**tables, "patterns": filled(own, (0,), block)})
-            if len(found["graph"]) != block + 1 or len(found["injected"]) != room:
+            found = graph.run({**tables, "patterns": pad_to(own, (0,), block)})
+            if len(found["graph"]) != block + 1 or len(found["injected"]) != capacity:
                 raise wrong_output(self._file, "graph", found["graph"], f"{block + 1} rows")
             parts.append(found["graph"][: len(own)])
         return {"injected": found["injected"][:nodes], "graph": np.concatenate([*parts, found["graph"][-1:]])}

@@ -49,16 +49,18 @@ def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int, siz
     Images are given up in the order that the bundle states (``keep``: cheapest first), then threads.
     """
     candidates = [
-        _plan(bundle, height, width, bundle.keep[given_up:], n, size)
+        _plan(bundle, height, width, bundle.cached_tensors[given_up:], n, size)
         for n in dict.fromkeys((threads, 1))
-        for given_up in range(len(bundle.keep) + 1)
+        for given_up in range(len(bundle.cached_tensors) + 1)
     ]
     leanest = min(candidates, key=lambda candidate: candidate.bytes)
     return next((candidate for candidate in candidates if candidate.bytes <= memory), leanest)
 
 
-def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], threads: int, size: str = "") -> Plan:
-    kept = frozenset((*keep, RESULT))
+def _plan(
+    bundle: Bundle, height: int, width: int, cached_tensors: tuple[str, ...], threads: int, size: str = ""
+) -> Plan:
+    kept = frozenset((*cached_tensors, RESULT))
     stages, tile = bundle.stages[1:], tile_of(bundle, size)
     channels = {
         name: math.prod(d for d in shape[:-2] if isinstance(d, int))
@@ -70,13 +72,15 @@ def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], thread
     live: set[str] = set()
     most = 0
     for number, stage in enumerate(stages):
-        if swept(stage, kept):
+        if is_full_pass(stage, kept):
             before, live = live, live | kept & set(stage.outputs)
-            live &= still_read(stages[number + 1 :], kept, stages) | {RESULT}
+            live &= live_tensors(stages[number + 1 :], kept, stages) | {RESULT}
             # what is read for the last time goes as fast as what is computed comes, if there are rows of tiles to go
             together = [before, live] if many_rows else [before | (kept & set(stage.outputs))]
             most = max(most, *(sum(channels[name] for name in names) for names in together))
-    again = len(bundle.keep) - len(keep)  # what is computed again is held beside what it is computed for
+    again = len(bundle.cached_tensors) - len(
+        cached_tensors
+    )  # what is computed again is held beside what it is computed for
     if tile is None:
         working = 4 * threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
     else:
@@ -84,16 +88,16 @@ def _plan(bundle: Bundle, height: int, width: int, keep: tuple[str, ...], thread
     return Plan(size, kept, threads, max(4 * most, BYTES_AFTERWARDS) * height * width + working, working)
 
 
-def swept(stage: Stage, kept: frozenset[str]) -> bool:
+def is_full_pass(stage: Stage, kept: frozenset[str]) -> bool:
     """Whether a stage is run over the whole image for its own sake, not only where another one reads its output."""
     return bool(stage.sums) or not kept.isdisjoint(stage.outputs)
 
 
-def still_read(later: Sequence[Stage], kept: frozenset[str], stages: Sequence[Stage]) -> set[str]:
+def live_tensors(later: Sequence[Stage], kept: frozenset[str], stages: Sequence[Stage]) -> set[str]:
     """Names of what later stages read, directly or through what has to be computed again."""
     producer = {name: stage for stage in stages for name in stage.outputs}
     needed: set[str] = set()
-    found = [name for stage in later if swept(stage, kept) for name in stage.reads]
+    found = [name for stage in later if is_full_pass(stage, kept) for name in stage.reads]
     while found:
         name = found.pop()
         if name not in needed and name not in kept and name in producer:

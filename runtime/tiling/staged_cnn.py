@@ -17,24 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph, Stage
-from fusiongcn_edge.runtime.engines.base import Arrays, OpenGraph, wrong_output
+from fusiongcn_edge.runtime.engines.base import Arrays, Session, wrong_output
 from fusiongcn_edge.runtime.errors import too_little_memory
-from fusiongcn_edge.runtime.system.progress import Counted
+from fusiongcn_edge.runtime.system.progress import ProgressCounter
 from fusiongcn_edge.runtime.system.resources import free_memory, resident_memory
-from fusiongcn_edge.runtime.tiling.label_tables import Tables, superpixel_patterns
+from fusiongcn_edge.runtime.tiling.label_tables import LabelTables, superpixel_patterns
 from fusiongcn_edge.runtime.tiling.memory_plan import (
     Plan,
     best_size,
+    is_full_pass,
+    live_tensors,
     plan,
-    still_read,
-    swept,
     tile_edges,
     tile_of,
 )
-from fusiongcn_edge.runtime.tiling.tile_store import Image
-from fusiongcn_edge.runtime.types import RESULT, Area, Array, Share
+from fusiongcn_edge.runtime.tiling.tile_store import TiledArray
+from fusiongcn_edge.runtime.types import RESULT, Array, OnProgress, Window
 
-Each = Callable[[Callable[[Area], dict[str, Array]], Sequence[Area]], Iterable[dict[str, Array]]]  # map, or a pool's
+Each = Callable[
+    [Callable[[Window], dict[str, Array]], Sequence[Window]], Iterable[dict[str, Array]]
+]  # map, or a pool's
 
 
 class TiledCnn:
@@ -45,10 +47,10 @@ class TiledCnn:
     """
 
     def __init__(
-        self, bundle: Bundle, open_graph: Callable[[Graph], OpenGraph], threads: int, limit: int | None = None
+        self, bundle: Bundle, open_graph: Callable[[Graph], Session], threads: int, limit: int | None = None
     ) -> None:
         self.bundle = bundle
-        self._tables = Tables(bundle.variants(bundle.stages[0].graph), open_graph)
+        self._tables = LabelTables(bundle.variants(bundle.stages[0].graph), open_graph)
         self._opened = {
             size: {stage.graph: open_graph(bundle.variants(stage.graph)[size]) for stage in bundle.stages[1:]}
             for size in bundle.sizes
@@ -58,7 +60,7 @@ class TiledCnn:
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
         self._pool = ThreadPoolExecutor(threads)  # kept: each new thread may begin another heap, and none is given back
 
-    def run(self, inputs: Arrays, share: Share | None = None) -> dict[str, Array]:
+    def run(self, inputs: Arrays, share: OnProgress | None = None) -> dict[str, Array]:
         """The probability of a pair.
 
         Parameters
@@ -97,17 +99,17 @@ class TiledCnn:
         if limit is not None and chosen.bytes > memory:
             raise too_little_memory(held + chosen.bytes, smaller="fusiongcn-lite")
         self._pooled = max(self._pooled, chosen.working)
-        one_pass = _Pass(self.bundle, self._opened[size], tables, images, labels, places, chosen)
+        one_pass = _TiledRun(self.bundle, self._opened[size], tables, images, labels, places, chosen)
         return {RESULT: one_pass.probability(self._pool, share)}
 
 
-class _Pass:
+class _TiledRun:
     """One pair on its way through the stages."""
 
     def __init__(
         self,
         bundle: Bundle,
-        graphs: Mapping[str, OpenGraph],
+        graphs: Mapping[str, Session],
         tables: Mapping[str, Array],
         images: NDArray[np.float32],
         labels: NDArray[np.int32],
@@ -119,35 +121,35 @@ class _Pass:
         self.producer = {name: stage for stage in self.stages for name in stage.outputs}
         self.whole: dict[str, Array] = dict(tables)  # what a stage gets as it is: tables and statistics
         self.images = {
-            "images": Image.single(images),
-            "labels": Image.single(labels),
-            "places": Image.single(places, outside=len(tables["graph"]) - 1),
-            "inside": Image.single(np.ones((1, 1, *labels.shape), np.float32)),
+            "images": TiledArray.single(images),
+            "labels": TiledArray.single(labels),
+            "places": TiledArray.single(places, outside=len(tables["graph"]) - 1),
+            "inside": TiledArray.single(np.ones((1, 1, *labels.shape), np.float32)),
         }
         self.window = self.images["labels"].window
         self.rows, self.columns = tile_edges(self.window.bottom, self.window.right, tile_of(bundle, chosen.size))
 
-    def probability(self, pool: ThreadPoolExecutor, share: Share | None) -> NDArray[np.float32]:
-        sweeps = sum(swept(stage, self.plan.kept) for stage in self.stages)
-        counted = Counted(sweeps * (len(self.rows) - 1) * (len(self.columns) - 1), share)
+    def probability(self, pool: ThreadPoolExecutor, share: OnProgress | None) -> NDArray[np.float32]:
+        sweeps = sum(is_full_pass(stage, self.plan.kept) for stage in self.stages)
+        progress = ProgressCounter(sweeps * (len(self.rows) - 1) * (len(self.columns) - 1), share)
         for number, stage in enumerate(self.stages):
-            if swept(stage, self.plan.kept):
-                self._sweep(stage, pool.map if self.plan.threads > 1 else map, counted)
-                needed = still_read(self.stages[number + 1 :], self.plan.kept, self.stages) | {RESULT}
+            if is_full_pass(stage, self.plan.kept):
+                self._sweep(stage, pool.map if self.plan.threads > 1 else map, progress)
+                needed = live_tensors(self.stages[number + 1 :], self.plan.kept, self.stages) | {RESULT}
                 self.images = {name: image for name, image in self.images.items() if name in needed}
         return self.images[RESULT].read(self.window)
 
-    def _sweep(self, stage: Stage, each: Each, counted: Counted) -> None:
+    def _sweep(self, stage: Stage, each: Each, progress: ProgressCounter) -> None:
         """Run a stage over all tiles: keep its images, turn its sums into statistics."""
         kept = [name for name in stage.outputs if name in self.plan.kept]
 
-        def compute(window: Area) -> dict[str, Array]:
+        def compute(window: Window) -> dict[str, Array]:
             outputs = self._evaluate(stage, window, {})
             return {name: outputs[name] for name in (*kept, *stage.sums)}
 
         across = len(self.columns) - 1
         windows = [
-            Area(*self.rows[i : i + 2], *self.columns[j : j + 2])
+            Window(*self.rows[i : i + 2], *self.columns[j : j + 2])
             for i in range(len(self.rows) - 1)
             for j in range(across)
         ]
@@ -155,20 +157,20 @@ class _Pass:
         tiles: list[dict[str, Array]] = []
         for tile in each(compute, windows):
             tiles.append(tile)
-            counted.step()
+            progress.step()
             done = self.rows[len(tiles) // across]
             for name, distance in last_read.items():
                 self.images[name].forget(done - distance)
         for name in kept:
             in_rows = [[tile[name] for tile in tiles[i : i + across]] for i in range(0, len(tiles), across)]
-            self.images[name] = Image(self.rows, self.columns, in_rows)
+            self.images[name] = TiledArray(self.rows, self.columns, in_rows)
         sums = {name: np.stack([tile[name] for tile in tiles]).sum(axis=0, dtype=np.float64) for name in stage.sums}
         self.whole.update(statistics(sums, self.window.bottom * self.window.right))
 
     def _read_for_the_last_time(self, stage: Stage) -> list[str]:
         """The images kept in tiles like ours that no stage after this one reads."""
         later = self.stages[self.stages.index(stage) + 1 :]
-        needed = still_read(later, self.plan.kept, self.stages)
+        needed = live_tensors(later, self.plan.kept, self.stages)
         return [name for name in self.plan.kept & set(self.images) if name not in needed]
 
     def _distance(self, stage: Stage, name: str) -> int:
@@ -179,22 +181,22 @@ class _Pass:
             if given not in self.images and given in self.producer:
                 further = max(further, self._distance(self.producer[given], name))
             if further >= 0:
-                found = max(found, further + stage.crop + stage.reach.get(given, 0))
+                found = max(found, further + stage.valid_crop + stage.halo.get(given, 0))
         return found
 
-    def _evaluate(self, stage: Stage, window: Area, known: dict[str, Image]) -> dict[str, Array]:
+    def _evaluate(self, stage: Stage, window: Window, known: dict[str, TiledArray]) -> dict[str, Array]:
         """A window of a stage's outputs; ``known`` are images computed for the same tile."""
         size = self.sizes[stage.graph]
         if size is None:
-            return self._run(stage, window.grown(stage.crop).within(self.window), window, known)
+            return self._run(stage, window.grown(stage.valid_crop).within(self.window), window, known)
         found = dict[str, Array]()
         for name in stage.inputs:  # what has to be computed for it: once, for all parts of the window
             if name in self.producer and name not in self.images and name not in self.whole:
-                around = window.grown(stage.reach.get(name, 0))
+                around = window.grown(stage.halo.get(name, 0))
                 self._read(name, around, around, known)
         for top in range(window.top, window.bottom, size[0]):
             for left in range(window.left, window.right, size[1]):
-                whole = Area(top, top + size[0], left, left + size[1])
+                whole = Window(top, top + size[0], left, left + size[1])
                 part = whole.within(window)
                 outputs = self._run(stage, whole, part, known)
                 if part == window:
@@ -207,7 +209,7 @@ class _Pass:
                     part.of(found[name], window.top, window.left)[...] = image
         return found
 
-    def _run(self, stage: Stage, computed: Area, wanted: Area, known: dict[str, Image]) -> dict[str, Array]:
+    def _run(self, stage: Stage, computed: Window, wanted: Window, known: dict[str, TiledArray]) -> dict[str, Array]:
         """What a stage's graph gives for one window, cut to the part that is wanted.
 
         A graph of fixed size computes more than is wanted: what only the rest depends on is not computed for it.
@@ -224,13 +226,13 @@ class _Pass:
         top, left = computed.top, computed.left
         return {n: part if n in stage.sums else wanted.of(part, top, left) for n, part in outputs.items()}
 
-    def _input(self, stage: Stage, name: str, window: Area, needed: Area, known: dict[str, Image]) -> Array:
-        window, needed = (w.grown(stage.reach.get(name, 0)) for w in (window, needed))
-        if name in stage.spread:
-            return self.whole[name][self._read(stage.spread[name], window, needed, known)].transpose(2, 0, 1)[None]
+    def _input(self, stage: Stage, name: str, window: Window, needed: Window, known: dict[str, TiledArray]) -> Array:
+        window, needed = (w.grown(stage.halo.get(name, 0)) for w in (window, needed))
+        if name in stage.gather:
+            return self.whole[name][self._read(stage.gather[name], window, needed, known)].transpose(2, 0, 1)[None]
         return self.whole[name] if name in self.whole else self._read(name, window, needed, known)
 
-    def _read(self, name: str, window: Area, needed: Area, known: dict[str, Image]) -> Array:
+    def _read(self, name: str, window: Window, needed: Window, known: dict[str, TiledArray]) -> Array:
         """A window of an image, also beyond its edges; if it is not kept, what is needed of it is computed."""
         if name in self.images:
             return self.images[name].read(window)
@@ -239,7 +241,7 @@ class _Pass:
             stage = self.producer[name]
             outputs = self._evaluate(stage, inner, known)
             for given in set(outputs) - set(stage.sums):
-                known[given] = Image.single(outputs[given], inner.top, inner.left)
+                known[given] = TiledArray.single(outputs[given], inner.top, inner.left)
         return known[name].read(window)
 
 
@@ -247,7 +249,7 @@ def _size(stage: Stage, graph: Graph) -> tuple[int, int] | None:
     """Rows and columns of the window that a graph computes; None if it takes any."""
     shapes, more = [shape for name, (_, shape) in graph.outputs.items() if name not in stage.sums], 0
     if not shapes and "inside" in graph.inputs:
-        shapes, more = [graph.inputs["inside"][1]], 2 * stage.reach.get("inside", 0)
+        shapes, more = [graph.inputs["inside"][1]], 2 * stage.halo.get("inside", 0)
     rows, columns = shapes[0][-2:] if shapes else ("rows", "columns")
     return (rows - more, columns - more) if isinstance(rows, int) and isinstance(columns, int) else None
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fusiongcn_edge.runtime.types import Area, Array
+from fusiongcn_edge.runtime.types import Array, Window
 
 
-class Image:
+class TiledArray:
     """H x W or n x C x H x W, kept as tiles: ``tiles[i][j]`` from row edge i and column edge j on."""
 
     def __init__(self, rows: list[int], columns: list[int], tiles: list[list[Array]], outside: int = 0) -> None:
@@ -19,15 +19,15 @@ class Image:
         first = tiles[0][0]
         self._channels, self._dtype = first.shape[:-2], first.dtype
         self._channels_last = first.ndim == 4 and first.strides[1] < first.strides[3]  # in memory
-        self.window = Area(rows[0], rows[-1], columns[0], columns[-1])
+        self.window = Window(rows[0], rows[-1], columns[0], columns[-1])
 
     @classmethod
-    def single(cls, array: Array, top: int = 0, left: int = 0, outside: int = 0) -> Image:
+    def single(cls, array: Array, top: int = 0, left: int = 0, outside: int = 0) -> TiledArray:
         """An image in one tile."""
         rows, columns = [top, top + array.shape[-2]], [left, left + array.shape[-1]]
         return cls(rows, columns, [[array]], outside)
 
-    def read(self, window: Area) -> Array:
+    def read(self, window: Window) -> Array:
         """A window, filled up with ``outside`` beyond the image; a tile that was kept as it is is not copied."""
         inner = window.within(self.window)
         parts = list(self._parts(inner))
@@ -42,8 +42,8 @@ class Image:
         if self._outside and inner != window:
             found *= self._outside
         for place, tile in parts:
-            covered = place.within(inner)
-            covered.of(found, window.top, window.left)[...] = covered.of(tile, place.top, place.left)
+            valid_region = place.within(inner)
+            valid_region.of(found, window.top, window.left)[...] = valid_region.of(tile, place.top, place.left)
         return found
 
     def forget(self, row: int) -> None:
@@ -51,7 +51,7 @@ class Image:
         for i in range(bisect_right(self._rows, row) - 1):
             self._tiles[i] = None
 
-    def _parts(self, window: Area) -> Iterator[tuple[Area, Array]]:
+    def _parts(self, window: Window) -> Iterator[tuple[Window, Array]]:
         """The tiles that a window touches."""
         for i in range(bisect_right(self._rows, window.top) - 1, len(self._tiles)):
             if self._rows[i] >= window.bottom:
@@ -61,4 +61,4 @@ class Image:
             for j in range(bisect_right(self._columns, window.left) - 1, len(row)):
                 if self._columns[j] >= window.right:
                     break
-                yield Area(*self._rows[i : i + 2], *self._columns[j : j + 2]), row[j]
+                yield Window(*self._rows[i : i + 2], *self._columns[j : j + 2]), row[j]

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
-from fusiongcn_edge.runtime.engines.base import OpenGraph, wrong_output
+from fusiongcn_edge.runtime.engines.base import Session, wrong_output
 from fusiongcn_edge.runtime.errors import too_little_memory
 from fusiongcn_edge.runtime.io.pixels import luminance
-from fusiongcn_edge.runtime.segmentation.settings import GRID, LEAST_PIXELS, STEP, filled_up
-from fusiongcn_edge.runtime.system.progress import Counted
+from fusiongcn_edge.runtime.segmentation.settings import GRID, LEAST_PIXELS, STEP, round_up_to_multiple
+from fusiongcn_edge.runtime.system.progress import ProgressCounter
 from fusiongcn_edge.runtime.system.resources import free_memory, resident_memory
-from fusiongcn_edge.runtime.types import RESULT, Area, Array, Share
+from fusiongcn_edge.runtime.types import RESULT, Array, OnProgress, Window
 
 MOST_PIXELS = 1 << 19  # of the windows of a CNN that takes any
 WINDOW_BYTES = 240  # that an engine needs for each pixel of a window, at most
@@ -35,28 +35,28 @@ class WindowedCnn:
     def __init__(
         self,
         bundle: Bundle,
-        open_graph: Callable[[Graph], OpenGraph],
+        open_graph: Callable[[Graph], Session],
         channels_last: bool = False,
         limit: int | None = None,
     ) -> None:
         self._margin, self._limit, self._channels_last = bundle.margin, limit, channels_last
         self._idle: list[_LiteInputs] = []
         self._pooled = 0  # bytes that the engine keeps to work in, once it has worked
-        self._graphs: dict[tuple[int, int] | None, OpenGraph] = {}
+        self._graphs: dict[tuple[int, int] | None, Session] = {}
         for graph in bundle.variants("cnn").values():
             rows, columns = graph.inputs["luminance"][1][-2:]
             size = (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
             self._graphs[size], self._file = open_graph(graph), graph.file
 
     def run(
-        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], share: Share | None = None
+        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], share: OnProgress | None = None
     ) -> NDArray[np.float32]:
         """The probability of a pair, float32 H' x W'.
 
         Parameters
         ----------
         gray : uint8 or uint16 2 x H' x W'
-            See :class:`fusiongcn_edge.runtime.networks.lite_inputs.Seen`.
+            See :class:`fusiongcn_edge.runtime.networks.lite_inputs.LiteInputs`.
         labels : int32 H'/4 x W'/4
             Superpixels.
         context : float32 2 x N x C
@@ -74,20 +74,20 @@ class WindowedCnn:
         probability = np.empty((height, width), np.float32)
         inputs = self._inputs_for(size, context.shape[2])
         down, across = (cover(*sides, self._margin) for sides in zip((height, width), size, strict=True))
-        counted = Counted(len(down) * len(across), share)
+        progress = ProgressCounter(len(down) * len(across), share)
         for top, rows in down:
             for left, columns in across:
-                window = Area(top, top + size[0], left, left + size[1])
+                window = Window(top, top + size[0], left, left + size[1])
                 found = graph.run(inputs.fill(gray, labels, context, window))[RESULT]
                 if found.shape != (1, 4, size[0] // 2, size[1] // 2):
                     raise wrong_output(self._file, RESULT, found, f"1 x 4 x {size[0] // 2} x {size[1] // 2}")
                 quads = found[0]
-                own = Area(*rows, *columns)
-                halves = Area(*(edge // 2 for edge in own)).of(quads, top // 2, left // 2)
+                own = Window(*rows, *columns)
+                halves = Window(*(edge // 2 for edge in own)).of(quads, top // 2, left // 2)
                 target = own.of(probability)
                 for place, values in enumerate(halves):
                     target[place // 2 :: 2, place % 2 :: 2] = values
-                counted.step()
+                progress.step()
         if size == (height, width):  # of a larger photograph, the memory is needed to decide
             self._idle.append(inputs)
         return probability
@@ -99,7 +99,7 @@ class WindowedCnn:
                 return inputs
         return _LiteInputs(size, channels, self._channels_last)
 
-    def _choose(self, height: int, width: int) -> tuple[tuple[int, int], OpenGraph]:
+    def _choose(self, height: int, width: int) -> tuple[tuple[int, int], Session]:
         """The windows to compute, and the graph for them."""
         held = resident_memory() - self._pooled
         memory = free_memory() + self._pooled if self._limit is None else self._limit - held
@@ -135,7 +135,7 @@ def window_side(length: int, longest: int, margin: int) -> int:
     if length <= longest:
         return length
     parts = -(-(length - 2 * margin) // (longest - 2 * margin))
-    return 2 * margin + filled_up(-(-(length - 2 * margin) // parts), 0)[0]
+    return 2 * margin + round_up_to_multiple(-(-(length - 2 * margin) // parts), 0)[0]
 
 
 def cover(length: int, side: int, margin: int) -> list[tuple[int, tuple[int, int]]]:
@@ -164,12 +164,12 @@ class _LiteInputs:
         return np.empty((2, rows, columns, channels), np.float32).transpose(0, 3, 1, 2)
 
     def fill(
-        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Area
+        self, gray: Array, labels: NDArray[np.int32], context: NDArray[np.float32], window: Window
     ) -> dict[str, Array]:
         """The inputs for a window; beyond the lower and right end, the edge is repeated."""
         luminance(padded_window(gray, window, "edge"), out=self.both_orders[0])
         self.both_orders[1] = self.both_orders[0, ::-1]
-        places = padded_window(labels, Area(*(edge // STEP for edge in window)), "edge")
+        places = padded_window(labels, Window(*(edge // STEP for edge in window)), "edge")
         if self._channels_last:  # with mode "clip" it is written at once; there is nothing to clip
             np.take(context, places, axis=1, out=self.context.transpose(0, 2, 3, 1), mode="clip")
         else:
@@ -177,7 +177,7 @@ class _LiteInputs:
         return {"luminance": self.both_orders, "context": self.context}
 
 
-def padded_window(image: Array, window: Area, mode: Literal["edge", "reflect"]) -> Array:
+def padded_window(image: Array, window: Window, mode: Literal["edge", "reflect"]) -> Array:
     """A window of an image; what it has beyond the lower and right edge is filled as ``np.pad`` does."""
     inner = window.of(image)
     more = [max(0, end - side) for end, side in zip((window.bottom, window.right), image.shape[-2:], strict=True)]

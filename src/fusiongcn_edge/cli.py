@@ -165,12 +165,12 @@ def _run(arguments: list[str]) -> int:
         extra = COMMANDS[parsed.command][2]
         if extra is None or (error.name or "").startswith("fusiongcn_edge"):
             raise
-        from fusiongcn_edge.runtime.text import installing
+        from fusiongcn_edge.runtime.text import install_hint
 
-        tflite = f" (to export to TFLite: {installing('export-tflite')})" if parsed.command == "export" else ""
+        tflite = f" (to export to TFLite: {install_hint('export-tflite')})" if parsed.command == "export" else ""
         print(
             f"fusiongcn: 'fusiongcn {parsed.command}' needs {error.name}, which is not installed: "
-            f"{installing(extra)}{tflite}.",
+            f"{install_hint(extra)}{tflite}.",
             file=sys.stderr,
         )
         return 2
@@ -178,11 +178,11 @@ def _run(arguments: list[str]) -> int:
 
 def _mendable(error: Exception) -> str | None:
     try:
-        from fusiongcn_edge.runtime.errors import mendable
+        from fusiongcn_edge.runtime.errors import user_message
     except (ImportError, OSError) as missing:  # the runtime cannot be imported at all
         told = next((line.strip() for line in str(missing).splitlines() if line.strip()), type(missing).__name__)
         return (
             f"numpy and OpenCV are needed and cannot be loaded ({told.rstrip('.:')}): allow more memory, or install "
             "them with 'pip install numpy opencv-python-headless'."
         )
-    return mendable(error)
+    return user_message(error)

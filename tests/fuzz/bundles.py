@@ -16,7 +16,7 @@ from fuzz.reader import Apart, Reader, changed_bytes, changed_json, scratch
 from fusiongcn_edge.runtime import Fuser, FusionResult
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
 from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle, manifest_checksum
-from fusiongcn_edge.runtime.io.synthetic import made_pair
+from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
 SIDE = 40
 
@@ -24,7 +24,7 @@ SIDE = 40
 @cache
 def pair() -> tuple[Any, Any]:
     """What is fused."""
-    return made_pair(SIDE, SIDE + 9)
+    return synthetic_pair(SIDE, SIDE + 9)
 
 
 @cache

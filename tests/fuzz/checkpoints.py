@@ -34,11 +34,11 @@ def _run(step: int = 0) -> Any:
     from fusiongcn_edge.model.config import RECIPES
     from fusiongcn_edge.model.data.photos import Photographs
     from fusiongcn_edge.model.training import Run
-    from fusiongcn_edge.runtime.io.synthetic import made_photograph
+    from fusiongcn_edge.runtime.io.synthetic import synthetic_photo
 
     folder = scratch() / "photographs"
     folder.mkdir(exist_ok=True)
-    cv2.imwrite(str(folder / "one.png"), np.clip(made_photograph(128, 128), 0, 255).astype(np.uint8))
+    cv2.imwrite(str(folder / "one.png"), np.clip(synthetic_photo(128, 128), 0, 255).astype(np.uint8))
     photographs = Photographs(folder)
     target = scratch() / "run"
     target.mkdir(exist_ok=True)

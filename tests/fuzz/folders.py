@@ -14,7 +14,7 @@ from fuzz.reader import Reader, changed_bytes, scratch
 
 from fusiongcn_edge.calibration.calibration_data import pairs_from
 from fusiongcn_edge.runtime.batch.discovery import find_items
-from fusiongcn_edge.runtime.batch.records import fingerprint, is_made
+from fusiongcn_edge.runtime.batch.records import fingerprint, is_up_to_date
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
@@ -107,8 +107,8 @@ def _batched(root: Path) -> None:
     for item in items:
         made = (output / f"{item.name}.png").resolve()
         assert made.is_relative_to(output.resolve()), item.name
-        is_made(made, fingerprint(item, {}))
-        if item.problem is None and item.pair:
+        is_up_to_date(made, fingerprint(item, {}))
+        if item.error is None and item.pair:
             check_pair(read_image(item.sources[0]), read_image(item.sources[1]), 16)
 
 

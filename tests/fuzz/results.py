@@ -10,7 +10,7 @@ from typing import Any
 
 from fuzz.reader import Reader, changed_json, scratch, written
 
-from fusiongcn_edge.runtime.batch.records import in_the_way, is_made, record, record_path
+from fusiongcn_edge.runtime.batch.records import conflict, is_up_to_date, record_path, result_record
 
 ESTIMATES = Path(__file__).resolve().parents[2] / "docs" / "estimates.json"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -112,7 +112,7 @@ def read_results(data: bytes) -> None:
 
 
 def _records() -> list[bytes]:
-    ours = record("mark", b"result", ["one: aligned"], scratch() / "none.png")
+    ours = result_record("mark", b"result", ["one: aligned"], scratch() / "none.png")
     return [ours, b"[" * 3000, b"[" * 60_000 + b"]" * 60_000, b'"\\ud800"']
 
 
@@ -120,9 +120,9 @@ def read_record(data: bytes) -> None:
     """Whatever stands beside a result: it was made so, or it was not."""
     result = written(b"result", "result.png")
     written(data, record_path(result).name)
-    made = is_made(scratch() / "result.png", "mark")
+    made = is_up_to_date(scratch() / "result.png", "mark")
     assert made in (True, False)
-    assert not (made and in_the_way(scratch() / "result.png"))
+    assert not (made and conflict(scratch() / "result.png"))
 
 
 READERS = [
