@@ -46,9 +46,9 @@ EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-int8
 
 my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each. Half of them choose the precisions, the
-others judge the result, unless --validation-pairs names a folder of its own: at least 2 pairs of each, and rather 8. What is lost
-is measured against the same model in float32: flipped decisions (pixels taken from the other photograph) and PSNR of
-the fused photograph.
+others judge the result, unless --validation-pairs names a folder of its own: at least 2 pairs of each, and rather 8.
+What is lost is measured against the same model in float32: flipped decisions (pixels taken from the other photograph)
+and PSNR of the fused photograph.
 
 recipes:
 """

@@ -124,8 +124,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         if both:
             tell(
                 [
-                    f"{len(both)} of {pluralize(len(held_out), 'photograph')} held out can be trained on too, and would "
-                    "tell nothing of how others fuse: hold out ones that are not in --photos."
+                    f"{len(both)} of {pluralize(len(held_out), 'photograph')} held out can be trained on too, and "
+                    "would tell nothing of how others fuse: hold out ones that are not in --photos."
                 ]
             )
         scores = training.run(run, minutes=arguments.minutes)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import hypothesis
@@ -27,36 +24,14 @@ from fusiongcn_edge.model.fusiongcn import FusionGCN, GATConv, GCNConv, GraphLay
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.io.images import read_image, write_image
+from helpers.common import RANDOM_SUPERPIXELS, Fails, Json, Picture, Stage, contents
+from helpers.paths import SHARED
 
 # the same examples in every run: a failure can always be repeated
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
 
 # what fails in them is explained as in the tests themselves
-pytest.register_assert_rewrite("processes", "refusals", "reports")
-
-Picture = NDArray[Any]
-Fails = Callable[..., str]
-Json = dict[str, Any]
-
-SHARED = Path(os.environ.get("FUSIONGCN_SHARED") or Path(__file__).resolve().parents[2] / "shared")
-
-# unlike the published ones, so that a number that is not handed on shows
-RANDOM_SUPERPIXELS = {"segments_per_side": 0.4, "compactness": 0.05, "sigma": 1.0, "iterations": 7}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One pair of photographs and every intermediate of the authors' code on it."""
-
-    name: str
-    first: NDArray[Any]
-    second: NDArray[Any]
-    dump: dict[str, NDArray[Any]]
-
-    def both(self, name: str) -> NDArray[np.float32]:
-        """``name_a`` and ``name_b`` of the dump, stacked."""
-        return np.stack([self.dump[f"{name}_a"], self.dump[f"{name}_b"]])
 
 
 @pytest.fixture(scope="session")
@@ -209,12 +184,6 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture += cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC) * (255 / 3)
         cv2.imwrite(str(folder / f"photo-{index}.png"), np.clip(picture, 0, 255).astype(np.uint8))
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder, hidden files too."""
-    found = folder.rglob("*")
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOL
 from fusiongcn_edge.runtime.io.pixels import psnr
 from fusiongcn_edge.runtime.types import OnStage
 
-__all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "Gray", "FusionScorer", "q_g", "q_w", "ssim", "to_gray"]
+__all__ = ["LOWER_IS_BETTER", "METRICS", "TRUTH_METRICS", "FusionScorer", "Gray", "q_g", "q_w", "ssim", "to_gray"]
 
 SMALLEST = 16  # pixels on a side: a region of Q_CV, and more than any window
 LEVELS = 256

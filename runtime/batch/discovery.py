@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from fusiongcn_edge.runtime.batch.records import record_path
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.pairs import duplicate_stem_message, is_photograph
+
+
+def record_path(output: Path) -> Path:
+    """Where it is noted what a result was made from."""
+    return output.with_name(f".{output.name}.json")
 
 
 @dataclass(frozen=True)

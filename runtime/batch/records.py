@@ -9,15 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fusiongcn_edge.runtime.batch.discovery import Item
+from fusiongcn_edge.runtime.batch.discovery import Item, record_path
 from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.io.files import read_file
 from fusiongcn_edge.runtime.io.images import read_image
-
-
-def record_path(output: Path) -> Path:
-    """Where it is noted what a result was made from."""
-    return output.with_name(f".{output.name}.json")
 
 
 def fingerprint(item: Item, settings: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.runtime.batch.discovery import Item, find_items
-from fusiongcn_edge.runtime.batch.records import conflict, fingerprint, is_up_to_date, record_path, result_record
+from fusiongcn_edge.runtime.batch.discovery import Item, find_items, record_path
+from fusiongcn_edge.runtime.batch.records import conflict, fingerprint, is_up_to_date, result_record
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
 from fusiongcn_edge.runtime.cli.options import (
     ENCODING_OPTIONS,

@@ -145,8 +145,8 @@ def _tiff_numbers(data: bytes) -> Iterator[tuple[int, int, slice]]:
 
 
 def strip_alpha_association(data: bytes) -> bytes:
-    """A file that :func:`read_header` accepts; a TIFF no longer says that its fourth channel is ordinary alpha, for OpenCV
-    would multiply 8-bit colours with it."""
+    """A file that :func:`read_header` accepts; a TIFF no longer says that its fourth channel is ordinary alpha, for
+    OpenCV would multiply 8-bit colours with it."""
     for tag, value, place in _tiff_numbers(data) if data.startswith(TIFFS) else ():
         if (tag, value) == (FOURTH, UNASSOCIATED):
             data = data[: place.start] + bytes(place.stop - place.start) + data[place.stop :]

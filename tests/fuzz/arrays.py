@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from fuzz.reader import Reader
 
 from fusiongcn_edge.runtime import Fuser, align_frames
+from fuzz.reader import Reader
 
 KINDS = [
     "uint8", "uint16", "float32", "float64", "int8", "int16", "int32", "int64", "bool", "object", "S3", "U2", "float16",

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.reader import Apart, Reader, changed_bytes, changed_json, scratch
 
 from fusiongcn_edge.runtime import Fuser, FusionResult
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
 from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle, manifest_checksum
 from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
+from fuzz.reader import Apart, Reader, changed_bytes, changed_json, scratch
 
 SIDE = 40
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
 from fuzz.reader import Reader, changed_bytes, scratch, written
 
 

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from fusiongcn_edge.cli import COMMANDS, main
+from fusiongcn_edge.runtime.io.images import write_image
 from fuzz.photographs import small
 from fuzz.reader import Reader, changed_bytes, scratch, unclear
 from fuzz.results import _seeds as saved_results
-
-from fusiongcn_edge.cli import COMMANDS, main
-from fusiongcn_edge.runtime.io.images import write_image
 
 RUN = {"fuse", "stack", "info", "metrics", "cost", "report"}  # the others are parsed only
 WRITING = {"-o", "--o", "--d", "--p", "--j"}  # how options begin that name a file to write, which may be there

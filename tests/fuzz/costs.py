@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
+from fusiongcn_edge.runtime.bundle.reader import SHIPPED
 from fuzz.bundles import changed_onnx, changed_tflite
 from fuzz.reader import Reader, written
-
-from fusiongcn_edge.runtime.bundle.reader import SHIPPED
 
 
 def _seeds() -> list[bytes]:

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fuzz.photographs import small
-from fuzz.reader import Reader, changed_bytes, scratch
 
 from fusiongcn_edge.calibration.calibration_data import pairs_from
 from fusiongcn_edge.runtime.batch.discovery import find_items
@@ -19,6 +17,8 @@ from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
 from fusiongcn_edge.runtime.io.validation import check_pair
+from fuzz.photographs import small
+from fuzz.reader import Reader, changed_bytes, scratch
 
 NAMES = [b"a", b"b", b"truth", b"segments", b"1.png", b"1.jpg", b"2.png", b"1_0.png", b"[1].png", b"*.png", b"**.png",
          b"?.png", b"a.png", b".png", b".hidden.png", b"new\nline.png", b"\xff\xfe.png", b"\x1b[31m.png", b"x" * 250,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fuzz.reader import Reader, written
 
 from fusiongcn_edge.runtime.io.images import Encoding, encode_images, read_photograph
 from fusiongcn_edge.runtime.io.metadata import Metadata, read_metadata, with_metadata
+from fuzz.reader import Reader, written
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "example"
 PROFILE = struct.pack(">I", 200) + b"lcms" + bytes(8) + b"RGB XYZ " + bytes(12) + b"acsp" + bytes(160)

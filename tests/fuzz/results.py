@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from fusiongcn_edge.runtime.batch.discovery import record_path
+from fusiongcn_edge.runtime.batch.records import conflict, is_up_to_date, result_record
 from fuzz.reader import Reader, changed_json, scratch, written
-
-from fusiongcn_edge.runtime.batch.records import conflict, is_up_to_date, record_path, result_record
 
 ESTIMATES = Path(__file__).resolve().parents[2] / "docs" / "estimates.json"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
