@@ -84,7 +84,7 @@ def _window(pair: PairOfFiles, rng: np.random.Generator) -> Pair:
     try:
         check_pair(first, second, 1)
     except ImageError as error:
-        raise CalibrationError(f"{pair.a} and {pair.b}: {error}") from None
+        raise CalibrationError(f"{pair.a} and {pair.b}", fix=str(error)) from None
     for _ in range(TRIES):
         top, left = (int(rng.integers(max(side - SIDE, 0) + 1)) for side in first.shape[:2])
         window = (slice(top, top + SIDE), slice(left, left + SIDE))
@@ -92,7 +92,7 @@ def _window(pair: PairOfFiles, rng: np.random.Generator) -> Pair:
         contrast = min(view.std(axis=(1, 2)).max() for view in views)
         if contrast >= LEAST_CONTRAST and np.abs(views[0] - views[1]).mean() >= LEAST_DIFFERENCE:
             return first[window], second[window]
-    raise CalibrationError(f"{pair.a} and {pair.b} are flat or the same, and say nothing: leave that pair out.")
+    raise CalibrationError(f"{pair.a} and {pair.b} are flat or the same, and say nothing", fix="leave that pair out")
 
 
 def _pair_set(pairs: Sequence[Pair], source: str, files: frozenset[Path] = frozenset()) -> PairSet:

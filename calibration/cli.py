@@ -110,13 +110,14 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     bundle = open_bundle(arguments.bundle, arguments.engine)
     if bundle.precision != FP32:
         raise CalibrationError(
-            f"{bundle.path} is in {bundle.precision} already: give the bundle in fp32 that it was made from."
+            f"{bundle.path} is in {bundle.precision} already", fix="give the bundle in fp32 that it was made from"
         )
     recipe = RECIPES[arguments.recipe]
     ladders = recipe.ladders(bundle)
     if arguments.picture and not any(set(candidates) - {FP16, FP32} for candidates in ladders.values()):
         raise CalibrationError(
-            f"A --picture shows what layers lose in 8 or 16 bits of integers, and {recipe.name} has none: leave it out."
+            f"A --picture shows what layers lose in 8 or 16 bits of integers, and {recipe.name} has none",
+            fix="leave it out",
         )
     calibrating, judging = _pairs(arguments)
     trials, chosen = list[SensitivityPoint](), dict[str, str]()
@@ -126,8 +127,8 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             if bundle.engine == "litert" and not bundle.stages:
                 remedy = "" if bundle.network == LITE else "export it without --whole-cnn, or "
                 raise CalibrationError(
-                    f"Ranges of a CNN that is one TFLite graph take tens of gigabytes to find: {remedy}use a recipe "
-                    "without static ranges."
+                    "Ranges of a CNN that is one TFLite graph take tens of gigabytes to find",
+                    fix=f"{remedy}use a recipe without static ranges",
                 )
             samples = collect_calibration_inputs(bundle, calibrating.pairs, arguments.seed, progress)
         if recipe.name == AUTO or arguments.picture:
@@ -140,7 +141,8 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             if set(chosen.values()) == {FP32}:
                 raise CalibrationError(
                     f"No layer can be quantized with {arguments.max_flips:.3%} of flipped decisions, so nothing was "
-                    "written: allow more with --max-flips."
+                    "written",
+                    fix="allow more with --max-flips",
                 )
         else:
             chosen |= recipe.first_choice(bundle)
@@ -176,7 +178,7 @@ def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
     if arguments.validation_pairs is not None:
         if arguments.pairs is None:
             raise CalibrationError(
-                "--validation-pairs is given without --pairs: name the photographs to calibrate with as well."
+                "--validation-pairs is given without --pairs", fix="name the photographs to calibrate with as well"
             )
         found = [
             pairs_from(folder, arguments.max_pairs, arguments.seed)
@@ -185,15 +187,18 @@ def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
         calibrating, judging = found
         if calibrating.files & judging.files:
             raise CalibrationError(
-                "--pairs and --validation-pairs share photographs: who chose the precisions cannot judge them."
+                "--pairs and --validation-pairs share photographs", fix="who chose the precisions cannot judge them"
             )
     else:
         calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.max_pairs, arguments.seed).split()
     if min(len(calibrating.pairs), len(judging.pairs)) < FEWEST_PAIRS:
         given = f"{pluralize(len(calibrating.pairs), 'pair')} to calibrate and {len(judging.pairs)} to judge with"
         raise CalibrationError(
-            f"{given} are too few: give at least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without "
-            "--validation-pairs), and --max-pairs no smaller."
+            f"{given} are too few",
+            fix=(
+                f"give at least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without "
+                "--validation-pairs), and --max-pairs no smaller"
+            ),
         )
     return calibrating, judging
 
@@ -230,6 +235,8 @@ def _manifest(
 def _check_picture(path: str) -> None:
     check_folder(path)
     if not path.endswith(".png"):
-        raise CalibrationError(f"{path} is not the name of a PNG file: end it with .png.")
+        raise CalibrationError(f"{path} is not the name of a PNG file", fix="end it with .png")
     if importlib.util.find_spec("matplotlib") is None:
-        raise CalibrationError(f"A --picture needs matplotlib, which is not installed: {install_hint('calibration')}.")
+        raise CalibrationError(
+            "A --picture needs matplotlib, which is not installed", fix=f"{install_hint('calibration')}"
+        )

@@ -90,7 +90,7 @@ def format_of(bundle: Bundle) -> Format:
         return tflite_format
     except ModuleNotFoundError as error:
         raise CalibrationError(
-            f"Quantizing this bundle needs {error.name}, which is not installed: {install_hint('calibration')}."
+            f"Quantizing this bundle needs {error.name}, which is not installed", fix=f"{install_hint('calibration')}"
         ) from None
 
 

@@ -44,8 +44,8 @@ class Recipe:
         touched = {layer: candidates for layer, candidates in found.items() if tuple(candidates) != (FP32,)}
         if not touched or not (self.name == AUTO or any(self.name in candidates for candidates in touched.values())):
             raise CalibrationError(
-                f"No layer of this model can have the precision {self.name!r} on the engine {bundle.engine!r}: "
-                "choose another recipe."
+                f"No layer of this model can have the precision {self.name!r} on the engine {bundle.engine!r}",
+                fix="choose another recipe",
             )
         return touched
 

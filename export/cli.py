@@ -93,7 +93,7 @@ def run_export(arguments: argparse.Namespace) -> int:
         form: arguments.output if len(forms) == 1 else f"{os.path.normpath(arguments.output)}-{form}" for form in forms
     }
     if not arguments.output:
-        raise BundleError("No folder was named: give one with -o.")
+        raise BundleError("No folder was named", fix="give one with -o")
     for output in outputs.values():
         check_target(output)
     for form, output in sorted(outputs.items(), reverse=True):  # TFLite first: it refuses more

@@ -25,19 +25,19 @@ def check_options(
     """An ExportError if these forms cannot be exported so, or not here."""
     tflite = "tflite" in forms
     if not tflite and (sizes or superpixels):
-        raise ExportError("ONNX graphs take photographs of any size: leave --size and --superpixels to TFLite.")
+        raise ExportError("ONNX graphs take photographs of any size", fix="leave --size and --superpixels to TFLite")
     if tflite and any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer")):
         raise ExportError(
-            "Exporting to TFLite needs litert-torch and ai-edge-quantizer, which are not installed: "
-            f"{install_hint('export-tflite')}."
+            "Exporting to TFLite needs litert-torch and ai-edge-quantizer, which are not installed",
+            fix=f"{install_hint('export-tflite')}",
         )
     if tflite and whole_cnn and not sizes:
-        raise ExportError("A CNN in one TFLite graph has a fixed size: give it with --size, 520x520 for example.")
+        raise ExportError("A CNN in one TFLite graph has a fixed size", fix="give it with --size, 520x520 for example")
     for height, width in sizes:
         if min(height, width) < MINIMUM_SIZE or height * width > LARGEST_SIZE:
             raise ExportError(
-                f"Graphs for {height}x{width} cannot be made: give a --size of at least 16x16 and "
-                f"{LARGEST_SIZE / 1e6:g} megapixels at most."
+                f"Graphs for {height}x{width} cannot be made",
+                fix=f"give a --size of at least 16x16 and {LARGEST_SIZE / 1e6:g} megapixels at most",
             )
     if any(not 1 <= nodes <= MOST_SUPERPIXELS for nodes in superpixels):
-        raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels: give --superpixels such a number.")
+        raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels", fix="give --superpixels such a number")

@@ -92,7 +92,8 @@ def export_bundle(
     if not difference <= TOLERANCES[precision]:
         raise ExportError(
             f"The exported graphs differ from the network by {difference:.2g} (allowed: {TOLERANCES[precision]}); "
-            f"nothing was written. Check the weights: values of great magnitude do not survive {precision}."
+            "nothing was written. Check the weights",
+            fix=f"values of great magnitude do not survive {precision}",
         )
     write_bundle(output, facts_of_model, graphs)
     return difference
@@ -107,13 +108,14 @@ def _lite(
     network: FusionGCNLite, form: str, whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
 ) -> dict[str, Graph]:
     if whole_cnn:
-        raise ExportError("The CNN of this network is one graph as it is: leave --whole-cnn out.")
+        raise ExportError("The CNN of this network is one graph as it is", fix="leave --whole-cnn out")
     if form == "onnx":
         return lite_to_onnx(network)
     odd = next((size for size in sizes if size[0] % GRID or size[1] % GRID or min(size) <= 2 * MARGIN), None)
     if odd is not None:
         raise ExportError(
-            f"Windows of {odd[0]}x{odd[1]} do not suit this network: give multiples of {GRID} above {2 * MARGIN}."
+            f"Windows of {odd[0]}x{odd[1]} do not suit this network",
+            fix=f"give multiples of {GRID} above {2 * MARGIN}",
         )
     to_tflite = _litert_exporter()
     rooms = sorted(set(superpixels or to_tflite.LITE_SUPERPIXELS))
@@ -144,8 +146,8 @@ def _litert_exporter() -> Any:
         from fusiongcn_edge.export import to_tflite
     except ImportError as error:
         raise ExportError(
-            f"The TFLite exporter cannot be loaded ({error}), for its libraries only go together in certain versions: "
-            f"make an environment of its own, and there {install_hint('export-tflite')}."
+            f"The TFLite exporter cannot be loaded ({error}), for its libraries only go together in certain versions",
+            fix=f"make an environment of its own, and there {install_hint('export-tflite')}",
         ) from None
     return to_tflite
 

@@ -54,7 +54,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     network, facts = load_network(path)
     if not isinstance(network, FusionGCN):
         raise CheckpointError(
-            f"{path} holds the network {facts['network']!r}, not {PUBLISHED!r}: give another checkpoint."
+            f"{path} holds the network {facts['network']!r}, not {PUBLISHED!r}", fix="give another checkpoint"
         )
     return network, facts
 
@@ -95,24 +95,25 @@ def superpixel_settings(network: FusionGCN, superpixels: dict[str, Any]) -> Slic
 
 def _read(path: Path) -> dict[str, Any]:
     if not os.path.isfile(path):
-        raise CheckpointError(f"There is no checkpoint {path}: check the path.")
+        raise CheckpointError(f"There is no checkpoint {path}", fix="check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol: what matters is whether it can be read
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a file of another kind is read as a pickle's instructions, and any of them may fail in its way
         raise CheckpointError(
-            f"{path} is no checkpoint, is damaged, or holds more than tensors: save the network's state_dict() alone."
+            f"{path} is no checkpoint, is damaged, or holds more than tensors",
+            fix="save the network's state_dict() alone",
         ) from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}: save the network's state_dict().")
+        raise CheckpointError(f"{path} holds a {type(content).__name__}", fix="save the network's state_dict()")
     return content
 
 
 def _check_facts(path: Path, facts: dict[str, Any]) -> None:
     network, found = facts.get("network", PUBLISHED), facts.get("superpixels")
     if not isinstance(network, str) or network not in NETWORKS:
-        raise CheckpointError(f"{path} holds the network {network!r}: this version knows {', '.join(NETWORKS)}.")
+        raise CheckpointError(f"{path} holds the network {network!r}", fix=f"this version knows {', '.join(NETWORKS)}")
     if (
         not isinstance(found, dict)
         or set(found) != SUPERPIXEL_NUMBERS[network]
@@ -124,18 +125,18 @@ def _check_facts(path: Path, facts: dict[str, Any]) -> None:
         or any(found.get(name, 0) > most for name, most in MOST.items())
     ):
         raise CheckpointError(
-            f"{path} does not say how its superpixels are made: save 'superpixels' with a number for each of "
-            f"{', '.join(sorted(SUPERPIXEL_NUMBERS[network]))}."
+            f"{path} does not say how its superpixels are made",
+            fix=f"save 'superpixels' with a number for each of {', '.join(sorted(SUPERPIXEL_NUMBERS[network]))}",
         )
     if facts.get("blend", "hard") not in BLENDS:
-        raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}: save one of them.")
+        raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}", fix="save one of them")
     origin = facts.get("origin", {})
     try:
         json.dumps(origin, sort_keys=True)
     except (TypeError, ValueError, RecursionError):
         origin = None
     if not isinstance(origin, dict):
-        raise CheckpointError(f"{path} has an 'origin' that is no dict of texts and numbers: save one.")
+        raise CheckpointError(f"{path} has an 'origin' that is no dict of texts and numbers", fix="save one")
 
 
 def _check_fit(path: Path, state: dict[str, Any], network: nn.Module) -> None:
@@ -164,7 +165,8 @@ def _check_fit(path: Path, state: dict[str, Any], network: nn.Module) -> None:
     ]
     if problems:
         raise CheckpointError(
-            f"{path} is not a {type(network).__name__} checkpoint: {'; '.join(problems)}. Give another checkpoint."
+            f"{path} is not a {type(network).__name__} checkpoint",
+            fix=f"{'; '.join(problems)}. Give another checkpoint",
         )
     if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise CheckpointError(f"{path} holds weights that are not finite: give an earlier checkpoint.")
+        raise CheckpointError(f"{path} holds weights that are not finite", fix="give an earlier checkpoint")

@@ -91,7 +91,7 @@ def _defaults(name: str) -> str:
 
 def run_train(arguments: argparse.Namespace) -> int:
     if arguments.recipe == "published" and arguments.network != PUBLISHED:
-        raise TrainingError(f"There is no published recipe for {arguments.network}: leave --recipe out.")
+        raise TrainingError(f"There is no published recipe for {arguments.network}", fix="leave --recipe out")
     from fusiongcn_edge.model import training  # with torch, which --help does without
 
     training.keep_freed_memory()
@@ -99,7 +99,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0:
-        raise TrainingError(f"--minutes {arguments.minutes:g} cannot be: give a number above 0.")
+        raise TrainingError(f"--minutes {arguments.minutes:g} cannot be", fix="give a number above 0")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
     made = _make_run_folder(folder, training.STATE, (training.WEIGHTS, LOG))
@@ -146,12 +146,12 @@ def _make_run_folder(folder: Path, state: str, others: Sequence[str]) -> bool:
         found = set(os.listdir(folder)) - {LOCK}
         if found and not (folder / state).exists():
             raise TrainingError(
-                f"{folder} holds other files ({min(found)}), and no run to go on with: give a folder of its own."
+                f"{folder} holds other files ({min(found)}), and no run to go on with", fix="give a folder of its own"
             )
         return False
     check_folder(folder)
     if os.path.exists(folder):
-        raise TrainingError(f"{folder} is a file: give the name of a folder.")
+        raise TrainingError(f"{folder} is a file", fix="give the name of a folder")
     folder.mkdir()
     return True
 
@@ -202,14 +202,14 @@ def run_scenes(arguments: argparse.Namespace) -> int:
 def _write_pairs(arguments: argparse.Namespace, photographs: Photographs) -> None:
     folder = Path(arguments.pairs)
     if os.path.lexists(folder):
-        raise FusionError(f"{folder} exists, and no pairs are written over: choose another name.")
+        raise FusionError(f"{folder} exists, and no pairs are written over", fix="choose another name")
     make_scene(photographs, arguments.size, arguments.seed, 0)  # refused before there is a folder
     parts = ("a", "b", "truth")
     try:
         for part in parts:
             (folder / part).mkdir(parents=True)
     except OSError as error:
-        raise FusionError(f"{folder} cannot be made ({error.strerror}): choose another name.") from None
+        raise FusionError(f"{folder} cannot be made", found=error.strerror, fix="choose another name") from None
     try:
         with Progress() as progress:
             for index in range(arguments.count):

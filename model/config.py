@@ -79,15 +79,15 @@ def check_recipe(recipe: TrainConfig) -> None:
     least = {"steps": 1, "batch": 1, "crop": SMALLEST_SCENE, "seed": 0, "iterations": 1}
     for name, bound in least.items():
         if getattr(recipe, name) < bound:
-            raise TrainingError(f"{name} is {getattr(recipe, name)}: give at least {bound}.")
+            raise TrainingError(f"{name} is {getattr(recipe, name)}", fix=f"give at least {bound}")
     if recipe.seed > MOST_SEED:
-        raise TrainingError(f"seed is {recipe.seed}: give at most {MOST_SEED}.")
+        raise TrainingError(f"seed is {recipe.seed}", fix=f"give at most {MOST_SEED}")
     for name in ("learning_rate", "compactness", "segments_per_side", "fused_weight"):
         if not 0 < getattr(recipe, name) < math.inf:
-            raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}: give a number above 0.")
+            raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}", fix="give a number above 0")
     for name in ("noise", "blank"):
         if not 0 <= getattr(recipe, name) <= 1:
-            raise TrainingError(f"{name} is {getattr(recipe, name)}: give a share from 0 to 1.")
+            raise TrainingError(f"{name} is {getattr(recipe, name)}", fix="give a share from 0 to 1")
 
 
 def learning_rate_factor(step: int, recipe: TrainConfig) -> float:

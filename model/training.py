@@ -100,7 +100,7 @@ class Run:
     ) -> None:
         check_recipe(recipe)
         if recipe.network not in NETWORKS:
-            raise TrainingError(f"There is no network {recipe.network!r}: choose one of {', '.join(NETWORKS)}.")
+            raise TrainingError(f"There is no network {recipe.network!r}", fix=f"choose one of {', '.join(NETWORKS)}")
         self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers
         self.photographs = photographs or f"{len(train)} photographs from {train.folder.name}"
         self.licence = licence
@@ -135,13 +135,15 @@ class Run:
     def _begin_with(self, path: str) -> None:
         network, facts = load_network(path)
         if type(network) is not type(self.network):
-            raise TrainingError(f"{path} holds another network than {self.recipe.network!r}: give other weights.")
+            raise TrainingError(f"{path} holds another network than {self.recipe.network!r}", fix="give other weights")
         self.network.load_state_dict(network.state_dict())
         self.origin = {"started_from": facts.get("origin", {})}
 
     def _resume(self) -> None:
         path = self.folder / STATE
-        damaged = TrainingError(f"{path} is damaged: start anew in another folder, with --weights from this one, say.")
+        damaged = TrainingError(
+            f"{path} is damaged", fix="start anew in another folder, with --weights from this one, say"
+        )
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             saved = {**state["recipe"], "cell_sizes": tuple(state["recipe"]["cell_sizes"])}
@@ -155,27 +157,28 @@ class Run:
             raise damaged from None
         if network != self.recipe.network:
             raise TrainingError(
-                f"{path} is a run of the network {network!r}, not {self.recipe.network!r}: give another folder."
+                f"{path} is a run of the network {network!r}, not {self.recipe.network!r}", fix="give another folder"
             )
         fixed = {name: value for name, value in asdict(self.recipe).items() if name != "steps"}
         changed = [name for name, value in fixed.items() if saved.get(name) != value]
         if changed:
             raise TrainingError(
                 f"{path} was begun with another {', '.join(changed)} "
-                f"({', '.join(str(saved.get(name)) for name in changed)}): use the same options, or another folder."
+                f"({', '.join(str(saved.get(name)) for name in changed)})",
+                fix="use the same options, or another folder",
             )
         # what was left out may be given later
         other = [name for name, value in self.given.items() if given.get(name, value) not in (value, TEXTS.get(name))]
         if other:
             begun = [f"--{name}" + (f" ({given[name]!r})" if name in TEXTS else "") for name in other]
             raise TrainingError(
-                f"{path} was begun with another {', '.join(begun)}: use the same photographs and options, or another "
-                "folder."
+                f"{path} was begun with another {', '.join(begun)}",
+                fix="use the same photographs and options, or another folder",
             )
         if step > self.recipe.steps:
             raise TrainingError(
-                f"{path} is at step {step} of {saved.get('steps')}: "
-                f"give at least as many steps, not {self.recipe.steps}."
+                f"{path} is at step {step} of {saved.get('steps')}",
+                fix=f"give at least as many steps, not {self.recipe.steps}",
             )
         try:
             self.network.load_state_dict(weights["model"])
@@ -257,7 +260,7 @@ class Run:
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"The loss became {loss.item()} at step {self.step}; the state saved before it is kept in "
-                    f"{self.folder}. Lower the learning rate (now {recipe.learning_rate}) in another folder."
+                    f"{self.folder}. Lower the learning rate (now {recipe.learning_rate}) in another folder"
                 )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -322,7 +325,7 @@ def _told(data: Iterable[Any]) -> Iterator[Any]:
         if "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
-            "A process that makes scenes was ended, for want of memory perhaps: give fewer --workers, or 0."
+            "A process that makes scenes was ended, for want of memory perhaps", fix="give fewer --workers, or 0"
         ) from None
 
 

@@ -7,16 +7,40 @@ LONGEST = 1000  # characters of a sentence; names of files and values in them ca
 
 
 class FusionError(Exception):
-    """A mistake that the user can mend. The command line prints its sentence alone and exits with code 2.
+    """A mistake of the user, or of a file of theirs, that they can mend.
 
-    The sentence is one line that can be shown, whatever is in the names and values that it quotes.
+    Attributes
+    ----------
+    problem : str
+        What failed.
+    found : object
+        What was observed; None where ``problem`` says it.
+    allowed : object
+        What would have been accepted; None where ``fix`` says it.
+    fix : str
+        What to do; empty where ``problem`` says it.
     """
 
-    def __init__(self, sentence: str = "") -> None:
-        text = printable(sentence)
-        if len(text) > LONGEST:
-            text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
-        super().__init__(text)
+    def __init__(self, problem: str = "", *, found: object = None, allowed: object = None, fix: str = "") -> None:
+        self.problem, self.found, self.allowed, self.fix = problem, found, allowed, fix
+        super().__init__(sentence(problem, found, allowed, fix))
+
+
+def sentence(problem: str, found: object = None, allowed: object = None, fix: str = "") -> str:
+    """Render an error as one line: ``problem (found, expected allowed): fix.``
+
+    Line ends and control characters, which come with names of files and values of a manifest, are escaped; what is
+    longer than ``LONGEST`` characters is cut in the middle.
+    """
+    observed = [] if found is None else [str(found)]
+    observed += [] if allowed is None else [f"expected {allowed}"]
+    text = (
+        problem.rstrip(".")
+        + (f" ({', '.join(observed)})" if observed else "")
+        + (f": {fix.rstrip('.')}" if fix else "")
+    )
+    text = printable(f"{text}." if text else "")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:
@@ -70,5 +94,5 @@ def user_message(error: BaseException) -> str | None:
         return "Memory ran out: use smaller photographs or close other programs."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return str(OutputError(f"{where}{error.strerror}: check the files, the folders and the free space."))
+        return str(OutputError(f"{where}{error.strerror}", fix="check the files, the folders and the free space"))
     return None

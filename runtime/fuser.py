@@ -90,8 +90,8 @@ def open_bundle(model: str | os.PathLike[str], engine: str | None = None) -> Bun
 def _check_engine(bundle: Bundle, engine: str | None) -> None:
     if engine is not None and bundle_engine(engine) != bundle.engine:
         raise BundleError(
-            f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}: "
-            "name no engine, or export the model for that one."
+            f"The bundle {bundle.path} is made for the engine {bundle.engine!r}, not {engine!r}",
+            fix="name no engine, or export the model for that one",
         )
 
 
@@ -99,12 +99,12 @@ def check_limits(bundle: Bundle, threads: int | None, max_memory: float | None) 
     """Refuse, with a FusionError, threads and memory that :class:`Fuser` cannot be opened with."""
     most = max(MOST_THREADS, os.cpu_count() or 1)
     if threads is not None and not (isinstance(threads, Integral) and 1 <= threads <= most):
-        raise FusionError(f"{threads!r} threads cannot be used: give a number from 1 to {most}.")
+        raise FusionError(f"{threads!r} threads cannot be used", fix=f"give a number from 1 to {most}")
     if max_memory is not None and not (isinstance(max_memory, Real) and 0 < max_memory < 1e12):
-        raise FusionError(f"{max_memory!r} MB of memory cannot be used: give a number above 0.")
+        raise FusionError(f"{max_memory!r} MB of memory cannot be used", fix="give a number above 0")
     if max_memory is not None and bundle.network == PUBLISHED and not bundle.stages:
         raise FusionError(
-            "This model's CNN is one graph and takes the memory it takes: export it in stages, or set no limit."
+            "This model's CNN is one graph and takes the memory it takes", fix="export it in stages, or set no limit"
         )
 
 
@@ -207,8 +207,9 @@ class Fuser:
             if not ran_out_of_memory(error) and "can't start new thread" not in str(error):
                 raise
             raise FusionError(
-                f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no more could be had'}): "
-                "use smaller photographs or close other programs."
+                "Memory ran out",
+                found=f"{str(error).splitlines()[0] if str(error) else 'no more could be had'}",
+                fix="use smaller photographs or close other programs",
             ) from None
 
     def _fuse(
@@ -245,7 +246,9 @@ class Fuser:
             del pixels
             least, most = probability.min(), probability.max()
             if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # nor if one is no number
-                raise EngineError(f"The model {self.bundle.path} gives what are no probabilities: export it again.")
+                raise EngineError(
+                    f"The model {self.bundle.path} gives what are no probabilities", fix="export it again"
+                )
             if least < 0 or most > 1:
                 probability = probability.clip(0, 1)
         with stage("decision"):
@@ -290,7 +293,7 @@ class Fuser:
         """
         if not 2 <= len(frames) <= MOST_FRAMES:
             allowed = "at least 2" if len(frames) < 2 else f"at most {MOST_FRAMES:,}"
-            raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be fused: give {allowed}.")
+            raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be fused", fix=f"give {allowed}")
         tell = progress or (lambda text: None)
         if order is None:
             order = focus_order(sharpnesses(frames, names_of(frames, names), self.bundle.minimum_size, tell))

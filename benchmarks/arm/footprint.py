@@ -63,7 +63,7 @@ def peak_memory(model: str, size: tuple[int, int]) -> int:
                 break
             sleep(0.2)
     if process.returncode != 0:
-        raise FusionError(f"{model} could not be measured: its own message stands above.")
+        raise FusionError(f"{model} could not be measured", fix="its own message stands above")
     return peak
 
 

@@ -125,9 +125,9 @@ def _llvm(tool: str, options: Sequence[str], text: str) -> str:
     try:
         done = subprocess.run([f"{tool}-19", *options], input=text, capture_output=True, text=True)
     except FileNotFoundError:
-        raise FusionError("LLVM's tools are needed: apt-get install llvm-19.") from None
+        raise FusionError("LLVM's tools are needed", fix="apt-get install llvm-19") from None
     if done.returncode != 0:
-        raise FusionError(f"{tool} does not understand what was executed: {done.stderr.strip().splitlines()[0]}")
+        raise FusionError(f"{tool} does not understand what was executed", fix=f"{done.stderr.strip().splitlines()[0]}")
     return done.stdout
 
 

@@ -89,7 +89,7 @@ def python_command(kind: str, cpu: str, *, emulator_arguments: Sequence[str] = (
     rootfs, site = home / "rootfs", home / "site"
     if not site.is_dir() or shutil.which(chosen.emulator) is None:
         raise FusionError(
-            f"There is no userland {kind}: make it with 'python -m {__package__}.userland --kind {kind}'."
+            f"There is no userland {kind}", fix=f"make it with 'python -m {__package__}.userland --kind {kind}'"
         )
     libraries = rootfs / "usr" / "lib" / chosen.triplet
     environment = {
@@ -129,7 +129,7 @@ def make(kind: str, wheel: Path, fresh: bool = False) -> None:
 def build_wheel(target: Path) -> Path:
     """Build our wheel from a copy of this checkout, in which no earlier build has left anything."""
     if not (ROOT / "setup.cfg").is_file():
-        raise FusionError("Our wheel is built from a checkout: run this in one, after pip install -e '.[dev]'.")
+        raise FusionError("Our wheel is built from a checkout", fix="run this in one, after pip install -e '.[dev]'")
     with tempfile.TemporaryDirectory() as copy:
         unwanted = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
         shutil.copytree(ROOT, copy, ignore=unwanted, dirs_exist_ok=True)
@@ -158,7 +158,7 @@ def run(*command: str) -> None:
 def _make_rootfs(chosen: Kind, rootfs: Path) -> None:
     """Python and the libraries that wheels expect of a system; only unpacked, so that nothing runs."""
     if shutil.which("mmdebstrap") is None or shutil.which(chosen.emulator) is None:
-        raise FusionError(f"An emulator and a maker of Debian systems are needed: {TOOLS}.")
+        raise FusionError("An emulator and a maker of Debian systems are needed", fix=TOOLS)
     packages = ("python3-minimal", f"libpython{chosen.python}-stdlib", "libstdc++6", "libgcc-s1", *chosen.packages)
     with tempfile.TemporaryDirectory(dir=rootfs.parent) as unfinished:
         target = Path(unfinished) / "rootfs"

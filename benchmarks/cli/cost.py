@@ -62,11 +62,13 @@ def run_cost(arguments: argparse.Namespace) -> int:
     check_json(arguments.json, [arguments.model])
     if path.suffix.lower() in (".onnx", ".tflite") and not path.is_dir():
         if arguments.engine is not None:
-            raise FusionError("--engine is about a shipped model: leave it out for a file.")
+            raise FusionError("--engine is about a shipped model", fix="leave it out for a file")
         cost = cost_of_file(path, arguments.size, arguments.superpixels)
     else:
         if os.path.isfile(path):  # the path's own method stumbles over names that are too long
-            raise FusionError(f"{path} is neither an .onnx nor a .tflite file: give one, a bundle or a shipped model.")
+            raise FusionError(
+                f"{path} is neither an .onnx nor a .tflite file", fix="give one, a bundle or a shipped model"
+            )
         bundle = open_bundle(arguments.model, arguments.engine)
         height, width = arguments.size or USUAL_SIZE
         cost = cost_of_bundle(bundle, height, width, arguments.superpixels)
@@ -192,7 +194,7 @@ def _minutes(text: str) -> float:
 
 def run_benchmark(arguments: argparse.Namespace) -> int:
     if arguments.photos is not None and arguments.size is not None:
-        raise FusionError("--photos have the sizes they have: leave --size out, or --photos.")
+        raise FusionError("--photos have the sizes they have", fix="leave --size out, or --photos")
     check_json(arguments.json, arguments.model or [])
     if arguments.report is not None:
         check_report(arguments.report)

@@ -115,7 +115,7 @@ def _methods(text: str) -> list[str]:
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """Print a table per folder, and write what is asked for; 1 if something that was asked for is missing."""
     if arguments.pairs is None and arguments.truth is None:
-        raise FusionError("There is nothing to evaluate: name a folder of pairs with --pairs or --truth.")
+        raise FusionError("There is nothing to evaluate", fix="name a folder of pairs with --pairs or --truth")
     check_json(arguments.json)
     if arguments.pictures is not None:
         check_files_in(arguments.pictures)
@@ -140,7 +140,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
             interrupted = True
     if not interrupted and all(score.error for group in groups for score in group.scores):
         first = groups[0].scores[0]
-        raise FusionError(f"Nothing could be evaluated, {first.case.name} for one: {first.error}")
+        raise FusionError(f"Nothing could be evaluated, {first.case.name} for one", fix=f"{first.error}")
     if arguments.json != STDOUT:
         print("\n\n".join(_table(group, names) for group in groups))
         for why in absent.values():

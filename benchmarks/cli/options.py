@@ -57,7 +57,7 @@ def photographs_below(folder: Path, count: int) -> list[NDArray[np.uint8]]:
     """
     paths = sorted(path for path in folder.rglob("*") if is_photograph(path))
     if not 1 <= count <= len(paths):
-        raise FusionError(f"There are {len(paths)} photographs below {folder}: --count must be 1 to that.")
+        raise FusionError(f"There are {len(paths)} photographs below {folder}", fix="--count must be 1 to that")
     return [eight_bit_colour(read_image(paths[number * len(paths) // count])) for number in range(count)]
 
 
@@ -67,7 +67,7 @@ def check_figure(path: Path) -> None:
     from matplotlib.figure import Figure
 
     if path.suffix[1:].lower() not in Figure().canvas.get_supported_filetypes():
-        raise OutputError(f"{path} is not the name of a picture that can be drawn: end it with .png or .svg.")
+        raise OutputError(f"{path} is not the name of a picture that can be drawn", fix="end it with .png or .svg")
     check_folder(path)
 
 

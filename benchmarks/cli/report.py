@@ -59,7 +59,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     for first, second in combinations(saved, 2):
         if replace(first, name="") == replace(second, name=""):
             raise FusionError(
-                f"{first.name} and {second.name} hold the same, which would count twice: give one of them."
+                f"{first.name} and {second.name} hold the same, which would count twice", fix="give one of them"
             )
     _write(arguments.output, put_together(saved, arguments.metric))
     print(f"{printable(arguments.output)}: of {pluralize(len(saved), 'file')}")
@@ -70,7 +70,7 @@ def check_report(output: str, sources: Sequence[str] = ()) -> None:
     """Refuse, with a FusionError, a name that says no format, a place that cannot be written to, and a file that is
     read from."""
     if Path(output).suffix.lower() not in WRITERS:
-        raise FusionError(f"{output} is neither a page nor Markdown: name it .html or .md.")
+        raise FusionError(f"{output} is neither a page nor Markdown", fix="name it .html or .md")
     check_folder(output)
     check_no_overwrite(sources, [output], "the files to report on")
 

@@ -141,12 +141,13 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
     """
     if min(height, width) < bundle.minimum_size:
         raise FusionError(
-            f"{height}x{width} is smaller than the model takes: give at least {bundle.minimum_size} pixels a side."
+            f"{height}x{width} is smaller than the model takes",
+            fix=f"give at least {bundle.minimum_size} pixels a side",
         )
     nodes = bundle.superpixels.nodes(height, width) if superpixels is None else superpixels
     step = STEP if bundle.network == LITE else 1
     if nodes > height * width // step**2:
-        raise FusionError(f"{nodes} superpixels are more than {height}x{width} has pixels: give fewer.")
+        raise FusionError(f"{nodes} superpixels are more than {height}x{width} has pixels", fix="give fewer")
     engine = _CountingEngine(bundle)
     network = open_network(bundle, engine, 1, PLENTY if bundle.stages or bundle.network == LITE else None)
     rows, columns = height, width
@@ -192,11 +193,11 @@ def cost_of_file(path: Path, size: tuple[int, int] | None = None, superpixels: i
     try:
         data = read_file(path)
     except OSError as error:
-        raise FusionError(f"{path} cannot be read ({error.strerror}): give an ONNX or TFLite file.") from None
+        raise FusionError(f"{path} cannot be read", found=error.strerror, fix="give an ONNX or TFLite file") from None
     tflite = path.suffix.lower() == ".tflite"
     if tflite:
         if size is not None or superpixels is not None:
-            raise FusionError(f"The sizes in {path} are fixed: leave --size and --superpixels out.")
+            raise FusionError(f"The sizes in {path} are fixed", fix="leave --size and --superpixels out")
         counts = [(name, [graph.count()]) for name, graph in _litert_file(data, str(path)).graphs.items()]
     else:
         from fusiongcn_edge.benchmarks.cost.symbolic_dims import filled_in
@@ -371,7 +372,7 @@ def _zeros(shape: Shape) -> NDArray[np.float32]:
 
 def _needs(kind: str, error: ModuleNotFoundError) -> FusionError:
     return FusionError(
-        f"Counting {kind} graphs needs {error.name}, which is not installed: {install_hint('calibration')}."
+        f"Counting {kind} graphs needs {error.name}, which is not installed", fix=f"{install_hint('calibration')}"
     )
 
 

@@ -46,13 +46,15 @@ class OnnxGraph:
         try:
             self._model = onnx.load_from_string(data)
         except Exception as error:
-            raise FusionError(f"{name} is no ONNX graph ({type(error).__name__}): give another file.") from None
+            raise FusionError(
+                f"{name} is no ONNX graph", found=type(error).__name__, fix="give another file"
+            ) from None
         graph = self._model.graph
         if not graph.node:
-            raise FusionError(f"{name} is an ONNX file without operators: give another file.")
+            raise FusionError(f"{name} is an ONNX file without operators", fix="give another file")
         for tensor in graph.initializer:
             if tensor.data_location == TensorProto.EXTERNAL:
-                raise FusionError(f"{name} keeps its weights in other files: save it with the weights inside.")
+                raise FusionError(f"{name} keeps its weights in other files", fix="save it with the weights inside")
         for node in graph.node:
             if node.domain == "com.microsoft" and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 node.domain = ""  # the same, for 16 bits, which ONNX itself has from opset 21 on
@@ -94,7 +96,9 @@ class OnnxGraph:
             return np.asarray(numpy_helper.to_array(tensor))
         except Exception as error:  # whatever the library makes of lengths and types that do not go together
             raise FusionError(
-                f"{self._name} has a damaged constant {tensor.name!r} ({type(error).__name__}): give another file."
+                f"{self._name} has a damaged constant {tensor.name!r}",
+                found=type(error).__name__,
+                fix="give another file",
             ) from None
 
     def count(self, inputs: Mapping[str, Shape]) -> Count:
@@ -133,13 +137,14 @@ class OnnxGraph:
             except Exception as error:
                 reason = str(error).strip().splitlines()[-1][:200]
                 raise FusionError(
-                    f"The shapes in {self._name} do not fit together at this size ({reason}): give another size or "
-                    "file."
+                    f"The shapes in {self._name} do not fit together at this size",
+                    found=reason,
+                    fix="give another size or file",
                 ) from None
             for value in model.graph.value_info:
                 if math.prod(length for length in _dimensions(value) if isinstance(length, int)) > MOST_NUMBERS:
                     raise FusionError(
-                        f"{self._name} says that {value.name!r} is larger than any memory: give another file."
+                        f"{self._name} says that {value.name!r} is larger than any memory", fix="give another file"
                     )
         shapes, sizes = {}, {}
         for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
@@ -149,7 +154,9 @@ class OnnxGraph:
                     continue
                 shapes[value.name] = tuple(int(length) for length in lengths)
                 if min(shapes[value.name], default=0) < 0:
-                    raise FusionError(f"{self._name} says that {value.name!r} has negative lengths: give another file.")
+                    raise FusionError(
+                        f"{self._name} says that {value.name!r} has negative lengths", fix="give another file"
+                    )
                 kind = value.type.tensor_type.elem_type
                 width = helper.tensor_dtype_to_np_dtype(kind).itemsize if kind != TensorProto.STRING else 0
                 sizes[value.name] = elements(shapes[value.name]) * width
@@ -160,7 +167,8 @@ class OnnxGraph:
         def shape_of(name: str) -> Shape:
             if name not in shapes:
                 raise FusionError(
-                    f"The shape of {name!r} in {self._name} cannot be told ahead: export the graph with fixed sizes."
+                    f"The shape of {name!r} in {self._name} cannot be told ahead",
+                    fix="export the graph with fixed sizes",
                 )
             return shapes[name]
 

@@ -35,7 +35,7 @@ def filled_in(
         sides = {**dict.fromkeys(HEIGHTS, size[0]), **dict.fromkeys(WIDTHS, size[1])}
         if factor > 1 and name in sides:
             if sides[name] % factor:
-                raise FusionError(f"{file} takes sides that are multiples of {factor}: give such a --size.")
+                raise FusionError(f"{file} takes sides that are multiples of {factor}", fix="give such a --size")
             by_name[name] = min(by_name[name], sides[name] // factor)
     if superpixels is not None:
         by_name |= dict.fromkeys(SUPERPIXELS, superpixels) | {"patterns": 16 * superpixels}

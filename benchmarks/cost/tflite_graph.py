@@ -49,7 +49,7 @@ class LiteRtFile:
 
     def __init__(self, data: bytes, name: str = "the graph") -> None:
         if data[4:8] != b"TFL3":
-            raise FusionError(f"{name} is no TFLite file: give another file.")
+            raise FusionError(f"{name} is no TFLite file", fix="give another file")
         try:
             model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
             keys = {s.subgraphIndex: s.signatureKey.decode("utf-8", "replace") for s in model.signatureDefs or ()}
@@ -58,7 +58,9 @@ class LiteRtFile:
                 for index in range(len(model.subgraphs))
             }
         except Exception as error:
-            raise FusionError(f"{name} is a damaged TFLite file ({type(error).__name__}): export it again.") from None
+            raise FusionError(
+                f"{name} is a damaged TFLite file", found=type(error).__name__, fix="export it again"
+            ) from None
 
 
 class _Graph:
@@ -157,7 +159,7 @@ class _Graph:
     def _macs(self, operator: Any, kind: str, out: Shape) -> int:
         read = [self._shape(index) if index >= 0 else () for index in operator.inputs]
         if len(read) <= (kind == "TRANSPOSE_CONV") + 1 or min(len(read[0]), len(read[1])) < RANKS.get(kind, 2):
-            raise FusionError(f"The file is damaged, a {kind} of it reads too little: export it again.")
+            raise FusionError(f"The file is damaged, a {kind} of it reads too little", fix="export it again")
         first, second = read[:2]
         if kind == "CONV_2D":  # weights: outputs, rows, columns, inputs per group
             return elements(out) * elements(second[1:])

@@ -141,17 +141,17 @@ def _run_peer(program: str, a: Image, b: Image) -> Image:
                 cwd=folder, capture_output=True, text=True, errors="replace", timeout=PATIENCE,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise FusionError(f"{program} took longer than {PATIENCE} seconds.") from None
+            raise FusionError(f"{program} took longer than {PATIENCE} seconds") from None
         except OSError as error:
-            raise FusionError(f"{program} cannot be started ({error.strerror}): check {path}.") from None
+            raise FusionError(f"{program} cannot be started", found=error.strerror, fix=f"check {path}") from None
         if done.returncode or not (folder / "fused.tif").exists():
             said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-            raise FusionError(f"{program} ended with code {done.returncode} and no image: {said[-1]}")
+            raise FusionError(f"{program} ended with code {done.returncode} and no image", fix=f"{said[-1]}")
         fused = read_image(folder / "fused.tif")
     if fused.ndim == 3 and (a.ndim == 2 or fused.shape[2] > a.shape[2]):
         fused = cv2.cvtColor(fused[:, :, :3], cv2.COLOR_BGR2GRAY) if a.ndim == 2 else fused[:, :, : a.shape[2]]
     if fused.shape[:2] != a.shape[:2] or fused.dtype != a.dtype:
-        raise FusionError(f"{program} gave {_kind(fused)}, not {_kind(a)}.")
+        raise FusionError(f"{program} gave {_kind(fused)}, not {_kind(a)}")
     return fused
 
 

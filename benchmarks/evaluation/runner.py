@@ -145,15 +145,15 @@ def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
     if pairs is not None and truth is not None and not any(truth.glob("**/a/*")):
         if not any(truth.glob("*.*")):
             raise FusionError(
-                f"There is no image in {truth}: give a folder of pairs with truth/, or of truths by name."
+                f"There is no image in {truth}", fix="give a folder of pairs with truth/, or of truths by name"
             )
         found = list(find_pairs(pairs))
         by_name = {pair.name: pair for pair in found}
         for pair in found:
             if by_name[pair.name] is not pair:
                 raise FusionError(
-                    f"{pair.a} and {by_name[pair.name].a} have the same name, so a truth in {truth} may be of either: "
-                    "put truths into truth/ beside a/ and b/."
+                    f"{pair.a} and {by_name[pair.name].a} have the same name, so a truth in {truth} may be of either",
+                    fix="put truths into truth/ beside a/ and b/",
                 )
         beside = [Case(p.title, p, named(truth, p.name) or truth / f"{p.name}.png") for p in found]
         return [Group("truth", pairs, beside)]

@@ -76,7 +76,7 @@ def _cases(root: Path, every: int) -> list[tuple[NDArray[np.float32], NDArray[np
             gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
             cases.append((gray.astype(np.float32), read_image(drawn[0])))
     if not cases:
-        raise FusionError(f"No photographs with segmentations below {root}: it needs images/ and segments/.")
+        raise FusionError(f"No photographs with segmentations below {root}", fix="it needs images/ and segments/")
     return cases
 
 

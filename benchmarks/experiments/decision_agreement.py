@@ -26,7 +26,7 @@ def differing_fraction(decision: np.ndarray, stored: Path) -> float:
     """Share of pixels on which a decision map (bool H x W) differs from a stored picture of one."""
     picture = to_gray(read_image(stored))
     if picture.shape != decision.shape:
-        raise FusionError(f"{stored} is no decision map of {decision.shape[1]}x{decision.shape[0]} pixels.")
+        raise FusionError(f"{stored} is no decision map of {decision.shape[1]}x{decision.shape[0]} pixels")
     return float(np.mean(decision != (picture > 127)))
 
 
@@ -65,7 +65,7 @@ def _table(arguments: argparse.Namespace) -> None:
         elif stored is not None:
             difference = differing_fraction(decision, stored)
         else:
-            raise FusionError(f"There is no {arguments.maps}/{pair.name}.* beside {pair.a.parent}.")
+            raise FusionError(f"There is no {arguments.maps}/{pair.name}.* beside {pair.a.parent}")
         differences.append(difference)
         sets.setdefault(pair.set, []).append(difference)
         count = round(difference * decision.size)
@@ -75,11 +75,11 @@ def _table(arguments: argparse.Namespace) -> None:
     mean, worst = np.mean(differences), max(differences)
     print(f"{identical} of {len(differences)} identical; mean {mean:.4%}, worst {worst:.4%} of pixels")
     if arguments.at_most is not None and worst * 100 > arguments.at_most:
-        raise FusionError(f"More than {arguments.at_most} % of pixels differ.")
+        raise FusionError(f"More than {arguments.at_most} % of pixels differ")
     if arguments.mean_at_most is not None and mean * 100 > arguments.mean_at_most:
-        raise FusionError(f"More than {arguments.mean_at_most} % of pixels differ in the mean.")
+        raise FusionError(f"More than {arguments.mean_at_most} % of pixels differ in the mean")
     if arguments.identical is not None and identical < arguments.identical:
-        raise FusionError(f"Fewer than {arguments.identical} pairs are identical.")
+        raise FusionError(f"Fewer than {arguments.identical} pairs are identical")
 
 
 if __name__ == "__main__":

@@ -76,10 +76,10 @@ def run(command: Sequence[str], folder: Path) -> tuple[float, int]:
     """
     told = subprocess.run([sys.executable, "-c", LAUNCHER, *command], cwd=folder, capture_output=True, text=True)
     if told.returncode:
-        raise FusionError(f"{command[0]} cannot be started: {told.stderr.strip().splitlines()[-1]}")
+        raise FusionError(f"{command[0]} cannot be started", fix=f"{told.stderr.strip().splitlines()[-1]}")
     code, said, seconds, peak = json.loads(told.stdout)
     if code:
-        raise FusionError(f"{' '.join(command)} ended with code {code}: {said}")
+        raise FusionError(f"{' '.join(command)} ended with code {code}", fix=said)
     return seconds, peak
 
 

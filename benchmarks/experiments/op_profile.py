@@ -45,10 +45,14 @@ def main() -> int:
 
 def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) -> None:
     if bundle.engine != "onnx":
-        raise FusionError(f"{bundle.path} is made for {bundle.engine}, which has no such profile: give an ONNX bundle.")
+        raise FusionError(
+            f"{bundle.path} is made for {bundle.engine}, which has no such profile", fix="give an ONNX bundle"
+        )
     names = [name for name in bundle.graphs if only in (None, name)]
     if not names:
-        raise FusionError(f"There is no graph {only!r} in {bundle.path}: choose one of {', '.join(bundle.graphs)}.")
+        raise FusionError(
+            f"There is no graph {only!r} in {bundle.path}", fix=f"choose one of {', '.join(bundle.graphs)}"
+        )
     rows, columns = tile_edges(*size)
     tile = (rows[1] - rows[0], columns[1] - columns[0]) if bundle.stages else size
     found = {}

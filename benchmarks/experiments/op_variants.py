@@ -45,7 +45,7 @@ def main() -> int:
         chosen = [part for part in parts() if arguments.only is None or arguments.only in part.name]
         if not chosen:
             raise FusionError(
-                f"No part is called {arguments.only!r}: choose from {', '.join(p.name for p in parts())}."
+                f"No part is called {arguments.only!r}", fix=f"choose from {', '.join(p.name for p in parts())}"
             )
         for part in chosen:
             print(part.name)

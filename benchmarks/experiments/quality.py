@@ -56,7 +56,7 @@ def main() -> int:
         if arguments.worst is not None:
             check_files_in(arguments.worst)
         if arguments.truth is arguments.pairs is arguments.photos is None:
-            raise FusionError("There is nothing to measure on: name a folder with --truth, --pairs or --photos.")
+            raise FusionError("There is nothing to measure on", fix="name a folder with --truth, --pairs or --photos")
         models = [Model(name) for name in arguments.model]
         sheet = None
         if arguments.worst is not None:
@@ -94,7 +94,7 @@ def truth_pairs(root: Path) -> Iterator[Case]:
     for pair in find_pairs(root):
         truth = pair.beside("truth")
         if truth is None:
-            raise FusionError(f"There is no truth/{pair.name}.* beside {pair.a.parent}.")
+            raise FusionError(f"There is no truth/{pair.name}.* beside {pair.a.parent}")
         yield pair.title, read_image(pair.a), read_image(pair.b), read_image(truth)
 
 

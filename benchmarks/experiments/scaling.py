@@ -42,7 +42,7 @@ def main() -> int:
             check_figure(arguments.plot)
         sides = [int(side) for side in SMALLEST * 2 ** np.arange(0, np.log2(arguments.largest / SMALLEST) + 0.01, 0.5)]
         if not sides:
-            raise FusionError(f"--largest is {arguments.largest}: give at least {SMALLEST}.")
+            raise FusionError(f"--largest is {arguments.largest}", fix=f"give at least {SMALLEST}")
         times = time_of(arguments.model, sides, arguments.threads, arguments.rounds)
         free = [peak_of(arguments.model, side, arguments.threads, None) for side in sides]
         bound = [peak_of(arguments.model, side, arguments.threads, arguments.max_memory) for side in sides]

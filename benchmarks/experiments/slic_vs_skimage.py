@@ -40,7 +40,7 @@ def _table(bundle: Bundle, root: Path) -> None:
     how = bundle.superpixels
     if not isinstance(how, SlicSettings):
         raise FusionError(
-            "The superpixels of this model are not scikit-image's: name a model of the published network."
+            "The superpixels of this model are not scikit-image's", fix="name a model of the published network"
         )
     differences, ratios = [], []
     print("set         pair   size       N     pixels differing   time / scikit-image's")

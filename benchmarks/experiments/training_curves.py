@@ -56,9 +56,9 @@ def read_log(path: Path) -> list[dict[str, str]]:
         with open(path, newline="") as file:
             rows = [row for row in csv.DictReader(file) if all(row.get(name) for name in COLUMNS)]
     except (OSError, UnicodeDecodeError):
-        raise FusionError(f"{path} cannot be read: give the log.csv of a run.") from None
+        raise FusionError(f"{path} cannot be read", fix="give the log.csv of a run") from None
     if not rows:
-        raise FusionError(f"{path} holds no rows of a training run: give the log.csv of a run.")
+        raise FusionError(f"{path} holds no rows of a training run", fix="give the log.csv of a run")
     return rows
 
 

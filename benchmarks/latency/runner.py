@@ -118,7 +118,7 @@ def photo_inputs(folder: Path) -> list[tuple[tuple[int, int], list[tuple[str, st
     for pair in find_pairs(folder):
         first, second = (read_image(path).shape[:2] for path in (pair.a, pair.b))
         if first != second:
-            raise FusionError(f"{pair.a} and {pair.b} differ in size: crop or resize one of them.")
+            raise FusionError(f"{pair.a} and {pair.b} differ in size", fix="crop or resize one of them")
         by_size.setdefault((first[0], first[1]), []).append((str(pair.a), str(pair.b)))
     return list(by_size.items())
 

@@ -38,7 +38,7 @@ def smooth_valid(image: Gray, line: Gray) -> Gray:
     length = line.size
     height, width = image.shape
     if min(height, width) < length:
-        raise FusionError(f"The images have {width}x{height} pixels, and a metric needs {length} on each side.")
+        raise FusionError(f"The images have {width}x{height} pixels, and a metric needs {length} on each side")
     whole = cv2.sepFilter2D(image, cv2.CV_64F, line, line, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
     return np.asarray(whole[: height - length + 1, : width - length + 1], np.float64)
 

@@ -217,11 +217,11 @@ def check_sizes(images: dict[str, NDArray[Any]]) -> None:
     for name, image in others:
         if image.shape[:2] != reference.shape[:2]:
             raise FusionError(
-                f"The {first} has {size} pixels, the {name} {image.shape[1]}x{image.shape[0]}: "
-                "crop or resize them to the same size, aligned to each other."
+                f"The {first} has {size} pixels, the {name} {image.shape[1]}x{image.shape[0]}",
+                fix="crop or resize them to the same size, aligned to each other",
             )
     if min(reference.shape[:2]) < SMALLEST:
-        raise FusionError(f"The images have {size} pixels: the metrics need at least {SMALLEST} on each side.")
+        raise FusionError(f"The images have {size} pixels", fix=f"the metrics need at least {SMALLEST} on each side")
 
 
 def alike(image: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:

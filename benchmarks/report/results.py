@@ -125,14 +125,14 @@ def put_together(saved: Sequence[Saved], metric: str | None = None) -> Results:
     present = metrics_of([group for evaluation in evaluations for group in evaluation.facts["groups"]])
     if metric is not None and metric not in present:
         remedy = f"choose among {', '.join(present)}" if present else "also give what 'fusiongcn evaluate --json' wrote"
-        raise FusionError(f"No evaluation has {metric!r}: {remedy}.")
+        raise FusionError(f"No evaluation has {metric!r}", fix=remedy)
     metric = metric or next((name for name in (*PREFERRED, *present) if name in present), None)
     for other in benchmarks[1:]:
         sizes = [sorted({own.size for own in each.configurations}) for each in (benchmarks[0], other)]
         if not set(sizes[0]) & set(sizes[1]):
             texts = [", ".join(map(size_text, each)) or "nothing" for each in sizes]
             raise FusionError(
-                f"{benchmarks[0].name} has {texts[0]} and {other.name} {texts[1]}: measure both with one --size."
+                f"{benchmarks[0].name} has {texts[0]} and {other.name} {texts[1]}", fix="measure both with one --size"
             )
     plotted, psnr = means_of(evaluations, metric), means_of(evaluations, "PSNR")
     sections, number = [], 1

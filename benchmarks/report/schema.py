@@ -64,9 +64,11 @@ def read_saved(path: Path) -> Saved:
     try:
         found = json.loads(read_file(path).decode("utf-8"))
     except OSError as error:
-        raise FusionError(f"{path} cannot be read ({error.strerror}): give a file that '--json' wrote.") from None
+        raise FusionError(
+            f"{path} cannot be read", found=error.strerror, fix="give a file that '--json' wrote"
+        ) from None
     except (ValueError, RecursionError):
-        raise FusionError(f"{path} is no JSON or is cut off: let '--json' write it again.") from None
+        raise FusionError(f"{path} is no JSON or is cut off", fix="let '--json' write it again") from None
     return checked(found, str(path))
 
 
@@ -75,14 +77,14 @@ def checked(found: Any, name: str) -> Saved:
     kind = found.get("kind") if isinstance(found, dict) else None
     if not isinstance(kind, str) or kind not in SCHEMAS:
         raise FusionError(
-            f"{name} is of neither command that can be reported: give what 'fusiongcn benchmark --json' "
-            "or 'fusiongcn evaluate --json' wrote."
+            f"{name} is of neither command that can be reported",
+            fix="give what 'fusiongcn benchmark --json' or 'fusiongcn evaluate --json' wrote",
         )
     expected = SCHEMAS[kind]
     schema = found.get("schema")
     if isinstance(schema, int) and schema != expected:
         what = "upgrade fusiongcn-edge" if schema > expected else "measure again"
-        raise FusionError(f"{name} has schema {schema}, and this version reads {expected}: {what}.")
+        raise FusionError(f"{name} has schema {schema}, and this version reads {expected}", fix=what)
     try:
         if kind == runner.KIND:
             _fit(found, BENCHMARK)
@@ -95,7 +97,7 @@ def checked(found: Any, name: str) -> Saved:
             return Estimate(Path(name).name, found)
         _fit(found, EVALUATION)
     except ValueError as error:
-        raise FusionError(f"{name} is damaged ({error}): let '--json' write it again.") from None
+        raise FusionError(f"{name} is damaged", found=error, fix="let '--json' write it again") from None
     return Evaluation(Path(name).name, found)
 
 

@@ -78,7 +78,7 @@ def _array(tensor: TensorProto, graph: Graph) -> NDArray[Any]:
 
 
 def _damaged(graph: Graph, error: Exception) -> CalibrationError:
-    return CalibrationError(f"{graph.file} is damaged ({type(error).__name__}): export the model again.")
+    return CalibrationError(f"{graph.file} is damaged", found=type(error).__name__, fix="export the model again")
 
 
 def _kinds(model: onnx.ModelProto) -> dict[str, str]:

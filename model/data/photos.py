@@ -40,7 +40,7 @@ class Photographs:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise FusionError(f"{self.folder} is no folder: give a folder of photographs.")
+            raise FusionError(f"{self.folder} is no folder", fix="give a folder of photographs")
         candidates = [
             path
             for path in sorted(self.folder.rglob("*"))
@@ -56,7 +56,8 @@ class Photographs:
                 if self.paths:
                     raise FusionError(
                         f"{len(self.paths)} of {len(candidates)} photographs in {self.folder} fill the memory that is "
-                        "free, and all are kept while training: give fewer or smaller ones."
+                        "free, and all are kept while training",
+                        fix="give fewer or smaller ones",
                     ) from None
                 raise
             except ImageError as error:
@@ -69,8 +70,9 @@ class Photographs:
             self._images.append(image)
         if not self.paths:
             raise FusionError(
-                f"{self.folder} holds no photograph that can be used ({len(self.skipped)} skipped): "
-                f"give a folder with images of at least {SMALLEST_PHOTOGRAPH} pixels on each side."
+                f"{self.folder} holds no photograph that can be used",
+                found=f"{len(self.skipped)} skipped",
+                fix=f"give a folder with images of at least {SMALLEST_PHOTOGRAPH} pixels on each side",
             )
         self._segments = [segmentations(path) for path in self.paths]
         for index, files in enumerate(self._segments):
@@ -122,7 +124,7 @@ class Photographs:
 
     def _check_size(self, index: int, file: Path, size: tuple[int, ...]) -> None:
         if size != self._images[index].shape[:2]:
-            raise FusionError(f"{file} is not of the size of {self.paths[index]}: mend or remove it.")
+            raise FusionError(f"{file} is not of the size of {self.paths[index]}", fix="mend or remove it")
 
 
 def segmentations(photograph: Path) -> list[Path]:
@@ -136,9 +138,11 @@ def _declared_size(path: Path) -> tuple[int, int]:
     try:
         found = read_header(read_file(path))
     except OSError as error:
-        raise FusionError(f"{path} cannot be read ({error.strerror}): mend or remove it.") from None
+        raise FusionError(f"{path} cannot be read", found=error.strerror, fix="mend or remove it") from None
     if found is None:
-        raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
+        raise FusionError(
+            f"{path} is no segmentation", fix="it must be a gray image of region labels. Mend or remove it"
+        )
     return found.height, found.width
 
 
@@ -146,5 +150,7 @@ def _declared_size(path: Path) -> tuple[int, int]:
 def _read_segments(path: str) -> NDArray[np.uint16]:
     segments = read_image(path)
     if segments.ndim != 2:
-        raise FusionError(f"{path} is no segmentation: it must be a gray image of region labels. Mend or remove it.")
+        raise FusionError(
+            f"{path} is no segmentation", fix="it must be a gray image of region labels. Mend or remove it"
+        )
     return segments.astype(np.uint16)

@@ -54,7 +54,7 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
     """Scene number ``index`` of the endless series ``seed``, ``size`` x ``size`` pixels: always the same one."""
     if size < SMALLEST_SCENE or seed < 0:
         raise FusionError(
-            f"A scene has at least {SMALLEST_SCENE} pixels on a side and a seed from 0, not {size} and {seed}."
+            f"A scene has at least {SMALLEST_SCENE} pixels on a side and a seed from 0, not {size} and {seed}"
         )
     rng = np.random.default_rng([seed, index])
     margin = 16

@@ -52,9 +52,9 @@ def find_items(root: Path, output: Path) -> list[Item]:
     """
     if not root.is_dir():
         what = f"{root} is a file" if root.is_file() else f"There is no folder {root}"
-        raise FusionError(f"{what}: give one with a folder for each stack, or with a/ and b/.")
+        raise FusionError(f"{what}", fix="give one with a folder for each stack, or with a/ and b/")
     if output.resolve() == root.resolve():
-        raise FusionError(f"{root} is where the photographs are: give another folder for the results.")
+        raise FusionError(f"{root} is where the photographs are", fix="give another folder for the results")
     items: list[Item] = []
     stray: list[Path] = []
     above = {root: {root.resolve()}}  # links are followed, but not back to a folder that leads here
@@ -82,12 +82,12 @@ def find_items(root: Path, output: Path) -> list[Item]:
         items.append(Item(stray[0].name, tuple(stray), pair=False, error=error))
     if not items:
         raise FusionError(
-            f"There is nothing to fuse in {root}: give each stack its folder, or put pairs into a/ and b/."
+            f"There is nothing to fuse in {root}", fix="give each stack its folder, or put pairs into a/ and b/"
         )
     items.sort(key=lambda item: item.name)
     for former, later in itertools.pairwise(items):
         if former.name == later.name:
-            raise FusionError(f"Two results would be called {later.name}: rename one of them in {root}.")
+            raise FusionError(f"Two results would be called {later.name}", fix=f"rename one of them in {root}")
     return items
 
 
@@ -101,7 +101,7 @@ def _alone(folder: Path, photographs: list[Path]) -> str | None:
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise FusionError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from None
+    raise FusionError(f"{error.filename} cannot be read", found=error.strerror, fix="check its permissions") from None
 
 
 def _is_photograph(path: Path) -> bool:

@@ -71,31 +71,36 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
         If there is none, or it is truncated, altered, or of a newer format.
     """
     if not isinstance(model, str | os.PathLike):
-        raise BundleError(f"{model!r} is no model: give the name of a shipped one or the path of a bundle.")
+        raise BundleError(f"{model!r} is no model", fix="give the name of a shipped one or the path of a bundle")
     path = Path(model)
     if isinstance(model, str) and model in shipped_bundles():
         by_engine = {manifest.parts[-3]: manifest.parent for manifest in _shipped_manifests(model)}
         path = next((by_engine[engine] for engine in engines if engine in by_engine), next(iter(by_engine.values())))
     if os.path.isfile(path):
-        raise BundleError(f"{path} is a file, and a bundle is a folder: give the folder that 'fusiongcn export' made.")
+        raise BundleError(
+            f"{path} is a file, and a bundle is a folder", fix="give the folder that 'fusiongcn export' made"
+        )
     if not str(model) or not os.path.isdir(path):
         shipped = shipped_bundles()
         near = difflib.get_close_matches(str(model), shipped, n=1)
         meant = f" (did you mean {near[0]!r}?)" if near else ""
         raise BundleError(
-            f"No model {str(model)!r} was found{meant}: give the path of a bundle made by 'fusiongcn export', "
-            f"or the name of a shipped one ({', '.join(shipped) or 'none yet'})."
+            f"No model {str(model)!r} was found{meant}",
+            fix=(
+                "give the path of a bundle made by 'fusiongcn export', "
+                f"or the name of a shipped one ({', '.join(shipped) or 'none yet'})"
+            ),
         )
     try:
         manifest = json.loads(read_file(path / MANIFEST, LARGEST_MANIFEST).decode("utf-8"))
     except FileNotFoundError:
-        raise BundleError(f"{path} holds no {MANIFEST}, so it is no bundle: export the model again.") from None
+        raise BundleError(f"{path} holds no {MANIFEST}, so it is no bundle", fix="export the model again") from None
     except (OSError, ValueError, RecursionError):
-        raise BundleError(f"{path / MANIFEST} cannot be read or is damaged: export the model again.") from None
+        raise BundleError(f"{path / MANIFEST} cannot be read or is damaged", fix="export the model again") from None
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise BundleError(
-            f"{path} has bundle format {version}, and this version reads up to {FORMAT}: upgrade fusiongcn-edge."
+            f"{path} has bundle format {version}, and this version reads up to {FORMAT}", fix="upgrade fusiongcn-edge"
         )
     try:
         if version != FORMAT or isinstance(version, bool):
@@ -105,7 +110,7 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
         return _parse(path, manifest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise BundleError(f"{path / MANIFEST} is damaged ({why}): export the model again.") from None
+        raise BundleError(f"{path / MANIFEST} is damaged", found=why, fix="export the model again") from None
 
 
 def manifest_checksum(manifest: dict[str, Any]) -> str:
@@ -190,16 +195,16 @@ def _read_graph(path: Path, entry: dict[str, Any], files: dict[str, bytes]) -> G
     try:
         data = files[file] if file in files else read_file(path / file)
     except OSError:
-        raise BundleError(f"{path / file} is missing or cannot be read: export the model again.") from None
+        raise BundleError(f"{path / file} is missing or cannot be read", fix="export the model again") from None
     files[file] = data
     if len(data) != int(entry["bytes"]):
         raise BundleError(
-            f"{path / file} has {len(data)} bytes instead of {entry['bytes']}, so it is truncated or altered: "
-            "copy or export the model again."
+            f"{path / file} has {len(data)} bytes instead of {entry['bytes']}, so it is truncated or altered",
+            fix="copy or export the model again",
         )
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise BundleError(
-            f"{path / file} is not what {MANIFEST} describes (SHA-256 differs): copy or export the model again."
+            f"{path / file} is not what {MANIFEST} describes (SHA-256 differs)", fix="copy or export the model again"
         )
     for side in ("inputs", "outputs"):
         for name, (_, shape) in entry[side].items():

@@ -27,7 +27,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
     """
     path = Path(os.path.abspath(path))
     if os.path.lexists(path):
-        raise BundleError(f"{path} exists, and no model is written over: choose another name, or remove it first.")
+        raise BundleError(f"{path} exists, and no model is written over", fix="choose another name, or remove it first")
     check_folder(path)
 
 
@@ -71,7 +71,7 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
             temporary.rename(path)  # fails if something has come there meanwhile
     except OSError as error:
         raise BundleError(
-            f"{path} cannot be written ({error.strerror}): check the folder and the free space."
+            f"{path} cannot be written", found=error.strerror, fix="check the folder and the free space"
         ) from None
     finally:
         if temporary is not None and temporary.exists():

@@ -44,7 +44,7 @@ def photographs_at(positions: Sequence[float]) -> Generator[NDArray[np.uint8], N
         for position in positions:
             if not least <= position <= most:
                 raise CameraError(
-                    f"The lens cannot go to {position:g} dioptres: give positions from {least:g} to {most:g}."
+                    f"The lens cannot go to {position:g} dioptres", fix=f"give positions from {least:g} to {most:g}"
                 )
         # picamera2 calls BGR in memory RGB888
         camera.configure(camera.create_still_configuration(main={"format": "RGB888"}))
@@ -65,21 +65,26 @@ def _open() -> Any:
         from picamera2 import Picamera2
     except ImportError:
         raise CameraError(
-            "The camera needs picamera2, which is not here: on a Raspberry Pi, 'sudo apt install python3-picamera2', "
-            "and make the virtual environment with --system-site-packages."
+            "The camera needs picamera2, which is not here",
+            fix=(
+                "on a Raspberry Pi, 'sudo apt install python3-picamera2', "
+                "and make the virtual environment with --system-site-packages"
+            ),
         ) from None
     try:
         if not Picamera2.global_camera_info():
-            raise CameraError("No camera was found: check its cable, and that 'rpicam-hello --list-cameras' shows it.")
+            raise CameraError(
+                "No camera was found", fix="check its cable, and that 'rpicam-hello --list-cameras' shows it"
+            )
         return Picamera2()
     except (RuntimeError, IndexError, OSError) as error:  # another program has it
-        raise CameraError(f"The camera cannot be opened ({error}): close what else uses it.") from None
+        raise CameraError("The camera cannot be opened", found=error, fix="close what else uses it") from None
 
 
 def _range(camera: Any) -> tuple[float, float]:
     if "LensPosition" not in camera.camera_controls:
         raise CameraError(
-            "This camera's lens cannot be moved: use one with autofocus, the Camera Module 3 for example."
+            "This camera's lens cannot be moved", fix="use one with autofocus, the Camera Module 3 for example"
         )
     least, most = camera.camera_controls["LensPosition"][:2]
     return float(least), float(most)
@@ -103,6 +108,6 @@ def _wait_for(camera: Any, position: float) -> None:
         if abs(camera.capture_metadata().get("LensPosition", position) - position) < NEAR_ENOUGH:
             break
     else:
-        raise CameraError(f"The lens did not go to {position:g} dioptres: check the camera.")
+        raise CameraError(f"The lens did not go to {position:g} dioptres", fix="check the camera")
     for _ in range(RESTING):
         camera.capture_metadata()

@@ -68,7 +68,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
     positions = arguments.positions
     names = [f"{number:02}-{position:g}-dioptres{suffix}" for number, position in enumerate(positions, start=1)]
     for path in [kept / name for name in names if os.path.lexists(kept / name)] if kept else []:
-        raise OutputError(f"{path} is there already, and photographs are not replaced: keep these elsewhere.")
+        raise OutputError(f"{path} is there already, and photographs are not replaced", fix="keep these elsewhere")
     check_maps(arguments, [str(kept / name) for name in names] if kept else [])
     open_fuser(arguments)  # what is wrong with it shows before there are photographs
     made = not (kept and kept.is_dir())
@@ -97,7 +97,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
         sentence = user_message(error)
         if sentence is None:
             raise
-        raise FusionError(f"{sentence.rstrip('.')}; {where}.") from None
+        raise FusionError(f"{sentence.rstrip('.')}; {where}") from None
     if not kept:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

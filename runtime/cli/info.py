@@ -46,13 +46,15 @@ def run_info(arguments: argparse.Namespace) -> int:
     """Print the facts about engines and a model, as text or JSON."""
     facts: dict[str, Any] = {"version": __version__}
     if arguments.bundle is not None and arguments.model is not None:
-        raise FusionError(f"Two models are named, {arguments.bundle} and {arguments.model}: name one.")
+        raise FusionError(f"Two models are named, {arguments.bundle} and {arguments.model}", fix="name one")
     model = arguments.bundle if arguments.model is None else arguments.model
     if model is not None:
         bundle = open_bundle(model, arguments.engine)
         facts["model"] = _model_facts(bundle, *(arguments.size or USUAL_SIZE))
     elif arguments.size is not None or arguments.engine is not None:
-        raise FusionError("--size and --engine are about a model: name one as well, 'fusiongcn info fusiongcn-lite'.")
+        raise FusionError(
+            "--size and --engine are about a model", fix="name one as well, 'fusiongcn info fusiongcn-lite'"
+        )
     facts["engines"] = {name: _engine_facts(name) for name in ENGINES}
     facts |= {"shipped_models": shipped_bundles(), "default_model": DEFAULT_MODEL}
     if arguments.json:

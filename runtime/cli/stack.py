@@ -69,8 +69,11 @@ def run_stack(arguments: argparse.Namespace) -> int:
     folder = next((image for image in arguments.images if os.path.isdir(image)), None)
     if folder is not None:
         raise ImageError(
-            f"{folder} is a folder: name its photographs, {os.path.join(folder, '*')}, or fuse each of the folders in "
-            f"it with 'fusiongcn batch {folder} -o ...'."
+            f"{folder} is a folder",
+            fix=(
+                f"name its photographs, {os.path.join(folder, '*')}, or fuse each of the folders in "
+                f"it with 'fusiongcn batch {folder} -o ...'"
+            ),
         )
     return fuse_files(arguments, arguments.images)
 

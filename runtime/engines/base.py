@@ -60,14 +60,15 @@ class Engine(Protocol):
 
 def cannot_open(library: str, file: str, error: Exception) -> EngineError:
     """What is told when an engine's library refuses a graph file."""
-    return EngineError(f"{library} cannot open {file} ({_first_line(error)}): export it again.")
+    return EngineError(f"{library} cannot open {file}", found=_first_line(error), fix="export it again")
 
 
 def failed(library: str, file: str, error: Exception) -> EngineError:
     """What is told when an engine's library gives up while it runs a graph."""
     return EngineError(
-        f"{library} failed in {file} ({_first_line(error)}): "
-        "if memory ran out, use smaller photographs or close other programs."
+        f"{library} failed in {file}",
+        found=_first_line(error),
+        fix="if memory ran out, use smaller photographs or close other programs",
     )
 
 
@@ -96,8 +97,8 @@ def checked(graph: Graph, inputs: Arrays, outputs: Mapping[str, NDArray[Any]]) -
 def wrong_output(file: str, name: str, found: NDArray[Any], expected: str) -> EngineError:
     """What is told when a graph gives an array that its bundle does not speak of."""
     return EngineError(
-        f"{file} gives {name} as {found.dtype} {found.shape} instead of {expected}, so it is the file of another "
-        "model: export it again."
+        f"{file} gives {name} as {found.dtype} {found.shape} instead of {expected}, so it is the file of another model",
+        fix="export it again",
     )
 
 
@@ -152,7 +153,7 @@ def bundle_engine(name: str) -> str:
     """
     base = ACCELERATED[name][0] if name in ACCELERATED else name
     if base not in ENGINES:
-        raise EngineError(f"There is no engine {name!r}: choose one of {', '.join([*ENGINES, *ACCELERATED])}.")
+        raise EngineError(f"There is no engine {name!r}", fix=f"choose one of {', '.join([*ENGINES, *ACCELERATED])}")
     return base
 
 
@@ -170,7 +171,9 @@ def get_engine(name: str) -> Engine:
         loaded = importlib.import_module(module)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name in libraries:
-            raise EngineError(f"The engine {name!r} needs {wanted}, which is not installed: {remedy}.") from None
-        raise EngineError(f"The engine {name!r} cannot be loaded ({error}): install {wanted} again.") from error
+            raise EngineError(f"The engine {name!r} needs {wanted}, which is not installed", fix=remedy) from None
+        raise EngineError(
+            f"The engine {name!r} cannot be loaded", found=error, fix=f"install {wanted} again"
+        ) from error
     engine: Engine = loaded.accelerated(name, ACCELERATED[name][1]) if name in ACCELERATED else loaded.ENGINE
     return engine

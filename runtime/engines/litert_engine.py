@@ -33,8 +33,8 @@ except ModuleNotFoundError as error:
 
 if LIBRARY == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
     raise EngineError(
-        f"tflite-runtime {version(LIBRARY)} was built for numpy 1 and fails with numpy {np.__version__}: "
-        "pip install 'numpy<2' 'opencv-python-headless<4.12', or ai-edge-litert in its place."
+        f"tflite-runtime {version(LIBRARY)} was built for numpy 1 and fails with numpy {np.__version__}",
+        fix="pip install 'numpy<2' 'opencv-python-headless<4.12', or ai-edge-litert in its place",
     )
 
 
@@ -49,7 +49,8 @@ class LitertGraph:
             if found is None or {side: sorted(names) for side, names in found.items()} != expected:
                 raise EngineError(
                     f"{graph.file} has no graph {graph.entry!r} with the tensors {expected}, so it is the file of "
-                    "another model: export it again."
+                    "another model",
+                    fix="export it again",
                 )
             try:
                 runner: Any = interpreter.runner(graph.entry or "")
@@ -65,7 +66,8 @@ class LitertGraph:
                 if own != _channels_last(shape) or np.dtype(details[name]["dtype"]).name != dtype:
                     raise EngineError(
                         f"{self._graph.file} takes or gives {name} as {np.dtype(details[name]['dtype']).name} "
-                        f"{own} instead of {dtype} {_channels_last(shape)}: export it again."
+                        f"{own} instead of {dtype} {_channels_last(shape)}",
+                        fix="export it again",
                     )
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
@@ -73,7 +75,9 @@ class LitertGraph:
         for name, (_, shape) in self._graph.inputs.items():
             if name not in inputs or inputs[name].shape != shape:
                 given = inputs[name].shape if name in inputs else "not there"
-                raise EngineError(f"{self._graph.file} takes {name} as {shape}, and it is {given}: export it again.")
+                raise EngineError(
+                    f"{self._graph.file} takes {name} as {shape}, and it is {given}", fix="export it again"
+                )
         feed = as_tflite(inputs)
         try:
             with self._file.interpreter() as interpreter:
@@ -96,7 +100,7 @@ class _Interpreter:
             self._interpreter.allocate_tensors()  # hands all graphs of the file over to XNNPACK
         except MemoryError:
             raise EngineError(
-                f"Memory ran out when {LIBRARY} opened {file}: close other programs, or export it again."
+                f"Memory ran out when {LIBRARY} opened {file}", fix="close other programs, or export it again"
             ) from None
         except Exception as error:
             raise cannot_open(LIBRARY, file, error) from None
@@ -161,8 +165,8 @@ class LitertEngine:
         """Weights of 8 bits beside float activations need kernels that tflite-runtime lacks."""
         if precision.startswith("dynamic") and LIBRARY == "tflite-runtime":
             raise EngineError(
-                f"{self.version} gives wrong answers for models of precision {precision!r}: "
-                "install ai-edge-litert in its place, or use the model in fp32, fp16 or weight_only_wi8_afp32."
+                f"{self.version} gives wrong answers for models of precision {precision!r}",
+                fix="install ai-edge-litert in its place, or use the model in fp32, fp16 or weight_only_wi8_afp32",
             )
 
     def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> LitertGraph:

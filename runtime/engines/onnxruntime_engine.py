@@ -42,11 +42,11 @@ class OnnxGraph:
         except Exception as error:  # the library raises several unrelated types
             raise cannot_open("ONNX Runtime", graph.file, error) from None
         if providers[0] not in self._session.get_providers():  # the library falls back to the CPU and goes on
-            raise EngineError(f"ONNX Runtime could not start {providers[0]}: {ACCELERATED_REMEDY}.")
+            raise EngineError(f"ONNX Runtime could not start {providers[0]}", fix=ACCELERATED_REMEDY)
         found = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
         expected = list(graph.inputs), list(graph.outputs)
         if found != expected:
-            raise EngineError(f"{graph.file} has tensors {found} instead of {expected}: export it again.")
+            raise EngineError(f"{graph.file} has tensors {found} instead of {expected}", fix="export it again")
         self._graph = graph
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
@@ -109,7 +109,7 @@ def accelerated(name: str, provider: str) -> OnnxEngine:
     """ONNX Runtime on a provider other than the CPU; an EngineError if this build of the library lacks it."""
     if provider not in ENGINE.providers:
         raise EngineError(
-            f"The engine {name!r} needs {provider}, and this ONNX Runtime has {', '.join(ENGINE.providers)}: "
-            f"{ACCELERATED_REMEDY}."
+            f"The engine {name!r} needs {provider}, and this ONNX Runtime has {', '.join(ENGINE.providers)}",
+            fix=ACCELERATED_REMEDY,
         )
     return OnnxEngine(name, [p for p in dict.fromkeys((provider, CUDA, CPU)) if p in ENGINE.providers])

@@ -47,6 +47,6 @@ class SizeVariants:
             if nodes <= capacity:
                 return capacity, graph
         raise FusionError(
-            f"These photographs have {nodes} superpixels, and the model was exported for at most {max(self._opened)}: "
-            f"use smaller photographs, or export it with --superpixels {nodes}."
+            f"These photographs have {nodes} superpixels, and the model was exported for at most {max(self._opened)}",
+            fix=f"use smaller photographs, or export it with --superpixels {nodes}",
         )

@@ -54,13 +54,15 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     target = _target(path)
     folder = target.parent
     if os.path.isdir(path):
-        raise OutputError(f"{path} is a folder: name a file to write.")
+        raise OutputError(f"{path} is a folder", fix="name a file to write")
     if not os.path.isdir(folder):
-        raise OutputError(f"The folder {folder} does not exist: create it first.")
+        raise OutputError(f"The folder {folder} does not exist", fix="create it first")
     if Path(path).absolute().parent == DEVICES or (os.path.exists(path) and not os.path.isfile(path)):
-        raise OutputError(f"{path} is a device or a pipe, which would be replaced: name a file to write.")
+        raise OutputError(f"{path} is a device or a pipe, which would be replaced", fix="name a file to write")
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"The folder {folder} cannot be written to: choose another one or change its permissions.")
+        raise OutputError(
+            f"The folder {folder} cannot be written to", fix="choose another one or change its permissions"
+        )
     try:
         descriptor, name = _make_temporary(target)
         os.unlink(name)
@@ -82,9 +84,9 @@ def check_no_overwrite(
     for output in outputs:
         real = os.path.realpath(output)
         if real in read:
-            raise OutputError(f"{output} is one of {what}: give the output another name.")
+            raise OutputError(f"{output} is one of {what}", fix="give the output another name")
         if real in written:
-            raise OutputError(f"{output} is named twice as an output: give each its own name.")
+            raise OutputError(f"{output} is named twice as an output", fix="give each its own name")
         written.add(real)
 
 
@@ -94,7 +96,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = "there is a file of that name" if path.is_file() else error.strerror
-        raise OutputError(f"The folder {path} cannot be made ({why}): choose another one.") from None
+        raise OutputError(f"The folder {path} cannot be made", found=why, fix="choose another one") from None
 
 
 def check_files_in(folder: Path) -> None:
@@ -102,7 +104,7 @@ def check_files_in(folder: Path) -> None:
     above = (folder.absolute(), *folder.absolute().parents)
     there = next(place for place in above if os.path.lexists(place))
     if not there.is_dir():
-        raise OutputError(f"The folder {folder} cannot be made ({there} is a file): choose another one.")
+        raise OutputError(f"The folder {folder} cannot be made", found=f"{there} is a file", fix="choose another one")
     check_folder(there / "file")
 
 
@@ -189,4 +191,4 @@ def _make_temporary(path: Path) -> tuple[int, str]:
 
 def cannot_be_written(path: str | os.PathLike[str], error: OSError) -> OutputError:
     """Make the OutputError for an OSError of the system."""
-    return OutputError(f"{path} cannot be written ({error.strerror}): check the folder and the free space.")
+    return OutputError(f"{path} cannot be written", found=error.strerror, fix="check the folder and the free space")

@@ -66,13 +66,15 @@ def check_memory(name: str, picture: Header) -> None:
     width, height = picture.width, picture.height
     if width * height > MOST_PIXELS:
         raise ImageError(
-            f"{name} says that it has {width}x{height} pixels, and {MOST_PIXELS:,} can be read: use a smaller one."
+            f"{name} says that it has {width}x{height} pixels, and {MOST_PIXELS:,} can be read",
+            fix="use a smaller one",
         )
     needed, free = 2 * picture.bytes, free_memory()
     if needed > free:
         raise ImageTooLargeError(
             f"{name} says that it has {width}x{height} pixels, which take {needed / 1e6:,.0f} MB to read, and "
-            f"{free / 1e6:,.0f} MB are free: use a smaller one or close other programs."
+            f"{free / 1e6:,.0f} MB are free",
+            fix="use a smaller one or close other programs",
         )
 
 

@@ -43,7 +43,9 @@ def decoder(suffix: str) -> Decoder | None:
     try:
         __import__(library.replace("-", "_"))
     except ImportError:
-        raise ImageError(f"{kind} ({suffix}) needs {library}, which is not installed: {install_hint(extra)}.") from None
+        raise ImageError(
+            f"{kind} ({suffix}) needs {library}, which is not installed", fix=f"{install_hint(extra)}"
+        ) from None
     return read
 
 

@@ -77,10 +77,10 @@ class Encoding:
             ("PNG compression", self.png_compression, 0, 9),
         ):
             if not isinstance(given, Integral) or not least <= given <= most:
-                raise ImageError(f"{given!r} is no {name}: give a whole number from {least} to {most}.")
+                raise ImageError(f"{given!r} is no {name}", fix=f"give a whole number from {least} to {most}")
         if self.tiff_compression not in TIFF_COMPRESSIONS:
             raise ImageError(
-                f"{self.tiff_compression!r} is no TIFF compression: use one of {', '.join(TIFF_COMPRESSIONS)}."
+                f"{self.tiff_compression!r} is no TIFF compression", fix=f"use one of {', '.join(TIFF_COMPRESSIONS)}"
             )
 
     def parameters(self, suffix: str) -> list[int]:
@@ -109,29 +109,33 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
         more pixels than fit into the memory that is free.
     """
     if not isinstance(path, str | os.PathLike):
-        raise ImageError(f"{path!r} is no path: give the name of a file.")
+        raise ImageError(f"{path!r} is no path", fix="give the name of a file")
     path = Path(path)
     try:
         data = read_file(path)
     except FileNotFoundError:
         pattern = any(character in str(path) for character in "*?")
-        raise ImageError(f"There is no file {path}: {'nothing matches it' if pattern else 'check the path'}.") from None
+        raise ImageError(
+            f"There is no file {path}", fix=f"{'nothing matches it' if pattern else 'check the path'}"
+        ) from None
     except IsADirectoryError:
-        raise ImageError(f"{path} is a folder: name one photograph.") from None
+        raise ImageError(f"{path} is a folder", fix="name one photograph") from None
     except OSError as error:
         raise ImageError(
-            f"{path} cannot be read ({error.strerror}): give a file, of a size that fits into memory, and check its "
-            "permissions."
+            f"{path} cannot be read",
+            found=error.strerror,
+            fix="give a file, of a size that fits into memory, and check its permissions",
         ) from None
     decode = decoder(path.suffix.lower()) or _decode
     found = decode(data, str(path))
     if found is None:
         raise ImageError(
-            f"{path} is no image that can be read, or is damaged: give a JPEG, PNG, TIFF, BMP, WebP, HEIC or RAW file."
+            f"{path} is no image that can be read, or is damaged",
+            fix="give a JPEG, PNG, TIFF, BMP, WebP, HEIC or RAW file",
         )
     image, metadata = found
     if image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"{path} has samples of type {image.dtype}: convert it to 8 or 16 bits per channel.")
+        raise ImageError(f"{path} has samples of type {image.dtype}", fix="convert it to 8 or 16 bits per channel")
     return Photograph(image, metadata)
 
 
@@ -190,8 +194,9 @@ def _decode(data: bytes, name: str) -> tuple[NDArray[Any], Metadata] | None:
         return None
     if image.dtype == np.uint16 and picture.wrong_with_16_bits:
         raise ImageError(
-            f"{name} is a TIFF with 16 bits of a kind that cannot be read ({picture.wrong_with_16_bits}): save it as "
-            "usual, or as PNG."
+            f"{name} is a TIFF with 16 bits of a kind that cannot be read",
+            found=picture.wrong_with_16_bits,
+            fix="save it as usual, or as PNG",
         )
     metadata = read_metadata(data)
     # OpenCV turns the pictures of TIFF files itself
@@ -248,7 +253,7 @@ def encode_images(
     """
     files: dict[str | os.PathLike[str], bytes] = {}
     if strange := set(metadata or {}) - set(images):
-        raise ImageError(f"There is metadata for {min(map(str, strange))}, which is not written: name it alike.")
+        raise ImageError(f"There is metadata for {min(map(str, strange))}, which is not written", fix="name it alike")
     for path, image in images.items():
         check_writable(path, image)
         suffix = Path(path).suffix.lower()
@@ -257,7 +262,7 @@ def encode_images(
         except cv2.error:
             ok = False
         if not ok:
-            raise ImageError(f"{path} could not be encoded: choose another format, .png for example.")
+            raise ImageError(f"{path} could not be encoded", fix="choose another format, .png for example")
         data = encoded.tobytes()
         files[path] = with_metadata(data, metadata[path], image.shape) if metadata and path in metadata else data
     return files
@@ -272,19 +277,20 @@ def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     """
     check_array(image, "picture")
     if min(image.shape) < 1:
-        raise ImageError(f"The picture for {path} has no pixels: give one that has.")
+        raise ImageError(f"The picture for {path} has no pixels", fix="give one that has")
     check_folder(path)
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         raise ImageError(
-            f"{path} does not end in the name of a known image format: use one of {', '.join(sorted(WRITABLE))}."
+            f"{path} does not end in the name of a known image format",
+            fix=f"use one of {', '.join(sorted(WRITABLE))}",
         )
     if image.dtype == np.uint16 and suffix not in SIXTEEN_BIT:
-        raise ImageError(f"{path} cannot hold 16 bits per channel: use .png or .tif.")
+        raise ImageError(f"{path} cannot hold 16 bits per channel", fix="use .png or .tif")
     if image.ndim == 3 and image.shape[2] == 4 and suffix not in TRANSPARENT:
-        raise ImageError(f"{path} cannot hold the photographs' alpha channel: use .png, .tif or .webp.")
+        raise ImageError(f"{path} cannot hold the photographs' alpha channel", fix="use .png, .tif or .webp")
     if max(image.shape[:2]) > LONGEST_SIDE.get(suffix, math.inf):
         raise ImageError(
-            f"{path} cannot hold {size_text(image)} pixels, but at most {LONGEST_SIDE[suffix]:,} a side: "
-            "use .png or .tif."
+            f"{path} cannot hold {size_text(image)} pixels, but at most {LONGEST_SIDE[suffix]:,} a side",
+            fix="use .png or .tif",
         )

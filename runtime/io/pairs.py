@@ -49,7 +49,7 @@ def find_pairs(root: Path) -> Iterator[Pair]:
             folder = a.parent.parent
             yield Pair(folder.name if folder == root else folder.relative_to(root).as_posix(), a.stem, a, b)
     if not found:
-        raise FusionError(f"No pairs below {root}: put the photographs into a/ and b/ with equal names.")
+        raise FusionError(f"No pairs below {root}", fix="put the photographs into a/ and b/ with equal names")
 
 
 def unpaired(root: Path) -> list[Path]:

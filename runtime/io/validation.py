@@ -28,8 +28,8 @@ def check_layouts(layouts: Mapping[str, Layout]) -> None:
         if known and orientation != other_orientation and size == other_size:
             raise ImageError(
                 f"{name} and {other} lie alike in their files, but have different EXIF orientations "
-                f"({orientation} and {other_orientation}): give both the same, with 'exiftool -n -Orientation=1' "
-                "for example."
+                f"({orientation} and {other_orientation})",
+                fix="give both the same, with 'exiftool -n -Orientation=1' for example",
             )
 
 
@@ -48,22 +48,25 @@ def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> 
         turned = first.shape[:2] == second.shape[1::-1]
         remedy = "turn one of them" if turned else "crop or resize them to the same size, aligned to each other"
         raise ImageError(
-            f"The photographs differ in size ({size_text(first)} and {size_text(second)} pixels): {remedy}."
+            "The photographs differ in size", found=f"{size_text(first)} and {size_text(second)} pixels", fix=remedy
         )
     if first.shape != second.shape:
         raise ImageError(
-            f"The photographs differ in their channels ({kind_text(first)} and {kind_text(second)}): "
-            "convert one to the other."
+            "The photographs differ in their channels",
+            found=f"{kind_text(first)} and {kind_text(second)}",
+            fix="convert one to the other",
         )
     if first.dtype != second.dtype:
         raise ImageError(
-            f"The photographs differ in bits per channel ({8 * first.itemsize} and {8 * second.itemsize}): convert one "
-            "to the other."
+            "The photographs differ in bits per channel",
+            found=f"{8 * first.itemsize} and {8 * second.itemsize}",
+            fix="convert one to the other",
         )
     if min(first.shape[:2]) < minimum_size:
         raise ImageError(
             f"The photographs have {size_text(first)} pixels, and this model needs at least "
-            f"{minimum_size} on each side: use larger ones."
+            f"{minimum_size} on each side",
+            fix="use larger ones",
         )
 
 
@@ -71,17 +74,18 @@ def check_array(image: Any, what: str) -> None:
     """Refuse, with an ImageError, what is no uint8 or uint16 array of a photograph; ``what`` it is called."""
     if image is None:
         raise ImageError(
-            f"The {what} is None, which is what cv2.imread gives for a file that it cannot read: check its path."
+            f"The {what} is None, which is what cv2.imread gives for a file that it cannot read", fix="check its path"
         )
     if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
         found = getattr(image, "dtype", type(image).__name__)
         raise ImageError(
-            f"The {what} is {found}: give a numpy array of uint8 or uint16 (a probability times 255, for example)."
+            f"The {what} is {found}",
+            fix="give a numpy array of uint8 or uint16 (a probability times 255, for example)",
         )
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
         raise ImageError(
-            f"The {what} has shape {image.shape}: give height x width (gray), height x width x 3 (BGR) or x 4 (BGR and "
-            "alpha)."
+            f"The {what} has shape {image.shape}",
+            fix="give height x width (gray), height x width x 3 (BGR) or x 4 (BGR and alpha)",
         )
 
 

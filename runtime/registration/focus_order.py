@@ -27,7 +27,8 @@ def names_of(frames: Frames, names: Sequence[str] | None) -> Sequence[str]:
         return [str(number) for number in range(1, len(frames) + 1)]
     if len(names) != len(frames):
         raise FusionError(
-            f"There are {pluralize(len(frames), 'photograph')} and {pluralize(len(names), 'name')}: give one for each."
+            f"There are {pluralize(len(frames), 'photograph')} and {pluralize(len(names), 'name')}",
+            fix="give one for each",
         )
     return names
 
@@ -58,7 +59,7 @@ def check_named(names: Sequence[str], first: NDArray[Any], second: NDArray[Any],
         check_pair(first, second, minimum_size)
     except ImageError as error:
         sentence = str(error)
-        raise ImageError(f"Photographs {names[0]} and {names[1]}: {sentence[0].lower()}{sentence[1:]}") from None
+        raise ImageError(f"Photographs {names[0]} and {names[1]}", fix=f"{sentence[0].lower()}{sentence[1:]}") from None
 
 
 def sharpness(frame: NDArray[Any]) -> NDArray[np.float32]:

@@ -107,13 +107,13 @@ class _Search:
             alignment = align(base, frame, self.model)
         if alignment is None and not self.skip_failed:
             raise ImageError(
-                f"{own} cannot be aligned to {name}, for they hardly show the same: give photographs of one scene (of "
-                "a stack, --skip-failed leaves others out)."
+                f"{own} cannot be aligned to {name}, for they hardly show the same",
+                fix="give photographs of one scene (of a stack, --skip-failed leaves others out)",
             )
         if alignment is not None and self.match_exposure and math.isnan(alignment.gain):
             raise ImageError(
-                f"{own} cannot be made as bright as {name}, for in one of them nearly everything is black or white: "
-                "give others, or leave --match-exposure out."
+                f"{own} cannot be made as bright as {name}, for in one of them nearly everything is black or white",
+                fix="give others, or leave --match-exposure out",
             )
         return alignment
 
@@ -161,13 +161,13 @@ def align_frames(
         If there is no such model or reference.
     """
     if model not in MODELS:
-        raise FusionError(f"There is no alignment {model!r}: choose one of {', '.join(MODELS)}.")
+        raise FusionError(f"There is no alignment {model!r}", fix=f"choose one of {', '.join(MODELS)}")
     if reference is not None and not 0 <= reference < len(frames):
-        raise FusionError(f"There is no frame {reference}: give a reference from 0 to {len(frames) - 1}.")
+        raise FusionError(f"There is no frame {reference}", fix=f"give a reference from 0 to {len(frames) - 1}")
     names = names_of(frames, names)
     tell = progress or (lambda text: None)
     if len(frames) < 2:
-        raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be aligned: give at least 2.")
+        raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be aligned", fix="give at least 2")
     order = focus_order(sharpnesses(frames, names, 1 if model == "none" else LEAST_SIDE, tell))
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
     onto, found = order[middle], dict[int, Alignment]()
@@ -180,11 +180,11 @@ def align_frames(
         if reference is not None or not skip_failed or 2 * len(found) > len(order):
             break  # else it is not what most of them show
     if len(found) < 2:
-        raise ImageError(f"No photograph can be aligned to {names[onto]}: give photographs of one scene.")
+        raise ImageError(f"No photograph can be aligned to {names[onto]}", fix="give photographs of one scene")
     size = base.height, base.width
     area = Window(0, size[0], 0, size[1])
     if not keep_full_frame:
         area = reduce(Window.within, (valid_region(alignment, *size) for alignment in found.values()), area)
         if area.top >= area.bottom or area.left >= area.right:
-            raise ImageError("There is nothing that all photographs show: leave some out, or keep the whole area.")
+            raise ImageError("There is nothing that all photographs show", fix="leave some out, or keep the whole area")
     return AlignedFrames(frames, found, onto, area, match_exposure, keep_full_frame)
