@@ -46,9 +46,7 @@ class OnnxGraph:
         try:
             self._model = onnx.load_from_string(data)
         except Exception as error:
-            raise FusionError(
-                f"{name} is no ONNX graph", found=type(error).__name__, fix="give another file"
-            ) from None
+            raise FusionError(f"{name} is no ONNX graph", found=type(error).__name__, fix="give another file") from None
         graph = self._model.graph
         if not graph.node:
             raise FusionError(f"{name} is an ONNX file without operators", fix="give another file")

@@ -132,9 +132,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _damaged(error: Exception) -> CalibrationError:
-    return CalibrationError(
-        "A TFLite file of the model is damaged", found=type(error).__name__, fix="export it again"
-    )
+    return CalibrationError("A TFLite file of the model is damaged", found=type(error).__name__, fix="export it again")
 
 
 class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]

@@ -135,7 +135,7 @@ def test_what_appears_while_it_runs_is_not_written_over(
 ) -> None:
     Path("out").mkdir()
     Path("out/x.png").write_text("mine")
-    monkeypatch.setattr(batch, "in_the_way", lambda output: None)  # as if it were not there yet
+    monkeypatch.setattr(batch, "conflict", lambda output: None)  # as if it were not there yet
     assert batch("--json-progress") == 1
     assert "out/x.png is there, and no batch made it: move it away" in str(events(capfd.readouterr().out)["x"][1])
     assert Path("out/x.png").read_text() == "mine"
@@ -339,7 +339,7 @@ def test_options_that_change_nothing_do_not_make_it_begin_again(
     assert batch("--jpeg-quality", "90", "--no-crop", "--skip-failed", "--json-progress") == 1
     printed = capfd.readouterr()
     assert [state for state in states(printed.out).values() if state == "done"] == []
-    for option in ("jpeg-quality", "keep-area", "skip-unaligned"):
+    for option in ("jpeg-quality", "no-crop", "skip-failed"):
         assert f"--{option} changes nothing" in printed.err
 
 
