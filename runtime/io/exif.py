@@ -1,4 +1,4 @@
-"""EXIF: the tags of a photograph, which are those of a TIFF file. Read as far as they can be read, written anew.
+"""Read EXIF tags, which are stored as a TIFF file's, choose those that a result keeps, and write them anew.
 
 Nothing here raises for damaged tags: what makes no sense is left out.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 from fusiongcn_edge import __version__
+from fusiongcn_edge.runtime.io import containers
 
 SOFTWARE = f"fusiongcn-edge {__version__}"
 
-# bytes per value, and per number in it (a rational is two), by TIFF's number of the type
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-NUMBERS = SIZES | {5: 4, 10: 4}
-MOST_TAGS = 1000  # of a list; photographs have some dozens
+# bytes per number, by TIFF's number of the type: a rational is two; EXIF does not know BigTIFF's types
+NUMBERS = {kind: size for kind, size in containers.TIFF_SIZES.items() if kind <= 13} | {5: 4, 10: 4}
 ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
 
 ORIENTATION, SOFTWARE_TAG, PROFILE = 0x0112, 0x0131, 0x8773
@@ -70,26 +71,21 @@ class Exif:
 
 
 def read_exif(data: bytes) -> Exif | None:
-    """The tags of an EXIF block or of a TIFF file's first picture; None where there are none."""
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None or len(data) < 8:
-        return None
-    tags = _read_directory(data, order, struct.unpack_from(order + "I", data, 4)[0], {PHOTO, GPS})
-    return Exif(order, tags) if tags else None
+    """Read the tags of an EXIF block or of a TIFF file's first picture; None where there are none."""
+    order = containers.tiff_order(data)
+    tags = _read_directory(data, order, None, {PHOTO, GPS}) if order else None
+    return Exif(order, tags) if order and tags else None
 
 
-def _read_directory(data: bytes, order: str, offset: int, below: set[int]) -> Directory:
+def _read_directory(data: bytes, order: str, offset: int | None, below: set[int]) -> Directory:
     found: Directory = {}
-    room = len(data)  # values that overlap to more than that are damage
-    count = struct.unpack_from(order + "H", data, offset)[0] if offset + 2 <= len(data) else 0
-    for start in range(offset + 2, min(offset + 2 + 12 * min(count, MOST_TAGS), len(data) - 11), 12):
-        tag, kind, number = struct.unpack_from(order + "HHI", data, start)
-        size = SIZES.get(kind, 0) * number
-        at = start + 8 if size <= 4 else struct.unpack_from(order + "I", data, start + 8)[0]
-        if size == 0 or at + size > len(data) or size > room:
+    allowed = len(data)  # bytes; values that overlap to more than that are damage
+    for tag, kind, place in containers.tiff_entries(data, offset):
+        size = place.stop - place.start
+        if kind not in NUMBERS or size == 0 or place.stop > len(data) or size > allowed:
             continue
-        room -= size
-        field = Field(kind, data[at : at + size], at)
+        allowed -= size
+        field = Field(kind, data[place], place.start)
         if tag not in DIRECTORIES:
             found[tag] = field
         elif tag in below and size == 4:
@@ -99,7 +95,7 @@ def _read_directory(data: bytes, order: str, offset: int, below: set[int]) -> Di
 
 
 def exif_of_result(source: Exif | None, height: int, width: int) -> Exif:
-    """The tags of a photograph that was made, upright, from one with the tags ``source``."""
+    """Make the tags of an upright result, of this size, from those of the photograph that it was made from."""
     order = "<" if source is None else source.order
     tags: Directory = {} if source is None else dict(source.descriptive().tags)
     tags[ORIENTATION] = Field(SHORT, struct.pack(order + "H", 1))
@@ -112,7 +108,7 @@ def exif_of_result(source: Exif | None, height: int, width: int) -> Exif:
 
 
 def exif_block(exif: Exif, limit: int | None = None) -> bytes:
-    """Tags as a block of their own, as JPEG and PNG hold them.
+    """Write tags as a block of their own, as JPEG and PNG hold them.
 
     The maker's note keeps its place, because what it holds often points into the block. If there are more bytes than
     ``limit``, the largest values are left out.
@@ -132,12 +128,12 @@ def _block(exif: Exif) -> bytes:
     if isinstance(note, Field) and stays:
         head = (bytes(note.at - 8) + note.data).ljust((note.at - 8 + len(note.data) + 1) // 2 * 2, b"\0")
     start = 8 + len(head)
-    lead = {"<": b"II", ">": b"MM"}[exif.order] + struct.pack(exif.order + "HI", 42, start)
-    return lead + head + write_directory(exif.tags, exif.order, start, stays)
+    return containers.tiff_header(exif.order, start) + head + write_directory(exif.tags, exif.order, start, stays)
 
 
 def write_directory(tags: Directory, order: str, start: int, note_stays: bool = False) -> bytes:
-    """Tags as they stand in a file from the (even) place ``start`` on, each list followed by its larger values."""
+    """Write tags as they stand in a file from the (even) offset ``start`` on, each directory followed by its larger
+    values."""
     entries, values = b"", b""
     after = start + 2 + 12 * len(tags) + 4
     for tag, value in sorted(tags.items()):
@@ -146,7 +142,7 @@ def write_directory(tags: Directory, order: str, start: int, note_stays: bool = 
             kind, count, inline = LONG, 1, place
             values += write_directory(value, order, after + len(values), note_stays)
         else:
-            kind, count, inline = value.kind, len(value.data) // SIZES[value.kind], value.data
+            kind, count, inline = value.kind, len(value.data) // containers.TIFF_SIZES[value.kind], value.data
             if tag == MAKER_NOTE and note_stays:
                 inline = struct.pack(order + "I", value.at)
             elif len(value.data) > 4:
@@ -157,16 +153,10 @@ def write_directory(tags: Directory, order: str, start: int, note_stays: bool = 
 
 
 def _swapped(tags: Directory) -> Directory:
-    swapped: Directory = {}
-    for tag, value in tags.items():
-        if isinstance(value, dict):
-            swapped[tag] = _swapped(value)
-        elif (size := NUMBERS[value.kind]) == 1:
-            swapped[tag] = value
-        else:
-            numbers = (value.data[i : i + size][::-1] for i in range(0, len(value.data), size))
-            swapped[tag] = Field(value.kind, b"".join(numbers), value.at)
-    return swapped
+    def swap(field: Field) -> Field:
+        return Field(field.kind, np.frombuffer(field.data, f"u{NUMBERS[field.kind]}").byteswap().tobytes(), field.at)
+
+    return {tag: _swapped(value) if isinstance(value, dict) else swap(value) for tag, value in tags.items()}
 
 
 def _without_largest(tags: Directory) -> Directory:

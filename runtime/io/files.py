@@ -1,25 +1,18 @@
-"""Files: read if they are files at all, written whole or not at all, and what a cut-off writing left."""
+"""Read regular files only, and write files whole or not at all."""
 
 from __future__ import annotations
 
 import errno
-import glob
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from fusiongcn_edge.runtime.errors import OutputError
 from fusiongcn_edge.runtime.system.resources import free_memory
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 DEVICES = Path("/dev")
+UNFINISHED = ".part"
 
 
 def read_file(path: str | os.PathLike[str], most: int | None = None) -> bytes:
@@ -63,10 +56,12 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise OutputError(
             f"The folder {folder} cannot be written to", fix="choose another one or change its permissions"
         )
+    probe = temporary_beside(target)
     try:
-        descriptor, name = _make_temporary(target)
-        os.unlink(name)
-        os.close(descriptor)
+        try:
+            probe.touch(exist_ok=False)
+        finally:  # also where the process is asked to stop meanwhile
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_be_written(path, error) from None
 
@@ -108,85 +103,61 @@ def check_files_in(folder: Path) -> None:
     check_folder(there / "file")
 
 
-def write_files(files: Mapping[str | os.PathLike[str], bytes]) -> None:
-    """Write every file under a temporary name beside its own, then rename them: never half of one, and none on failure
-    (but for those that had already replaced an older file). Where a link leads to a file, that is written. What a
-    process that was killed left of the same files is removed.
+def write_files(files: Mapping[str | os.PathLike[str], bytes], *, outdated: Path | None = None) -> None:
+    """Write each file beside its place and rename it, in the order given, when all are written.
+
+    None is ever half there. On failure none is there, but for those that have already replaced an older one. Links are
+    followed. A process that is killed can leave temporary files (see ``is_unfinished``), which nothing minds.
+    ``outdated``: a file that is removed once all are written and before the first is renamed.
 
     Raises
     ------
     OutputError
         If one cannot be written, for want of space or permission.
     """
-    umask = os.umask(0)
-    os.umask(umask)
     path = Path()
     staged: dict[Path, Path] = {}
     unwanted: list[Path] = []  # what is to be removed if a later step fails
     try:
-        with ExitStack() as opened:  # and locked until the end
-            for path, data in ((_target(name), data) for name, data in files.items()):
-                remove_unfinished(path)
-                descriptor, name = _make_temporary(path)
-                staged[path] = Path(name)
-                unwanted.append(staged[path])
-                file = opened.enter_context(os.fdopen(descriptor, "wb"))
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-                os.chmod(staged[path], 0o666 & ~umask)
-            for path, temporary in staged.items():
-                replaces = os.path.exists(path)
-                os.replace(temporary, path)
-                unwanted += [] if replaces else [path]
-            unwanted.clear()
+        for path, data in ((_target(name), data) for name, data in files.items()):
+            staged[path] = temporary_beside(path)
+            unwanted.append(staged[path])
+            write_new(staged[path], data)
+        if outdated is not None:
+            _target(outdated).unlink(missing_ok=True)
+        for path, temporary in staged.items():
+            replaces = path.exists()
+            os.replace(temporary, path)
+            unwanted += [] if replaces else [path]
+        unwanted.clear()
     except OSError as error:
         raise cannot_be_written(path, error) from None
     finally:
         for leftover in unwanted:
-            with suppress(FileNotFoundError):
-                leftover.unlink()
+            leftover.unlink(missing_ok=True)
 
 
-def remove_unfinished(path: Path) -> None:
-    """Remove what processes that were killed left of a file or folder: what is called ``.NAME.….part`` beside it, and
-    is not being written."""
-    path = _target(path)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        with suppress(OSError):
-            descriptor = os.open(leftover, os.O_RDONLY)
-            try:
-                if lock(descriptor):
-                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-            finally:
-                os.close(descriptor)
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, as far as the disk; an OSError if it is there or cannot be written."""
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Mark an open file or folder as being written, until it is closed; False if it is (unless to ``wait`` for that to
-    end), or nobody can tell."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # there are file systems without locks
-        return False
-    return True
+def temporary_beside(path: Path) -> Path:
+    """A new name for a file or folder that is to be written and then renamed to ``path``: ``.NAME.RANDOM.part``."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file's or folder's name is of the kind that ``temporary_beside`` gives."""
+    return name.startswith(".") and name.endswith(UNFINISHED)
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
     """The file that a path leads to."""
     return Path(os.path.realpath(path))
-
-
-def _make_temporary(path: Path) -> tuple[int, str]:
-    """An empty file beside another one, open and locked."""
-    while True:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        lock(descriptor, wait=True)
-        if os.path.exists(name):
-            return descriptor, name
-        os.close(descriptor)  # before it was locked, somebody took it for a leftover
 
 
 def cannot_be_written(path: str | os.PathLike[str], error: OSError) -> OutputError:

@@ -1,4 +1,4 @@
-"""Hold a lock that ends with its process."""
+"""Lock a place for one process, at most until that process ends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ except ImportError:  # Windows
 
 @contextmanager
 def exclusive_lock(path: Path, otherwise: str) -> Iterator[None]:
-    """Hold a lock, which is a file at this path meanwhile; an OutputError with this sentence if another process does.
-    Processes that are forked meanwhile do not hold it. Where a file system has no locks, nothing is held."""
+    """Hold a lock, which is a file at this path meanwhile.
+
+    Processes that are forked meanwhile do not hold it. Where a file system has no locks, nothing is held.
+
+    Raises
+    ------
+    OutputError
+        With the sentence ``otherwise`` if another process holds it; or if the file cannot be written.
+    """
     try:
         file = open(path, "wb")  # noqa: SIM115
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Pairs of photographs: folders of them, and made ones."""
+"""Find pairs of photographs in folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pair:
 
     def beside(self, folder: str) -> Path | None:
         """The file of the same number in a folder beside ``a/`` and ``b/``, if there is one."""
-        return named(self.a.parent.parent / folder, self.name)
+        return find_by_stem(self.a.parent.parent / folder, self.name)
 
 
 def find_pairs(root: Path) -> Iterator[Pair]:
@@ -40,9 +40,9 @@ def find_pairs(root: Path) -> Iterator[Pair]:
     """
     found = False
     for a in sorted(filter(is_photograph, root.glob("**/a/*"))):
-        b = named(a.parent.parent / "b", a.stem)
+        b = find_by_stem(a.parent.parent / "b", a.stem)
         if b is not None:
-            for same in (photographs_named(a.parent, a.stem), photographs_named(b.parent, a.stem)):
+            for same in (photos_by_stem(a.parent, a.stem), photos_by_stem(b.parent, a.stem)):
                 if len(same) > 1:
                     raise FusionError(duplicate_stem_message(same))
             found = True
@@ -64,12 +64,12 @@ def unpaired(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def named(folder: Path, stem: str) -> Path | None:
+def find_by_stem(folder: Path, stem: str) -> Path | None:
     """The first photograph there of that name, whatever its suffix."""
-    return next(iter(photographs_named(folder, stem)), None)
+    return next(iter(photos_by_stem(folder, stem)), None)
 
 
-def photographs_named(folder: Path, stem: str) -> list[Path]:
+def photos_by_stem(folder: Path, stem: str) -> list[Path]:
     """All of them."""
     found = folder.glob(f"{glob.escape(stem)}.*")
     return sorted(path for path in found if path.stem == stem and is_photograph(path))

@@ -14,7 +14,7 @@ Layout = tuple[int | None, int, int]  # orientation, height and width
 
 
 def check_layouts(layouts: Mapping[str, Layout]) -> None:
-    """Refuse photographs, by name, that lie in their files alike and are turned differently: the camera was not sure
+    """Refuse photographs, by name, that lie alike in their files and are turned differently: the camera was not sure
     which way it was held, and nobody knows how they belong together.
 
     Raises
@@ -27,8 +27,8 @@ def check_layouts(layouts: Mapping[str, Layout]) -> None:
         known = orientation is not None and other_orientation is not None
         if known and orientation != other_orientation and size == other_size:
             raise ImageError(
-                f"{name} and {other} lie alike in their files, but have different EXIF orientations "
-                f"({orientation} and {other_orientation})",
+                f"{name} and {other} lie alike in their files, but have different EXIF orientations",
+                found=f"{orientation} and {other_orientation}",
                 fix="give both the same, with 'exiftool -n -Orientation=1' for example",
             )
 
@@ -64,8 +64,9 @@ def check_pair(first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> 
         )
     if min(first.shape[:2]) < minimum_size:
         raise ImageError(
-            f"The photographs have {size_text(first)} pixels, and this model needs at least "
-            f"{minimum_size} on each side",
+            "The photographs are too small for this model",
+            found=f"{size_text(first)} pixels",
+            allowed=f"at least {minimum_size} on each side",
             fix="use larger ones",
         )
 
@@ -77,15 +78,17 @@ def check_array(image: Any, what: str) -> None:
             f"The {what} is None, which is what cv2.imread gives for a file that it cannot read", fix="check its path"
         )
     if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
-        found = getattr(image, "dtype", type(image).__name__)
         raise ImageError(
-            f"The {what} is {found}",
-            fix="give a numpy array of uint8 or uint16 (a probability times 255, for example)",
+            f"The {what} is of the wrong type",
+            found=getattr(image, "dtype", type(image).__name__),
+            allowed="a numpy array of uint8 or uint16",
+            fix="convert it (a probability times 255, for example)",
         )
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
         raise ImageError(
-            f"The {what} has shape {image.shape}",
-            fix="give height x width (gray), height x width x 3 (BGR) or x 4 (BGR and alpha)",
+            f"The {what} has the wrong shape",
+            found=image.shape,
+            allowed="height x width (gray), height x width x 3 (BGR) or x 4 (BGR and alpha)",
         )
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fusiongcn_edge.runtime.io.images import Encoding, encode_images, read_photograph
-from fusiongcn_edge.runtime.io.metadata import Metadata, read_metadata, with_metadata
+from fusiongcn_edge.runtime.io.metadata import Metadata, insert_metadata, read_metadata
 from fuzz.reader import Reader, written
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "example"
@@ -55,7 +55,7 @@ def _seeds() -> list[bytes]:
     plain += [_encoded(".webp", clear, cv2.IMWRITE_WEBP_QUALITY, 101), with_exif_jpeg()]
     plain += [_encoded(suffix, small((64, 64, 3))) for suffix in (".jp2", ".gif", ".ppm", ".sr", ".hdr", ".avif")
               if cv2.haveImageWriter(f"x{suffix}")]  # fmt: skip
-    return plain + [with_metadata(data, described, (16, 24, 3)) for data in plain[:6]]
+    return plain + [insert_metadata(data, described, (16, 24, 3)) for data in plain[:6]]
 
 
 def with_exif_jpeg() -> bytes:
@@ -65,7 +65,7 @@ def with_exif_jpeg() -> bytes:
 
 
 def read_file(data: bytes, name: str = "photograph") -> None:
-    """As ``PhotographFiles`` reads it; what was read is a photograph."""
+    """What was read is a photograph."""
     found = read_photograph(written(data, name))
     assert found.pixels.ndim in (2, 3)
     assert found.pixels.dtype in (np.uint8, np.uint16)
@@ -95,7 +95,7 @@ def read_tags(data: bytes) -> None:
             np.testing.assert_array_equal(again, picture)
         back = read_metadata(file)
         assert back.orientation == 1, suffix
-        once_more = with_metadata(cv2.imencode(suffix, picture)[1].tobytes(), back, picture.shape)
+        once_more = insert_metadata(cv2.imencode(suffix, picture)[1].tobytes(), back, picture.shape)
         assert read_metadata(once_more).orientation == 1, suffix
 
 
