@@ -40,7 +40,8 @@ def sentence(problem: str, found: object = None, allowed: object = None, fix: st
         + (f": {fix.rstrip('.')}" if fix else "")
     )
     text = printable(f"{text}." if text else "")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+    half = LONGEST // 2 - 2  # " … " is between
+    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 def printable(text: str) -> str:
@@ -58,6 +59,10 @@ class ImageTooLargeError(ImageError):
     """A photograph that does not fit into the memory that is free."""
 
 
+class DamagedImageError(ImageError):
+    """A file that is no image, or one that is damaged."""
+
+
 class OutputError(FusionError):
     """A file that cannot be written."""
 
@@ -70,12 +75,30 @@ class EngineError(FusionError):
     """An inference engine that is not installed or cannot run a graph."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A KeyboardInterrupt that says what was done until then.
+
+    Parameters
+    ----------
+    stop : KeyboardInterrupt
+        The one that it stands for; ``args`` are its: the number of the signal, or nothing for Ctrl-C.
+    remark : str
+        Half a sentence for the user, without a full stop.
+    """
+
+    def __init__(self, stop: KeyboardInterrupt, remark: str) -> None:
+        super().__init__(*stop.args)
+        self.remark = remark
+
+
 def too_little_memory(needed: int, smaller: str = "") -> FusionError:
-    """What is told where ``--max-memory`` does not suffice; a little more than is ``needed``, in bytes, is named, and a
-    ``smaller`` model, if there is one."""
+    """Make the error for ``--max-memory`` that does not suffice.
+
+    A little more than is ``needed``, in bytes, is named, and a ``smaller`` model, if there is one.
+    """
     return FusionError(
-        f"Photographs of this size need about {1.05 * needed / 1e6:.0f} MB: "
-        "allow more (--max-memory), or use smaller ones" + (f" or the model {smaller}." if smaller else ".")
+        f"Photographs of this size need about {1.05 * needed / 1e6:.0f} MB",
+        fix="allow more (--max-memory), or use smaller ones" + (f" or the model {smaller}" if smaller else ""),
     )
 
 
@@ -94,5 +117,5 @@ def user_message(error: BaseException) -> str | None:
         return "Memory ran out: use smaller photographs or close other programs."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return str(OutputError(f"{where}{error.strerror}", fix="check the files, the folders and the free space"))
+        return sentence(f"{where}{error.strerror}", fix="check the files, the folders and the free space")
     return None

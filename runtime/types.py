@@ -31,18 +31,18 @@ class Window(NamedTuple):
     right: int
 
     def grown(self, pixels: int) -> Window:
-        """The area and so many pixels around it."""
+        """Return the window with so many pixels more on each side."""
         return Window(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
 
     def within(self, other: Window) -> Window:
-        """The part of it in another; may be empty."""
+        """Return its intersection with another window; may be empty."""
         return Window(
             max(self.top, other.top), min(self.bottom, other.bottom),
             max(self.left, other.left), min(self.right, other.right),
         )  # fmt: skip
 
     def of(self, array: NDArray[Any], top: int = 0, left: int = 0) -> NDArray[Any]:
-        """This part of an array, a view, whose first pixel is in row ``top`` and column ``left``."""
+        """Return this part of an array as a view; the array begins in row ``top`` and column ``left``."""
         return array[..., self.top - top : self.bottom - top, self.left - left : self.right - left]
 
 

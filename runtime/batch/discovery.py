@@ -1,4 +1,4 @@
-"""Folders of stacks and pairs: what there is to fuse, and what was fused already from the same and in the same way."""
+"""Find the stacks and pairs below a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Item:
         The photographs, in the order of their names.
     pair : bool
         Whether they are A and B, not a stack.
-    problem : str or None
+    error : str or None
         In one sentence, why it cannot be made.
     """
 
@@ -55,6 +55,12 @@ def find_items(root: Path, output: Path) -> list[Item]:
         raise FusionError(f"{what}", fix="give one with a folder for each stack, or with a/ and b/")
     if output.resolve() == root.resolve():
         raise FusionError(f"{root} is where the photographs are", fix="give another folder for the results")
+    if output.is_dir() and output.resolve().is_relative_to(root.resolve()):
+        photograph = next((path for path in sorted(output.iterdir()) if _is_photograph(path)), None)
+        if photograph is not None:
+            raise FusionError(
+                f"{output} holds photographs", found=photograph, fix="give another folder for the results"
+            )
     items: list[Item] = []
     stray: list[Path] = []
     above = {root: {root.resolve()}}  # links are followed, but not back to a folder that leads here
@@ -70,8 +76,8 @@ def find_items(root: Path, output: Path) -> list[Item]:
             items += _pairs(here, here.relative_to(root))
             below[:] = [name for name in below if name not in ("a", "b", "truth")]
         if photographs:
-            exclusive_lock = _alone(here, photographs)
-            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False, error=exclusive_lock))
+            error = _no_stack(here, photographs)
+            items.append(Item(here.relative_to(root).as_posix(), tuple(photographs), pair=False, error=error))
     if stray:
         error = (
             f"{stray[0]} belongs to no stack: put each stack into a folder of its own, or fuse one with "
@@ -91,7 +97,7 @@ def find_items(root: Path, output: Path) -> list[Item]:
     return items
 
 
-def _alone(folder: Path, photographs: list[Path]) -> str | None:
+def _no_stack(folder: Path, photographs: list[Path]) -> str | None:
     """Why a folder is no stack."""
     if folder.name in ("a", "b") and not (folder.parent / {"a": "b", "b": "a"}[folder.name]).is_dir():
         return f"{folder} has no folder beside it with its partners: of pairs, one is called a and the other b."

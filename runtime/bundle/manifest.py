@@ -18,10 +18,7 @@ FORMAT = 4
 MANIFEST = "bundle.json"
 GRAPHS = ("gcn", "cnn")
 BLENDS = ("hard", "soft")
-SEQUENTIAL, SIMULTANEOUS = (
-    "sequential",
-    "simultaneous",
-)  # in which order small components of the decision map are flipped
+SEQUENTIAL, SIMULTANEOUS = "sequential", "simultaneous"  # order in which small components of a decision are flipped
 PUBLISHED, LITE = "fusiongcn", "lite"  # networks
 
 
@@ -48,9 +45,9 @@ class Graph:
 class Stage:
     """One step of a CNN that runs in tiles; see :class:`fusiongcn_edge.runtime.tiling.staged_cnn.TiledCnn`.
 
-    ``reach``: input to the number of pixels around the tile that it comes with, zeros outside the image. All images
-    come with ``crop`` pixels more, where the image has them, which are cut off the outputs. ``spread``: input that is a
-    table, handed over as an image: to each pixel the row that another image, an input of ``places``, says.
+    ``halo``: input to the number of pixels around the tile that it comes with, zeros outside the image. All images come
+    with ``valid_crop`` pixels more, where the image has them, which are cut off the outputs. ``gather``: input that is
+    a table, handed over as an image: to each pixel the row that another image, an input of ``places``, says.
     """
 
     graph: str
@@ -85,7 +82,7 @@ class Bundle:
     margin: int  # pixels around a window of the CNN that what is in it depends on; 0 if it depends on all
     threshold: float
     smallest_component: float
-    component_removal: str  # IN_TURN or AT_ONCE
+    component_removal: str  # SEQUENTIAL or SIMULTANEOUS
     blend: str  # one of BLENDS
     graphs: dict[str, Graph]
     stages: tuple[Stage, ...]  # the CNN, tables first; none if it is one graph

@@ -68,7 +68,7 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
     Raises
     ------
     BundleError
-        If there is none, or it is truncated, altered, or of a newer format.
+        If there is none, or it is truncated, altered, or of another format.
     """
     if not isinstance(model, str | os.PathLike):
         raise BundleError(f"{model!r} is no model", fix="give the name of a shipped one or the path of a bundle")
@@ -98,9 +98,12 @@ def load_bundle(model: str | os.PathLike[str], engines: Sequence[str] = ()) -> B
     except (OSError, ValueError, RecursionError):
         raise BundleError(f"{path / MANIFEST} cannot be read or is damaged", fix="export the model again") from None
     version = manifest.get("format") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > FORMAT:
+    if isinstance(version, int) and not isinstance(version, bool) and 0 < version != FORMAT:
         raise BundleError(
-            f"{path} has bundle format {version}, and this version reads up to {FORMAT}", fix="upgrade fusiongcn-edge"
+            f"{path} has another bundle format than this version of fusiongcn-edge reads",
+            found=version,
+            allowed=FORMAT,
+            fix="upgrade fusiongcn-edge" if version > FORMAT else "export the model again",
         )
     try:
         if version != FORMAT or isinstance(version, bool):

@@ -122,9 +122,9 @@ def check_chain(stages: tuple[Stage, ...], cached_tensors: tuple[str, ...]) -> N
     images = {name for stage in stages[1:] for name in stage.outputs if name not in stage.sums}
     for stage in stages:
         if not set(stage.gather) <= set(stage.inputs) & set(stages[0].outputs):
-            raise ValueError(f"the stage {stage.graph} would spread what is no table")
+            raise ValueError(f"the stage {stage.graph} gathers from what is no table")
         if not set(stage.gather.values()) <= {"labels", "places"}:
-            raise ValueError(f"the stage {stage.graph} would spread a table by what are no places")
+            raise ValueError(f"the stage {stage.graph} gathers by what are no places")
         missing = {*stage.reads, *stage.halo} - known
         if missing:
             raise ValueError(f"nothing gives {min(missing)} to the stage {stage.graph}")

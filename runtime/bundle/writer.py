@@ -1,4 +1,4 @@
-"""Writing a bundle: whole or not at all."""
+"""Write a bundle, whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.runtime.bundle.manifest import FORMAT, MANIFEST, Graph
 from fusiongcn_edge.runtime.bundle.reader import manifest_checksum
 from fusiongcn_edge.runtime.errors import BundleError
-from fusiongcn_edge.runtime.io.files import check_folder, lock, remove_unfinished
+from fusiongcn_edge.runtime.io.files import check_folder, temporary_beside, write_new
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -43,7 +40,6 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
     """
     check_target(path)
     path = Path(os.path.abspath(path))
-    remove_unfinished(path)
     manifest = {"format": FORMAT, **manifest, "graphs": {}}
     for name, graph in graphs.items():
         manifest["graphs"][name] = {
@@ -58,35 +54,15 @@ def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], graphs:
     lines = [f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in manifest.items()]
     files = {graph.file: graph.data for graph in graphs.values()}
     files[MANIFEST] = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
-    temporary = None
+    temporary = temporary_beside(path)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        with _locked(temporary):
-            temporary.chmod(0o755)
-            for file, data in files.items():
-                with open(temporary / file, "wb") as opened:
-                    opened.write(data)
-                    opened.flush()
-                    os.fsync(opened.fileno())
-            temporary.rename(path)  # fails if something has come there meanwhile
+        temporary.mkdir()
+        for file, data in files.items():
+            write_new(temporary / file, data)
+        temporary.rename(path)  # fails if something has come there meanwhile
     except OSError as error:
         raise BundleError(
             f"{path} cannot be written", found=error.strerror, fix="check the folder and the free space"
         ) from None
     finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Nobody takes the folder for what a killed process left."""
-    descriptor = None
-    with suppress(OSError):  # Windows opens no folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        lock(descriptor)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,9 @@
-"""Jobs in processes of their own: one that dies takes its job with it and no other."""
+"""Run jobs in worker processes: one that dies takes its own job with it and no other.
+
+A ``ProcessPoolExecutor`` per worker was tried and is no shorter: before Python 3.14 it has no public way to end a job,
+it takes the SystemExit of a job that is asked to stop for the job's result, and it needs all that is here about Ctrl-C
+and about a parent that was killed.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +15,30 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from threading import Thread
 from time import perf_counter
 from typing import Any, cast
 
 from fusiongcn_edge.runtime.errors import FusionError, user_message
 
-PATIENCE = 20  # seconds that a process has for cleaning up
-REFUSED, DONE, FAILED = "refused", "done", "failed"
+PATIENCE = 20  # seconds that a worker has for removing what is half written
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: ``result``, or in one sentence the ``error``, after so many ``seconds``."""
+    """How a job ended.
+
+    Attributes
+    ----------
+    job : int
+        Its index.
+    result : object
+        What the job returned; None if it failed.
+    error : str or None
+        In one sentence, why it failed.
+    seconds : float
+        Elapsed time, with the start of the process if the job was its first.
+    """
 
     job: int
     result: Any
@@ -31,70 +46,75 @@ class Outcome:
     seconds: float
 
 
-@dataclass
-class _Worker:
-    process: BaseProcess
-    pipe: Connection
-    job: int = -1
-    start: float = 0.0
-
-
-def run_in_workers(begin: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], count: int) -> Iterator[Outcome]:
-    """Do jobs in up to ``count`` processes, and give what becomes of each as soon as it is known.
+def run_in_workers(init: Callable[[], Callable[[Any], Any]], jobs: Sequence[Any], count: int) -> Iterator[Outcome]:
+    """Run jobs in up to ``count`` processes and yield the outcome of each as soon as it is known.
 
     Parameters
     ----------
-    begin : callable
-        Called once in each process, for the function that does one job there. Like the jobs, it is pickled.
+    init : callable
+        Called once in each process; returns the function that does one job there. Pickled, like the jobs.
     jobs : sequence
     count : int
 
     Raises
     ------
     FusionError
-        If ``begin`` fails.
+        If ``init`` fails.
     """
-    context = get_context("spawn")
-    left = list(range(len(jobs)))[::-1]
+    left = list(enumerate(jobs))[::-1]
     idle: list[_Worker] = []
-    busy: dict[Connection, _Worker] = {}
+    busy: dict[Connection, tuple[_Worker, int, float]] = {}
     try:
         while left or busy:
             while left and len(busy) < count:
-                if not idle:
-                    ours, theirs = context.Pipe()
-                    process = context.Process(target=_serve, args=(theirs, begin), daemon=True)
-                    with _interrupts_held_back():
-                        process.start()
-                    theirs.close()
-                    idle.append(_Worker(process, ours))
-                worker = idle.pop()
-                worker.job, worker.start = left.pop(), perf_counter()
-                busy[worker.pipe] = worker
-                try:
-                    worker.pipe.send(jobs[worker.job])
-                except OSError:  # it is dead, and its pipe will tell why
-                    continue
+                start = perf_counter()
+                worker = idle.pop() if idle else _Worker(init)
+                number, job = left.pop()
+                busy[worker.pipe] = worker, number, start
+                with suppress(OSError):  # it has died: receiving will show that
+                    worker.pipe.send(job)
             for pipe in connection.wait(list(busy)):
-                worker = busy.pop(cast(Connection, pipe))
+                worker, number, start = busy.pop(cast(Connection, pipe))
                 try:
-                    kind, content = worker.pipe.recv()
+                    answer = worker.pipe.recv()
                     idle.append(worker)
                 except (EOFError, OSError):
-                    kind, content = FAILED, "Its process was killed, for want of memory perhaps: use fewer workers."
-                    _end(worker)
-                if kind == REFUSED:
-                    raise FusionError(content)
-                result, error = (content, None) if kind == DONE else (None, content)
-                yield Outcome(worker.job, result, error, perf_counter() - worker.start)
+                    answer = None, "Its process was killed, for want of memory perhaps: use fewer workers."
+                    worker.end()
+                if isinstance(answer, FusionError):
+                    raise answer
+                result, error = answer
+                yield Outcome(number, result, error, perf_counter() - start)
     finally:
-        for worker in [*idle, *busy.values()]:
-            _end(worker)
+        workers = [*idle, *(worker for worker, *_ in busy.values())]
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """A process, and the pipe for its jobs and their outcomes."""
+
+    def __init__(self, init: Callable[[], Callable[[Any], Any]]) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, init), daemon=True)
+        with _interrupts_held_back():
+            self.process.start()
+        theirs.close()
+
+    def end(self) -> None:
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join(PATIENCE)
+        self.process.kill()
+        self.process.join()
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C waits, here and in a process started meanwhile, until that one leaves it to this one (see _serve)."""
+    """Block Ctrl-C, also in a process that is started meanwhile, until that one ignores it (see ``_serve``)."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -106,42 +126,44 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _sentence(error: Exception) -> str:
-    return user_message(error) or f"This is a fault of fusiongcn, please report it: {error!r}."
+def _serve(pipe: Connection, init: Callable[[], Callable[[Any], Any]]) -> None:
+    """Do jobs, in a process of its own, until it is ended or its parent is gone."""
+    for name in ("SIGINT", "SIGHUP"):  # they come to the parent, too, and it decides
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, _stop)
+    Thread(target=_exit_with_parent, daemon=True).start()
+    with suppress(EOFError, ConnectionError):  # the parent is gone, or wants no more
+        try:
+            work = init()
+        except Exception as error:
+            pipe.send(FusionError(_sentence(error)))
+            return
+        while True:
+            job = pipe.recv()
+            answer: tuple[Any, str | None]
+            try:
+                answer = work(job), None
+            except Exception as error:  # if it is a fault of ours, the other jobs need not suffer for it
+                answer = None, _sentence(error)
+            pipe.send(answer)
 
 
-def _end(worker: _Worker) -> None:
-    worker.pipe.close()
-    worker.process.terminate()
-    worker.process.join(PATIENCE)
-    worker.process.kill()
-    worker.process.join()
+def _stop(*_: object) -> None:
+    """Unwind the job, so that it removes what is half written; asked again, go on with that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
-def _end_with_parent() -> None:
-    """Wait for the end of the process that started this one, which was killed then: nobody wants the job any more."""
+def _exit_with_parent() -> None:
+    """Wait for the end of the parent, which was killed then: nobody wants the job any more."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
 
 
-def _serve(pipe: Connection, begin: Callable[[], Callable[[Any], Any]]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half written is removed
-    Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, ConnectionError):  # that process is gone, or wants no more
-        try:
-            work = begin()
-        except Exception as error:
-            pipe.send((REFUSED, _sentence(error)))
-            return
-        while True:
-            job = pipe.recv()
-            try:
-                message = DONE, work(job)
-            except Exception as error:  # if it is a fault of ours, the other jobs need not suffer for it
-                message = FAILED, _sentence(error)
-            pipe.send(message)
+def _sentence(error: Exception) -> str:
+    return user_message(error) or f"This is a fault of fusiongcn, please report it: {error!r}."

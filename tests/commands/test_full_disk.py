@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.benchmarks.arm import latency_model
 from fusiongcn_edge.benchmarks.cli import evaluate
 from fusiongcn_edge.benchmarks.latency import runner
+from fusiongcn_edge.benchmarks.metrics.scorer import FusionScorer
 from fusiongcn_edge.calibration import cli as calibration_commands
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.model import training
@@ -73,20 +74,21 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_no_half_file(
 ) -> None:  # fmt: skip
     (tmp_path / "pairs" / "a").mkdir(parents=True)
     (tmp_path / "pairs" / "b").mkdir()
-    a, b = tmp_path / "pairs" / "a" / "1.png", tmp_path / "pairs" / "b" / "1.png"
+    a, b, c = tmp_path / "pairs" / "a" / "1.png", tmp_path / "pairs" / "b" / "1.png", tmp_path / "c.png"
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         write_image(a, photographs[0])
         write_image(b, photographs[1])
+        write_image(c, photographs[0][::-1])  # one that no warning is about
     monkeypatch.setattr(runner, "measure", lambda *_, **__: MEASURED)
     monkeypatch.setattr(runner, "table", lambda report: "")
     if command in ("metrics", "evaluate"):
-        monkeypatch.setattr(evaluate, "_facts", lambda *_: {"padding": "x" * 20_000})
-        monkeypatch.setattr(evaluate.FlipRateEvaluator, "values", lambda *_: {"padding" * 3_000: 1.0})
+        monkeypatch.setattr(evaluate, "as_json", lambda *_: {"padding": "x" * 20_000})
+        monkeypatch.setattr(FusionScorer, "values", lambda *_: {"padding" * 3_000: 1.0})
     docs = ROOT / "docs"
     arguments = {
         "fuse": [a, b, "-o", full / "x.png"],
-        "stack": [a, b, a, "-o", full / "x.tif"],
+        "stack": [a, b, c, "-o", full / "x.tif"],
         "export": ["--checkpoint", random_checkpoint, "-o", full / "model"],
         "quantize": [
             "fusiongcn-lite",
@@ -125,6 +127,7 @@ def test_a_full_disk_fails_each_item_of_a_batch_for_itself(
     assert list(full.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_training_at_its_beginning(
     full: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,11 +203,10 @@ def test_what_cannot_be_written_to_is_refused_before_the_work(
 @pytest.mark.parametrize(
     ("measurement", "arguments"),
     [
-        ("scaling", ["--plot", "/proc/x.svg"]),
-        ("curves", ["no.csv", "-o", "/proc/x.png"]),
-        ("quality", ["--model", "fusiongcn-lite", "--worst", "/proc"]),
-        ("arm.observed", ["-o", "/proc/x.npz"]),
-        ("arm.estimate", ["-o", "/proc/x.json"]),
+        ("experiments.scaling", ["--plot", "/proc/x.svg"]),
+        ("experiments.training_curves", ["no.csv", "-o", "/proc/x.png"]),
+        ("experiments.decision_agreement", ["--model", "m", "--pairs", "p", "--worst", "/proc/x.png"]),
+        ("arm.latency_model", ["-o", "/proc/x.json"]),
     ],
 )
 def test_a_measurement_finds_out_first_whether_it_can_write(
@@ -237,7 +239,7 @@ def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
 def test_processes_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
     code = """
 import sys
-from fusiongcn_edge.runtime.files import check_folder, write_files
+from fusiongcn_edge.runtime.io.files import check_folder, write_files
 for _ in range(300):
     check_folder(sys.argv[1])
     write_files({sys.argv[1]: b"x" * 1000})

@@ -88,10 +88,14 @@ def read_arrays(data: bytes) -> None:
         result = _fuser().fuse_stack(given)
         assert result.image.shape == given[0].shape
         assert sorted(result.order) == list(range(len(given)))
-        assert result.frame.max() < len(given)
+        assert result.source_index.max() < len(given)
     else:
         model = ["shift", "similarity", "affine", "homography", "none", "twist"][what // 3 % 6]
-        options = {"whole": bool(what & 32), "match_exposure": bool(what & 64), "skip": bool(what & 128)}
+        options = {
+            "keep_full_frame": bool(what & 32),
+            "match_exposure": bool(what & 64),
+            "skip_failed": bool(what & 128),
+        }
         frames = align_frames(given, model, **options)
         shapes = {frames[number].shape for number in range(len(frames))}
         assert len(shapes) == 1

@@ -32,7 +32,7 @@ def _run(step: int = 0) -> Any:
     """A training run that has not begun."""
     import cv2
 
-    from fusiongcn_edge.model.config import RECIPES
+    from fusiongcn_edge.model.config import CONFIGS
     from fusiongcn_edge.model.data.photos import Photographs
     from fusiongcn_edge.model.training import Run
     from fusiongcn_edge.runtime.io.synthetic import synthetic_photo
@@ -43,7 +43,7 @@ def _run(step: int = 0) -> Any:
     photographs = Photographs(folder)
     target = scratch() / "run"
     target.mkdir(exist_ok=True)
-    return Run(RECIPES["lite"], target, photographs, photographs)
+    return Run(CONFIGS["lite"], target, photographs, photographs)
 
 
 def _state() -> bytes:
@@ -79,7 +79,7 @@ def read_state(data: bytes) -> None:
     written(data, "run/state.pt")
     run._resume()
     assert isinstance(run.step, int)
-    assert 0 <= run.step <= run.recipe.steps
+    assert 0 <= run.step <= run.config.steps
     assert isinstance(run.origin, dict)
 
 
@@ -121,5 +121,5 @@ def changed_zip(data: bytes, rng: random.Random) -> bytes:
 READERS = [
     Reader("checkpoint", _checkpoints, read_checkpoint, changed_zip, 1 << 18, ("model.checkpoint",)),
     Reader("training-state", lambda: [_state()], read_state, changed_zip, 1 << 19, ("model.training",)),
-    Reader("training-log", _logs, read_log, modules=("model.training",)),
+    Reader("training-log", _logs, read_log, modules=("model.run_log",)),
 ]

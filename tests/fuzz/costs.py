@@ -37,6 +37,6 @@ READERS = [
         read_graph,
         _changed,
         1 << 17,
-        ("benchmarks.cost", "benchmarks.onnx_cost", "benchmarks.litert_cost"),
+        ("benchmarks.cost.count", "benchmarks.cost.onnx_graph", "benchmarks.cost.tflite_graph"),
     )
 ]

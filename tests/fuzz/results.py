@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge.runtime.batch.discovery import record_path
-from fusiongcn_edge.runtime.batch.records import conflict, is_up_to_date, result_record
+from fusiongcn_edge.runtime.batch.records import conflict, is_up_to_date, write_result
 from fuzz.reader import Reader, changed_json, scratch, written
 
 ESTIMATES = Path(__file__).resolve().parents[2] / "docs" / "estimates.json"
@@ -58,9 +58,9 @@ def _evaluation() -> dict[str, Any]:
 
 
 def _seeds() -> list[bytes]:
-    from fusiongcn_edge.benchmarks.cli import evaluate
+    from fusiongcn_edge.benchmarks.evaluation import summary
 
-    evaluation = {**_evaluation(), "kind": evaluate.KIND}
+    evaluation = {**_evaluation(), "kind": summary.KIND}
     estimate = json.loads(ESTIMATES.read_bytes())
     files = [_benchmark()], [_benchmark(), evaluation], [evaluation], [estimate, _benchmark()], [estimate]
     return [json.dumps(contents).encode() for contents in files]
@@ -112,7 +112,8 @@ def read_results(data: bytes) -> None:
 
 
 def _records() -> list[bytes]:
-    ours = result_record("mark", b"result", ["one: aligned"], scratch() / "none.png")
+    write_result(scratch() / "seed.png", b"result", "mark", ["one: aligned"])
+    ours = record_path(scratch() / "seed.png").read_bytes()
     return [ours, b"[" * 3000, b"[" * 60_000 + b"]" * 60_000, b'"\\ud800"']
 
 
@@ -126,6 +127,13 @@ def read_record(data: bytes) -> None:
 
 
 READERS = [
-    Reader("results", _seeds, read_results, changed_json, 1 << 17, ("benchmarks.report_commands",)),
+    Reader(
+        "results",
+        _seeds,
+        read_results,
+        changed_json,
+        1 << 17,
+        ("benchmarks.report.schema", "benchmarks.report.results"),
+    ),
     Reader("records", _records, read_record, changed_json, 1 << 17),
 ]

@@ -92,18 +92,18 @@ def started(command: list[str]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )  # fmt: skip
-    while not any(listens(pid) for pid in children(process.pid)):  # it is guarded: see fusiongcn_edge.guard
+    while not listens(process.pid):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     return process
 
 
-def children(pid: int | str) -> list[str]:
+def children(pid: int) -> list[str]:
     """The processes that one has started and that are still there."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def listens(pid: str) -> bool:
+def listens(pid: int) -> bool:
     """Whether a process catches SIGTERM."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)

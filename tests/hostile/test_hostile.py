@@ -160,7 +160,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
 
     import torch
 
-    from fusiongcn_edge.model.config import RECIPES, TrainingError
+    from fusiongcn_edge.model.config import CONFIGS, TrainingError
     from fusiongcn_edge.model.data.photos import Photographs
     from fusiongcn_edge.model.run_log import LOG_FIELDS, Log
     from fusiongcn_edge.model.training import Run
@@ -168,7 +168,7 @@ def test_a_training_run_does_not_go_on_from_what_is_damaged(tmp_path: Path) -> N
     photographs = tmp_path / "photographs" / "images"
     photographs.mkdir(parents=True)
     write_image(photographs / "one.png", synthetic_pair(96, 100)[0])
-    run = Run(RECIPES["lite"], tmp_path, Photographs(photographs), Photographs(photographs))
+    run = Run(CONFIGS["lite"], tmp_path, Photographs(photographs), Photographs(photographs))
     run.save()
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     wrong: list[dict[str, Any]] = [{"step": -1}, {"step": "x"}, {"seconds": float("nan")}, {"origin": 3}, {"model": {}}]

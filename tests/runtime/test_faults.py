@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.batch.discovery import Item
 from fusiongcn_edge.runtime.batch.records import fingerprint, is_up_to_date
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
-from helpers.processes import FUSIONGCN
+from helpers.processes import FUSIONGCN, linux
+
+pytestmark = pytest.mark.process
 
 Picture = NDArray[Any]
 
@@ -103,6 +106,48 @@ def test_an_engine_that_throws_fails_its_item_and_the_batch_goes_on(error: str, 
     assert told.stderr == ""
     assert told.stdout.count("ONNX Runtime failed in ") == 2
     assert "\n4 fused, 0 kept, 2 failed, " in told.stdout
+
+
+CRASHING = """
+import os
+from pathlib import Path
+import onnxruntime
+run = onnxruntime.InferenceSession.run
+
+def crashing(*arguments):
+    if {begun} and first():
+        os.kill(os.getpid(), {number})
+    return run(*arguments)
+
+def first():
+    try:
+        os.close(os.open({once!r}, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+onnxruntime.InferenceSession.run = crashing
+"""
+
+
+@linux
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])  # as of a library's fault, or for want of memory
+def test_a_process_that_crashes_fails_its_item_and_the_batch_goes_on(
+    number: signal.Signals, workers: str, stacks: Path, tmp_path: Path
+) -> None:
+    begun = f"len(list(Path({str(tmp_path / 'out')!r}).glob('*.png'))) >= 2"
+    once = str(tmp_path / "crashed")
+    (tmp_path / "sitecustomize.py").write_text(CRASHING.format(begun=begun, once=once, number=int(number)))
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    batch = [*FUSIONGCN, "batch", str(stacks), "-o", str(tmp_path / "out"), "--threads", "1", "--workers", workers]
+    told = subprocess.run(batch, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert told.returncode == 1
+    assert told.stderr == ""
+    assert told.stdout.count("Its process was killed") == 1
+    assert "\n5 fused, 0 kept, 1 failed, " in told.stdout
+    again = subprocess.run(batch, capture_output=True, text=True)
+    assert "\n1 fused, 5 kept, 0 failed, " in again.stdout
 
 
 def test_memory_that_runs_out_anywhere_is_a_sentence(

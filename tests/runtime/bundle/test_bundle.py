@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fusiongcn_edge.runtime import BundleError, EngineError, Fuser, FusionError
 from fusiongcn_edge.runtime.bundle.manifest import FORMAT, Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle, manifest_checksum
+from helpers.profiles import examples
 
 Key = tuple[str, ...]
 
@@ -117,7 +118,19 @@ def test_an_unknown_model_is_refused_with_what_to_give_instead(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "no json at all", "[]", "null", "3", '"format"', '{"format": 1}', "[" * 100_000, "\ufeff{}", "1" * 5000],
+    [
+        "",
+        "{",
+        "no json at all",
+        "[]",
+        "null",
+        "3",
+        '"format"',
+        f'{{"format": {FORMAT}}}',
+        "[" * 100_000,
+        "\ufeff{}",
+        "1" * 5000,
+    ],
     ids=lambda text: text[:12],
 )
 def test_a_manifest_that_is_no_manifest_is_refused(text: str, bundle_copy: Path) -> None:
@@ -142,6 +155,14 @@ def test_a_bundle_of_a_newer_format_asks_for_an_upgrade(bundle_copy: Path) -> No
     assert "upgrade fusiongcn-edge" in refusal(bundle_copy)
     write_manifest(bundle_copy, {"format": 99, "whatever": "comes then"})
     assert "upgrade fusiongcn-edge" in refusal(bundle_copy)
+
+
+def test_a_bundle_of_an_older_format_asks_for_another_export(bundle_copy: Path) -> None:
+    write_manifest(bundle_copy, {**manifest_of(bundle_copy), "format": FORMAT - 1})
+    with pytest.raises(BundleError) as caught:
+        load_bundle(bundle_copy)
+    assert (caught.value.found, caught.value.allowed) == (FORMAT - 1, FORMAT)
+    assert "export" in caught.value.fix
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", None, 1.5])
@@ -253,7 +274,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_changed_manifest_opens_or_is_refused_in_one_sentence(data: st.DataObject, bundle_copy: Path) -> None:
     if not (bundle_copy / "original").exists():
