@@ -14,6 +14,7 @@ from fusiongcn_edge.runtime.fuser import Fuser, FusionResult
 from fusiongcn_edge.runtime.fusion.stack import StackResult
 from fusiongcn_edge.runtime.registration.frames import AlignedFrames, align_frames
 
+__docformat__ = "numpy"
 __all__ = [
     "AlignedFrames",
     "BundleError",

@@ -1,4 +1,4 @@
-"""Two photographs in, one photograph out: the whole flow, from left to right."""
+"""Fuse arrays: a pair of photographs, or a stack of frames, with one model on one engine."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from fusiongcn_edge.runtime.engines.base import (
     get_engine,
     installed_engines,
 )
-from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ImageError, ran_out_of_memory
+from fusiongcn_edge.runtime.errors import BundleError, EngineError, FusionError, ran_out_of_memory
 from fusiongcn_edge.runtime.fusion.blending import blend, select
 from fusiongcn_edge.runtime.fusion.decision_map import decision_map
-from fusiongcn_edge.runtime.fusion.stack import MOST_FRAMES, StackResult, fold
+from fusiongcn_edge.runtime.fusion.stack import StackResult, check_frame_count, fold
 from fusiongcn_edge.runtime.io.validation import check_pair
 from fusiongcn_edge.runtime.networks.registry import open_network
-from fusiongcn_edge.runtime.registration.focus_order import focus_order, names_of, sharpnesses
+from fusiongcn_edge.runtime.registration.focus_order import focus_order, measure_frames, names_of, sharpness
+from fusiongcn_edge.runtime.registration.frames import AlignedFrames
 from fusiongcn_edge.runtime.system.resources import default_threads
-from fusiongcn_edge.runtime.text import pluralize
 from fusiongcn_edge.runtime.types import Frames, OnProgress, OnStage
 
 DEFAULT_MODEL = "fusiongcn-lite"
@@ -44,7 +44,7 @@ STAGES = ("superpixels", "graph", "gcn", "cnn", "decision")
 
 @dataclass(frozen=True)
 class FusionResult:
-    """What a fusion gives.
+    """The result of fusing a pair.
 
     Attributes
     ----------
@@ -55,10 +55,10 @@ class FusionResult:
         bundle says which) mixes both by ``probability``.
     probability : float32 H x W in [0, 1]
         How surely the first photograph is the sharp one.
-    regions : int32 H' x W'
-        The superpixels: one label for ``step`` x ``step`` pixels.
-    step : int
-        Pixels along a side of what one label of ``regions`` stands for.
+    superpixels : int32 H' x W'
+        The superpixels: one label for ``superpixel_stride`` x ``superpixel_stride`` pixels.
+    superpixel_stride : int
+        Pixels along each side of the square that one label of ``superpixels`` covers.
     timings : dict
         Seconds spent in each of ``STAGES``.
     """
@@ -66,14 +66,14 @@ class FusionResult:
     image: NDArray[Any]
     decision: NDArray[np.bool_]
     probability: NDArray[np.float32]
-    regions: NDArray[np.int32]
-    step: int
+    superpixels: NDArray[np.int32]
+    superpixel_stride: int
     timings: dict[str, float]
 
     @property
     def labels(self) -> NDArray[np.int32]:
         """The superpixel of each pixel, int32 H x W."""
-        labels = self.regions.repeat(self.step, axis=0).repeat(self.step, axis=1)
+        labels = self.superpixels.repeat(self.superpixel_stride, axis=0).repeat(self.superpixel_stride, axis=1)
         return labels[: self.decision.shape[0], : self.decision.shape[1]]
 
 
@@ -260,7 +260,7 @@ class Fuser:
                 image = blend(first, second, probability, decision, bundle.threshold)
             else:
                 image = select(first, second, decision)
-        return FusionResult(image, decision, probability, labels, network.step, timings)
+        return FusionResult(image, decision, probability, labels, network.superpixel_stride, timings)
 
     def fuse_stack(
         self,
@@ -276,11 +276,12 @@ class Fuser:
         ----------
         frames : sequence of arrays as :meth:`fuse` takes them
             Each is asked for twice and no more than two are kept, so that a class may read its photographs when
-            asked for them. Their order decides nothing but the numbers in the map of frames.
+            asked for them. Their order decides nothing but the numbers in ``StackResult.source_index``.
+            What :func:`align_frames` returns knows its order of focus: each is asked for once.
         names : sequence of str, optional
             What errors call the frames; default: their numbers, from 1 on.
         order : sequence of int, optional
-            The frames in the order of focus, where it is known (``AlignedFrames.order``): each is asked for once then.
+            The frames in the order of focus, where it is known: each is asked for once then.
         progress : callable, optional
             Called with a few words about each step as it starts.
 
@@ -291,12 +292,13 @@ class Fuser:
         FusionError
             See :meth:`fuse`.
         """
-        if not 2 <= len(frames) <= MOST_FRAMES:
-            allowed = "at least 2" if len(frames) < 2 else f"at most {MOST_FRAMES:,}"
-            raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be fused", fix=f"give {allowed}")
+        check_frame_count(len(frames))
         tell = progress or (lambda text: None)
+        if order is None and isinstance(frames, AlignedFrames):
+            order = frames.order
         if order is None:
-            order = focus_order(sharpnesses(frames, names_of(frames, names), self.bundle.minimum_size, tell))
+            names, smallest = names_of(frames, names), self.bundle.minimum_size
+            order = focus_order(np.stack(measure_frames(frames.__getitem__, names, smallest, sharpness, tell)))
 
         def compare(composite: NDArray[Any], frame: NDArray[Any], step: str) -> FusionResult:
             return self.fuse(

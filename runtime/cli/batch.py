@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import signal
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.runtime.batch.discovery import Item, find_items, record_path
-from fusiongcn_edge.runtime.batch.records import conflict, fingerprint, is_up_to_date, result_record
-from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
+from fusiongcn_edge.runtime.batch.discovery import Item, find_items
+from fusiongcn_edge.runtime.batch.records import conflict, fingerprint, is_up_to_date, write_result
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
+from fusiongcn_edge.runtime.cli.batch_table import BatchTable, duration_text
 from fusiongcn_edge.runtime.cli.options import (
     ENCODING_OPTIONS,
     add_fusing_arguments,
-    chosen_encoding,
-    tell,
-    unused_alignment,
-    unused_encoding,
+    fuse_options,
+    print_warnings,
+    unused_options,
     whole_number,
 )
 from fusiongcn_edge.runtime.cli.process import configure_malloc
 from fusiongcn_edge.runtime.cli.progress import Progress
-from fusiongcn_edge.runtime.errors import FusionError, printable
-from fusiongcn_edge.runtime.io.files import check_folder, make_folder, remove_unfinished, write_files
-from fusiongcn_edge.runtime.io.images import PhotographFiles, check_writable, encode_images
-from fusiongcn_edge.runtime.pipeline import aligned, alignment_report, check_fuser, open_fuser
-from fusiongcn_edge.runtime.registration.checks import FramesWithThumbnails, input_warnings
+from fusiongcn_edge.runtime.cli.report import alignment_report
+from fusiongcn_edge.runtime.errors import Interrupted, OutputError
+from fusiongcn_edge.runtime.io.files import check_folder, make_folder
+from fusiongcn_edge.runtime.pipeline import (
+    Files,
+    FilesResult,
+    FuseOptions,
+    PairOutputs,
+    StackOutputs,
+    check_model,
+    fuse_files,
+    open_fuser,
+)
 from fusiongcn_edge.runtime.system.resources import default_threads
 from fusiongcn_edge.runtime.system.worker_pool import run_in_workers
 
 MOST_WORKERS = 64
+Job = tuple[Item, Path, str]  # what to fuse, the file to write and the fingerprint of what it is made from
 
 BATCH_EXAMPLE = """examples:
   fusiongcn batch stacks -o fused --align similarity
@@ -51,7 +58,7 @@ says why, and the exit code is 1.
 
 
 def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``fusiongcn batch``."""
+    """Add the arguments of ``fusiongcn batch``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = BATCH_EXAMPLE
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder with stacks or pairs below")
@@ -77,166 +84,97 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_batch(arguments: argparse.Namespace) -> int:
-    """Fuse what is not fused yet; 1 if something failed."""
+    """Fuse what is not fused yet; return 1 if something failed."""
     start = perf_counter()
     items = find_items(arguments.folder, arguments.output)
-    settings = _settings(arguments, check_fuser(arguments))
     if arguments.threads is None:
         arguments.threads = max(1, default_threads() // arguments.workers)
+    options = fuse_options(arguments)
+    settings = _settings(options, arguments.format)
     outputs = {item.name: arguments.output / f"{item.name}.{arguments.format}" for item in items}
-    for item in items:
-        if item.error is None:
-            make_folder(outputs[item.name].parent)
-            check_folder(outputs[item.name])
-            remove_unfinished(outputs[item.name])
+    make_folder(arguments.output)
+    check_folder(arguments.output / "any.png")
+    items = [_writable(item, outputs[item.name]) for item in items]
     marks = {item.name: fingerprint(item, settings) for item in items}
+    print_warnings(unused_options(arguments, map(str, outputs.values())))
     with Progress() as progress:
-        table = _Table(arguments.json_progress, [item.name for item in items], progress)
+        table = BatchTable(arguments.json_progress, [item.name for item in items], progress)
         try:
-            left = []
-            for item in items:
-                if item.error is None and is_up_to_date(outputs[item.name], marks[item.name]):
-                    table.add(item.name, "kept")
-                elif problem := item.error or conflict(outputs[item.name]):
-                    table.add(item.name, "failed", error=problem)
-                else:
-                    left.append(item)
-            jobs = [(item, outputs[item.name], marks[item.name]) for item in left]
+            left = _left(items, outputs, marks, table)
             if left:
-                progress(f"[1/{len(jobs)}] {left[0].name}")
-            for done, outcome in enumerate(
-                run_in_workers(partial(_begin, arguments), jobs, arguments.workers), start=1
-            ):
-                state = "done" if outcome.error is None else "failed"
-                remaining = (perf_counter() - start) / done * (len(jobs) - done)
-                name = left[outcome.job].name
-                odd, seconds = outcome.result or [], outcome.seconds
-                table.add(name, state, error=outcome.error, seconds=seconds, remaining=remaining, remarks=odd)
-                if done < len(jobs):
-                    progress(f"[{done + 1}/{len(jobs)}] about {_duration(remaining)} left")
+                progress(f"[1/{len(left)}] {left[0][0].name}")
+            outcomes = run_in_workers(partial(_begin, options), left, arguments.workers)
+            for done, outcome in enumerate(outcomes, start=1):
+                remaining = (perf_counter() - start) / done * (len(left) - done)
+                table.add(
+                    left[outcome.job][0].name,
+                    "done" if outcome.error is None else "failed",
+                    error=outcome.error,
+                    seconds=outcome.seconds,
+                    remaining=remaining,
+                    warnings=outcome.result or [],
+                )
+                if done < len(left):
+                    progress(f"[{done + 1}/{len(left)}] about {duration_text(remaining)} left")
         except KeyboardInterrupt as stop:
-            number = stop.args[0] if stop.args else signal.SIGINT
             there = f"{table.made} of {len(items)} are made, and the same command goes on"
-            raise KeyboardInterrupt(number, there) from None
-        finally:
-            for output in outputs.values():
-                remove_unfinished(output)
-    tell([*unused_alignment(arguments), *unused_encoding(arguments, map(str, outputs.values()))])
+            raise Interrupted(stop, there) from None
     return table.close(perf_counter() - start)
 
 
-def _settings(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
+def _writable(item: Item, output: Path) -> Item:
+    """Make the folder of a result; the item with the error, if its result cannot be written."""
+    if item.error is not None:
+        return item
+    try:
+        make_folder(output.parent)
+        check_folder(output)
+    except OutputError as error:
+        return replace(item, error=str(error))
+    return item
+
+
+def _left(items: list[Item], outputs: dict[str, Path], marks: dict[str, str], table: BatchTable) -> list[Job]:
+    """Report what is up to date or cannot be made, and return the jobs that are left."""
+    left = []
+    for item in items:
+        output, mark = outputs[item.name], marks[item.name]
+        if item.error is None and is_up_to_date(output, mark):
+            table.add(item.name, "kept")
+        elif problem := item.error or conflict(output):
+            table.add(item.name, "failed", error=problem)
+        else:
+            left.append((item, output, mark))
+    return left
+
+
+def _settings(options: FuseOptions, suffix: str) -> dict[str, Any]:
     """What decides the results, but for the photographs."""
-    moved = ("no_crop", "skip_failed") if arguments.align != "none" else ()
-    encoding = asdict(chosen_encoding(arguments))
+    moved = ("no_crop", "skip_failed") if options.align != "none" else ()
+    encoding = asdict(options.encoding)
     return {
         "version": __version__,
-        "model": hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
-        **{name: getattr(arguments, name) for name in ("align", "match_exposure", *moved)},
-        **{option: encoding[option] for option, kinds in ENCODING_OPTIONS.items() if f".{arguments.format}" in kinds},
+        "model": hashlib.sha256((check_model(options).path / MANIFEST).read_bytes()).hexdigest(),
+        **{name: getattr(options, name) for name in ("align", "match_exposure", *moved)},
+        **{option: encoding[option] for option, kinds in ENCODING_OPTIONS.items() if f".{suffix}" in kinds},
     }
 
 
-def _begin(arguments: argparse.Namespace) -> Callable[[tuple[Item, Path, str]], list[str]]:
-    """In a process of its own: what fuses one item after the other, and gives what is odd about it."""
+def _begin(options: FuseOptions) -> Callable[[Job], list[str]]:
+    """In a worker process: open the fuser, and return what fuses one item after the other and gives its warnings."""
     configure_malloc()
-    fuser = open_fuser(arguments)
+    fuser = open_fuser(options)
 
-    def fuse(job: tuple[Item, Path, str]) -> list[str]:
+    def fuse(job: Job) -> list[str]:
         item, output, mark = job
-        files = PhotographFiles([str(path) for path in item.sources])
-        looked_at = FramesWithThumbnails(files)
-        check_writable(output, looked_at[0])
-        turned = aligned(arguments, looked_at, files.paths, _quiet, reference=0 if item.pair else None)
-        frames = looked_at if turned is None else turned
-        numbers = range(len(files)) if turned is None else turned.numbers
-        if item.pair:
-            image, order = fuser.fuse(frames[0], frames[1]).image, tuple(range(2))
-        else:
-            stack = fuser.fuse_stack(frames, names=[files.paths[number] for number in numbers])
-            image, order = stack.image, stack.order
-            del stack
-        own = files.metadata(numbers[0])
-        ((_, data),) = encode_images({output: image}, chosen_encoding(arguments), {output: own}).items()
-        report = [] if turned is None else alignment_report(arguments, turned, files.paths)
-        if problem := conflict(output):  # by now
-            raise FusionError(problem)
-        write_files({record_path(output): result_record(mark, data, report, output), output: data})  # in this order
-        seen = [(item.sources[numbers[place]].name, looked_at.looks[numbers[place]]) for place in order]
-        odd = input_warnings(
-            [name for name, _ in seen],
-            [look for _, look in seen],
-            aligned=arguments.align != "none",
-            match_exposure=arguments.match_exposure,
-        )
-        left_out = [item.sources[number].name for number in range(len(files)) if number not in numbers]
-        return [*odd, *files.warnings(), *(f"{name} is left out, because it cannot be aligned." for name in left_out)]
+        paths = [str(path) for path in item.sources]
+
+        def write(files: Files, result: FilesResult) -> None:
+            write_result(output, files[str(output)], mark, alignment_report(result, options.align))
+
+        outputs = PairOutputs(str(output)) if item.pair else StackOutputs(str(output))
+        result = fuse_files(paths, outputs, options, fuser=fuser, write=write)
+        left_out = [f"{paths[number]} is left out, because it cannot be aligned." for number in result.left_out]
+        return [*result.warnings, *left_out]
 
     return fuse
-
-
-def _quiet(text: str) -> None:
-    """Several processes cannot share a line of the terminal."""
-
-
-class _Table:
-    """What becomes of each item, told as soon as it is known: a line of a table, or JSON."""
-
-    def __init__(self, as_json: bool, names: list[str], progress: Progress) -> None:
-        self._json, self._progress = as_json, progress
-        self._items, self._width = len(names), max(len(printable(name)) for name in names)
-        self._counts = {"done": 0, "kept": 0, "failed": 0}
-        self._tell({"event": "start", "items": self._items})
-
-    def add(
-        self,
-        name: str,
-        state: str,
-        *,
-        error: str | None = None,
-        seconds: float = 0.0,
-        remaining: float | None = None,
-        remarks: Sequence[str] = (),
-    ) -> None:
-        """``state``: done, kept (it was made before) or failed."""
-        self._counts[state] += 1
-        if not self._json:
-            told = error or (f"{seconds:.1f} s" if state == "done" else "")
-            told = "  note: ".join([told, *remarks])
-            self._progress.print(f"{printable(name):<{self._width}}  {state:<8}{told}".rstrip())
-        event: dict[str, Any] = {
-            "event": "item",
-            "name": name,
-            "state": state,
-            "error": error,
-            "seconds": round(seconds, 3),
-        }
-        event |= {"remarks": list(remarks)} if remarks else {}
-        left = None if remaining is None else round(remaining, 1)
-        finished = sum(self._counts.values())
-        self._tell({**event, "finished": finished, "items": self._items, "seconds_left": left})
-
-    @property
-    def made(self) -> int:
-        """How many results there are."""
-        return self._counts["done"] + self._counts["kept"]
-
-    def close(self, seconds: float) -> int:
-        """The exit code."""
-        self._tell({"event": "end", **self._counts, "seconds": round(seconds, 3)})
-        if not self._json:
-            counts = self._counts
-            self._progress.print(
-                f"{counts['done']} fused, {counts['kept']} kept, {counts['failed']} failed, {_duration(seconds)}"
-            )
-        return 1 if self._counts["failed"] else 0
-
-    def _tell(self, event: dict[str, Any]) -> None:
-        if self._json:
-            print(json.dumps(event), flush=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

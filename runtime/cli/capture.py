@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from fusiongcn_edge.runtime.capture.picamera import photographs_at
-from fusiongcn_edge.runtime.cli.options import chosen_encoding
+from fusiongcn_edge.runtime.cli.options import add_stack_options, fuse_options, stack_outputs, unused_options
+from fusiongcn_edge.runtime.cli.process import before_fusion
 from fusiongcn_edge.runtime.cli.progress import Progress
-from fusiongcn_edge.runtime.cli.stack import add_stack_options, check_maps, fuse_files
-from fusiongcn_edge.runtime.errors import FusionError, OutputError, user_message
+from fusiongcn_edge.runtime.cli.report import stack_report
+from fusiongcn_edge.runtime.errors import FusionError, Interrupted, OutputError, user_message
 from fusiongcn_edge.runtime.io.files import make_folder
 from fusiongcn_edge.runtime.io.images import Encoding, check_writable, write_images
-from fusiongcn_edge.runtime.pipeline import open_fuser
+from fusiongcn_edge.runtime.pipeline import check_outputs, fuse_files, open_fuser
 
 CAPTURE_EXAMPLE = """examples:
   fusiongcn capture --positions 0.5,2,6 -o fused.jpg
@@ -32,7 +32,7 @@ white balance are those of the first position for all of them. A position is one
 
 
 def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``fusiongcn capture``."""
+    """Add the arguments of ``fusiongcn capture``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = CAPTURE_EXAMPLE
     parser.add_argument(
@@ -61,16 +61,15 @@ def _positions(text: str) -> list[float]:
 def run_capture(arguments: argparse.Namespace) -> int:
     """Photograph, fuse, write. Photographs that could not be fused are kept: their scene may be gone."""
     output, kept = Path(arguments.output), arguments.keep_frames
+    outputs, options = stack_outputs(arguments), fuse_options(arguments)
     check_writable(output, np.empty((1, 1, 3), np.uint8))
-    suffix, encoding = (
-        (output.suffix, chosen_encoding(arguments)) if kept else (".tif", Encoding(tiff_compression="none"))
-    )
+    suffix, encoding = (output.suffix, options.encoding) if kept else (".tif", Encoding(tiff_compression="none"))
     positions = arguments.positions
     names = [f"{number:02}-{position:g}-dioptres{suffix}" for number, position in enumerate(positions, start=1)]
     for path in [kept / name for name in names if os.path.lexists(kept / name)] if kept else []:
         raise OutputError(f"{path} is there already, and photographs are not replaced", fix="keep these elsewhere")
-    check_maps(arguments, [str(kept / name) for name in names] if kept else [])
-    open_fuser(arguments)  # what is wrong with it shows before there are photographs
+    check_outputs([str(kept / name) for name in names] if kept else [], outputs)
+    open_fuser(options)  # what is wrong with it shows before there are photographs
     made = not (kept and kept.is_dir())
     if kept:
         make_folder(kept)
@@ -89,10 +88,12 @@ def run_capture(arguments: argparse.Namespace) -> int:
                 folder.rmdir()
         raise
     where = f"the photographs are in {folder}"
+    unused = unused_options(arguments, outputs.paths)
     try:
-        fuse_files(arguments, paths)
+        with Progress() as progress:
+            result = fuse_files(paths, outputs, options, progress=progress, warn=before_fusion(progress, unused))
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(stop.args[0] if stop.args else signal.SIGINT, where) from None
+        raise Interrupted(stop, where) from None
     except Exception as error:
         sentence = user_message(error)
         if sentence is None:
@@ -100,4 +101,5 @@ def run_capture(arguments: argparse.Namespace) -> int:
         raise FusionError(f"{sentence.rstrip('.')}; {where}") from None
     if not kept:
         shutil.rmtree(folder, ignore_errors=True)
+    print(*stack_report(result, arguments.output, arguments.align), sep="\n")
     return 0

@@ -1,18 +1,19 @@
-"""Arguments that commands share, what they mean, and what is told of those that change nothing."""
+"""Command-line options that commands share, and what they make of them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 
 from fusiongcn_edge.runtime.engines.base import ACCELERATED, ENGINES
 from fusiongcn_edge.runtime.errors import printable
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
 from fusiongcn_edge.runtime.io.headers import MOST_PIXELS
-from fusiongcn_edge.runtime.io.images import KEEPING_METADATA, TIFF_COMPRESSIONS, Encoding
-from fusiongcn_edge.runtime.io.metadata import Metadata
+from fusiongcn_edge.runtime.io.images import TIFF_COMPRESSIONS, Encoding
+from fusiongcn_edge.runtime.pipeline import FuseOptions, StackOutputs
 from fusiongcn_edge.runtime.registration.estimate import MODELS
 from fusiongcn_edge.runtime.types import USUAL_SIZE
 
@@ -25,14 +26,14 @@ ENCODING_OPTIONS = {
 
 
 def add_fusing_arguments(parser: argparse.ArgumentParser, align: str = "none", *, stack: bool) -> None:
-    """How to align, fuse and write, as every command that fuses photographs takes it."""
+    """Add how to align, fuse and write, as every command that fuses photographs takes it; see :func:`fuse_options`."""
     add_alignment_arguments(parser, align, stack=stack)
     add_fuser_arguments(parser)
     add_encoding_arguments(parser)
 
 
 def add_fuser_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to fuse with, as every command that fuses takes it; see :func:`open_fuser`."""
+    """Add what to fuse with, as every command that fuses takes it."""
     add_model_argument(parser)
     parser.add_argument(
         "--engine",
@@ -57,8 +58,7 @@ def _megabytes(text: str) -> float:
 
 
 def add_alignment_arguments(parser: argparse.ArgumentParser, model: str = "none", *, stack: bool) -> None:
-    """How photographs are aligned, as every command that fuses takes it; see :func:`aligned`. ``model``: the default;
-    ``stack``: frames may be left out."""
+    """Add how photographs are registered. ``model``: the default of ``--align``; ``stack``: frames may be left out."""
     parser.add_argument(
         "--align",
         choices=MODELS,
@@ -71,6 +71,11 @@ def add_alignment_arguments(parser: argparse.ArgumentParser, model: str = "none"
         "--no-crop",
         action="store_true",
         help="do not crop to what all photographs show; where one shows nothing, its pixels are another's",
+    )
+    parser.add_argument(
+        "--check-registration",
+        action="store_true",
+        help="without --align, look for differences in scale and rotation, too, and warn about them; takes longer",
     )
     if stack:
         parser.add_argument(
@@ -128,40 +133,59 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def chosen_encoding(arguments: argparse.Namespace) -> Encoding:
-    """What the arguments of :func:`add_encoding_arguments` say."""
+    """Collect the arguments of :func:`add_encoding_arguments`."""
     given = {option: getattr(arguments, option) for option in ENCODING_OPTIONS}
     return Encoding(**{option: value for option, value in given.items() if value is not None})
 
 
-def unused_encoding(arguments: argparse.Namespace, outputs: Iterable[str]) -> list[str]:
-    """A sentence on each of these options that was given for files of a format that is not written."""
-    suffixes = {Path(output).suffix.lower() for output in outputs}
-    return [
-        f"--{option.replace('_', '-')} changes nothing, for no {formats[0]} file is written."
-        for option, formats in ENCODING_OPTIONS.items()
-        if getattr(arguments, option) is not None and suffixes.isdisjoint(formats)
-    ]
+def add_stack_options(parser: argparse.ArgumentParser, align: str = "none") -> None:
+    """Add what commands that fuse one stack take; ``align``: the default of ``--align``. See :func:`stack_outputs`."""
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="fused photograph, written over an older one"
+    )
+    parser.add_argument(
+        "--depth-map",
+        metavar="FILE",
+        help="also write which photograph each pixel is from, 16 bits gray; 0 is the first",
+    )
+    parser.add_argument(
+        "--depth-preview",
+        metavar="FILE",
+        help="also write that in colours, from violet (the first) over green to dark red (the last)",
+    )
+    add_fusing_arguments(parser, align, stack=True)
 
 
-def lost_metadata(metadata: Metadata, output: str) -> list[str]:
-    """A sentence if there is metadata, and the format of the result keeps none."""
-    if metadata == Metadata() or Path(output).suffix.lower() in KEEPING_METADATA:
-        return []
-    return [f"{output} keeps neither EXIF nor colour profile: use .jpg, .png or .tif if they matter."]
+def stack_outputs(arguments: argparse.Namespace) -> StackOutputs:
+    """Collect the files that the arguments of :func:`add_stack_options` name."""
+    return StackOutputs(arguments.output, arguments.depth_map, arguments.depth_preview)
 
 
-def unused_alignment(arguments: argparse.Namespace) -> list[str]:
-    """A sentence on each of the options of :func:`add_alignment_arguments` that was given and cannot do anything."""
-    if arguments.align != "none":
-        return []
-    given = [name for name in ("no_crop", "skip_failed") if getattr(arguments, name, False)]
-    return [f"--{name.replace('_', '-')} changes nothing without --align." for name in given]
+def fuse_options(arguments: argparse.Namespace) -> FuseOptions:
+    """Collect the arguments of :func:`add_fusing_arguments`."""
+    given = {field.name: getattr(arguments, field.name) for field in fields(FuseOptions) if field.name in arguments}
+    return FuseOptions(**given, encoding=chosen_encoding(arguments))
 
 
-def tell(remarks: Iterable[str]) -> None:
-    """Beside the result: what is odd, though it could be done."""
-    for remark in remarks:
-        print(f"fusiongcn: note: {printable(remark)}", file=sys.stderr)
+def unused_options(arguments: argparse.Namespace, outputs: Iterable[str]) -> list[str]:
+    """Say of each option of :func:`add_fusing_arguments` that was given whether it changes nothing."""
+    aligned, suffixes = arguments.align != "none", {Path(output).suffix.lower() for output in outputs}
+    unused = {
+        name: f" {'with' if aligned else 'without'} --align"
+        for name in (["check_registration"] if aligned else ["no_crop", "skip_failed"])
+        if getattr(arguments, name, False)
+    } | {
+        name: f", for no {formats[0]} file is written"
+        for name, formats in ENCODING_OPTIONS.items()
+        if getattr(arguments, name) is not None and suffixes.isdisjoint(formats)
+    }
+    return [f"--{name.replace('_', '-')} changes nothing{why}." for name, why in unused.items()]
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print a line on standard error for each thing that can be done but is odd."""
+    for warning in warnings:
+        print(f"fusiongcn: warning: {printable(warning)}", file=sys.stderr)
 
 
 def add_size_argument(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
+
+from fusiongcn_edge.runtime.cli.progress import Progress
 
 MMAP_THRESHOLD, ARENA_MAX = -3, -8  # parameters of mallopt
 
@@ -26,12 +28,27 @@ def configure_malloc() -> None:
         c.mallopt(ARENA_MAX, 1)
 
 
+def before_fusion(progress: Progress, unused: Sequence[str]) -> Callable[[Sequence[str]], None]:
+    """Return what a command does when it is about to fuse: print warnings, then ``unused``, and configure malloc.
+
+    Not earlier: registration makes and frees arrays of a megabyte all the time, which would take a fifth more CPU time.
+    """
+
+    def begin(warnings: Sequence[str]) -> None:
+        progress.warn([*warnings, *unused])
+        configure_malloc()
+
+    return begin
+
+
 @contextmanager
 def native_messages_suppressed() -> Iterator[None]:
     """Discard what OpenCV, libpng, LiteRT and others write to the file descriptor of standard error.
 
     They write there themselves, and not all of them have a switch for it; a command reports errors in one sentence
-    instead. What Python writes to ``sys.stderr`` still comes out. For commands only: it changes the whole process.
+    instead. What Python writes to ``sys.stderr`` still comes out; what processes that are started meanwhile write to
+    theirs does not, nor what a program that takes this one's place (``exec``) writes. For commands only: it changes the
+    whole process.
     """
     stream = sys.stderr
     try:
@@ -39,25 +56,26 @@ def native_messages_suppressed() -> Iterator[None]:
     except OSError:  # closed by whoever started this: there is nothing to keep clean
         yield
         return
-    stream.flush()
-    own = _is_descriptor_2(stream)
-    if own:
-        sys.stderr = open(kept, "w", 1, stream.encoding, stream.errors, closefd=False)  # noqa: SIM115
+    # Closed with its last reference, not here: a logger that was made meanwhile goes on writing to it.
+    copy = open(kept, "w", 1, getattr(stream, "encoding", None), getattr(stream, "errors", None))  # noqa: SIM115
+    if _is_descriptor_2(stream):
+        stream.flush()
+        sys.stderr = copy
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
     try:
         yield
     finally:
-        sys.stderr.flush()
         os.dup2(kept, 2)
-        if own:
+        if sys.stderr is copy:
             sys.stderr = stream
-        os.close(kept)
+        with suppress(OSError, ValueError):  # nobody listens any more
+            copy.flush()
 
 
-def _is_descriptor_2(stream: TextIO) -> bool:
+def _is_descriptor_2(stream: TextIO | None) -> bool:
     try:
-        return stream.fileno() == 2
+        return stream is not None and stream.fileno() == 2
     except (AttributeError, OSError, ValueError):  # not a file
         return False

@@ -1,10 +1,12 @@
-"""Telling how far a long computation is."""
+"""Show on the terminal how far a long computation is."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from time import monotonic
 
+from fusiongcn_edge.runtime.cli.options import print_warnings
 from fusiongcn_edge.runtime.errors import printable
 
 EVERY = 60.0  # seconds, where there is no terminal
@@ -32,6 +34,11 @@ class Progress:
         """A line of the result, on standard output, above what is being done."""
         self._wipe()
         print(printable(text), flush=True)
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Print warnings, on standard error, above what is being done."""
+        self._wipe()
+        print_warnings(warnings)
 
     def __exit__(self, *_: object) -> None:
         self._wipe()

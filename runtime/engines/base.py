@@ -54,8 +54,8 @@ class Engine(Protocol):
     def check_precision(self, precision: str) -> None:
         """An EngineError if the library gives wrong answers, or none, with weights of that precision."""
 
-    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
-        """Load a graph file. ``pooled``: the memory it works in is kept, and shared with others."""
+    def load(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
+        """Load a graph file. ``shared_arena``: its working memory is kept, and shared with other graphs."""
 
 
 def cannot_open(library: str, file: str, error: Exception) -> EngineError:
@@ -118,9 +118,9 @@ class TracingEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
+    def load(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
         """As the engine itself."""
-        return _TracingSession(self._engine.open(graph, threads, shared_arena=shared_arena), graph, self._watch)
+        return _TracingSession(self._engine.load(graph, threads, shared_arena=shared_arena), graph, self._watch)
 
 
 @dataclass(frozen=True)

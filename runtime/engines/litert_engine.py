@@ -169,7 +169,7 @@ class LitertEngine:
                 fix="install ai-edge-litert in its place, or use the model in fp32, fp16 or weight_only_wi8_afp32",
             )
 
-    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> LitertGraph:
+    def load(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> LitertGraph:
         """Load a graph; those of one file share what it takes."""
         key = (id(graph.data), threads)
         file = self._files.get(key)

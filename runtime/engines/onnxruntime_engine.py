@@ -97,7 +97,7 @@ class OnnxEngine:
     def check_precision(self, precision: str) -> None:
         """Every precision can be run."""
 
-    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> OnnxGraph:
+    def load(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> OnnxGraph:
         """Load a graph file."""
         return OnnxGraph(graph, threads, self._used, shared_arena)
 

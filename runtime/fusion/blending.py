@@ -31,7 +31,7 @@ def blend(
     """Soft fusion: each pixel mixed by the probability that ``first`` is in focus there, rounded to the inputs' type.
 
     Where cleaning the decision map changed sides, what probability has against the side decided on counts
-    ``OVERRULED`` times as much for it, up to ``MOST_OVERRULED``, so that neither a speckle nor its ghost returns. Alpha
+    ``FLIP_GAIN`` times as much for it, up to ``FLIP_MARGIN``, so that neither a speckle nor its ghost returns. Alpha
     (a fourth channel) is not mixed, but taken by the decision. A pixel never leaves the range of its two sources, and
     equal sources are returned unchanged.
     """

@@ -1,4 +1,4 @@
-"""From the focus probability to the fused photograph."""
+"""From the focus probability to the decision map."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FEW_RUNS = 16  # pixels, on average, that runs of equal decision are long where 
 
 
 def decision_map(
-    probability: NDArray[np.float32], threshold: float, smallest_component: float, at_once: bool = False
+    probability: NDArray[np.float32], threshold: float, smallest_component: float, simultaneous: bool = False
 ) -> NDArray[np.bool_]:
-    """Which photograph each pixel is taken from.
+    """Decide which photograph each pixel is taken from.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def decision_map(
         How surely the first photograph is the sharp one.
     threshold : float
         The first photograph is taken where the probability is greater; at the threshold itself, the second.
-    smallest_region : float
-        4-connected regions smaller than this fraction of the image change sides.
-    at_once : bool
+    smallest_component : float
+        4-connected components smaller than this fraction of the image change sides.
+    simultaneous : bool
         Whether those of both photographs change sides at once, so that exchanging the photographs exchanges the
         decision (where no pixel is at the threshold); or first those of the first photograph, then those of the second,
         as the published model does.
@@ -40,7 +40,7 @@ def decision_map(
     """
     least = smallest_component * probability.size
     decision: NDArray[np.bool_] = probability > threshold
-    for sides in [(True, False)] if at_once else [(True,), (False,)]:
+    for sides in [(True, False)] if simultaneous else [(True,), (False,)]:
         _flip_small_regions(decision, least, sides)
     return decision
 

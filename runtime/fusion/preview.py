@@ -1,4 +1,4 @@
-"""Sheets of small labelled pictures, side by side."""
+"""Draw contact sheets: small labelled pictures side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAPTION, GAP = 18, 4  # pixels
 
 
 def thumbnail(picture: NDArray[Any], height: int = SHOWN_HEIGHT) -> NDArray[np.uint8]:
-    """A uint8 or uint16 picture as uint8 BGR without alpha, at most ``height`` pixels high."""
+    """Reduce a uint8 or uint16 picture to uint8 BGR without alpha, at most ``height`` pixels high."""
     height = min(height, picture.shape[0])
     width = max(round(picture.shape[1] * height / picture.shape[0]), 1)
     picture = picture[:, :, :3] if picture.ndim == 3 else picture
@@ -24,8 +24,8 @@ def thumbnail(picture: NDArray[Any], height: int = SHOWN_HEIGHT) -> NDArray[np.u
     return np.asarray(small if small.ndim == 3 else cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def row(panels: Sequence[tuple[str, NDArray[Any]]], height: int = SHOWN_HEIGHT) -> NDArray[np.uint8]:
-    """Pictures of one height side by side, each as a :func:`thumbnail` below its label; uint8 BGR."""
+def contact_sheet(panels: Sequence[tuple[str, NDArray[Any]]], height: int = SHOWN_HEIGHT) -> NDArray[np.uint8]:
+    """Set pictures of one height side by side, each as a :func:`thumbnail` below its label; uint8 BGR."""
     shown = []
     for label, picture in panels:
         panel = bordered(thumbnail(picture, height), top=CAPTION, right=GAP)
@@ -36,6 +36,6 @@ def row(panels: Sequence[tuple[str, NDArray[Any]]], height: int = SHOWN_HEIGHT) 
 
 
 def bordered(picture: NDArray[np.uint8], top: int = 0, right: int = 0) -> NDArray[np.uint8]:
-    """With white added above and on the right."""
+    """Add white above and on the right."""
     white = cv2.copyMakeBorder(picture, top, 0, 0, right, cv2.BORDER_CONSTANT, value=(255, 255, 255))
     return np.asarray(white, np.uint8)

@@ -1,9 +1,6 @@
-"""Any number of photographs in, one out: the composite so far is compared with one photograph after another.
+"""Fuse a stack sequentially: the composite so far is compared with one frame after another, in the order of focus.
 
-They are taken in the order of their focus, which they tell themselves: in two that were focused at nearly the same
-depth, the same places are sharp. The order in which they are given decides nothing.
-
-Mixing by the probability everywhere, as a pair is fused, would blur with every step a little more where neighbours in
+Blending by the probability everywhere, as a pair is fused, would blur with every step a little more where neighbours in
 focus are nearly equally sharp.
 """
 
@@ -17,7 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiongcn_edge.runtime.errors import ImageError
 from fusiongcn_edge.runtime.fusion.blending import blend
+from fusiongcn_edge.runtime.text import pluralize
 from fusiongcn_edge.runtime.types import Frames
 
 MIXED = 8  # pixels on either side of a boundary
@@ -27,22 +26,22 @@ MOST_FRAMES = 1 << 16  # that a map of 16 bits tells apart
 
 @dataclass(frozen=True)
 class StackResult:
-    """What the fusion of a stack gives.
+    """The result of fusing a stack.
 
     Attributes
     ----------
     image : uint8 or uint16, shape of the frames
         The fused photograph. Pixels are taken from frames unchanged; only beside the boundaries between two are they
         mixed, if the model fuses soft. They never leave the range of their sources.
-    frame : uint16 H x W
-        Which frame a pixel is from: its number, from 0 on, in the order given. If that is the order of focus, this is
-        a map of depth.
+    source_index : uint16 H x W
+        The frame that each pixel is from: its number, from 0 on, in the order given. If that is the order of focus,
+        this is a depth-index map.
     order : tuple of int
-        The frames in the order of their focus as it was found, from either end.
+        The frames in the order of focus, from either end.
     """
 
     image: NDArray[Any]
-    frame: NDArray[np.uint16]
+    source_index: NDArray[np.uint16]
     order: tuple[int, ...]
 
 
@@ -57,6 +56,13 @@ class Comparison(Protocol):
 
     @property
     def probability(self) -> NDArray[np.float32]: ...
+
+
+def check_frame_count(count: int, most: int = MOST_FRAMES) -> None:
+    """Refuse, with an ImageError, fewer frames than two or more than ``most``."""
+    if not 2 <= count <= most:
+        allowed = "at least 2" if count < 2 else f"at most {most:,}"
+        raise ImageError(f"{pluralize(count, 'photograph')} cannot be fused", fix=f"give {allowed}")
 
 
 def fold(

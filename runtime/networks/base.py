@@ -13,10 +13,10 @@ from fusiongcn_edge.runtime.types import Labels, OnProgress, Probability
 class Network(Protocol):
     """From a pair to the focus probability. ``Any`` is what a network sees of a pair, its own affair.
 
-    ``step``: pixels along a side of what one label stands for.
+    ``superpixel_stride``: pixels along each side of the square that one label covers.
     """
 
-    step: int
+    superpixel_stride: int
 
     def preprocess(self, first: NDArray[Any], second: NDArray[Any]) -> Any:
         """What the network looks at, of two photographs as ``Fuser.fuse`` takes them."""

@@ -24,12 +24,12 @@ GCN_INPUTS = {"features": ((1,), 0.0), "adjacency": ((0, 1), 0.0), "attention_ma
 class PublishedNetwork:
     """FusionGCN (Ouyang et al., 2025)."""
 
-    step = 1
+    superpixel_stride = 1
 
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
         assert isinstance(bundle.superpixels, SlicSettings)
         self._settings = bundle.superpixels
-        self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), GCN_INPUTS)
+        self._gcn = Gcn(bundle, lambda graph: engine.load(graph, 1), GCN_INPUTS)
         self._cnn = open_cnn(bundle, engine, threads, limit)
 
     def preprocess(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float32]:
@@ -46,7 +46,7 @@ class PublishedNetwork:
         return {"features": node_features(seen, labels), "adjacency": adjacency, "attention_mask": attention_mask}
 
     def pixels(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same."""
+        """Return the input as it is: the CNN takes all of it."""
         return seen
 
     def embed(self, graph: Arrays) -> Arrays:
@@ -63,5 +63,5 @@ class PublishedNetwork:
 def open_cnn(bundle: Bundle, engine: Engine, threads: int, limit: int | None = None) -> TiledCnn | OverlappingCnn:
     """The CNN of a published network, in whatever form the bundle holds it; ``limit``: see :class:`TiledCnn`."""
     if bundle.stages:
-        return TiledCnn(bundle, lambda graph: engine.open(graph, 1, shared_arena=True), threads, limit)
-    return OverlappingCnn(bundle, lambda graph: engine.open(graph, threads))
+        return TiledCnn(bundle, lambda graph: engine.load(graph, 1, shared_arena=True), threads, limit)
+    return OverlappingCnn(bundle, lambda graph: engine.load(graph, threads))

@@ -26,14 +26,14 @@ LITE_GCN_INPUTS = {"features": ((1,), 0.0), "affinity": ((0, 1), 0.0)}
 class LiteNetwork:
     """FusionGCN-Lite."""
 
-    step = STEP
+    superpixel_stride = STEP
 
     def __init__(self, bundle: Bundle, engine: Engine, threads: int, limit: int | None) -> None:
         assert isinstance(bundle.superpixels, GridSlicSettings)
         self._settings = bundle.superpixels
-        self._gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), LITE_GCN_INPUTS)
+        self._gcn = Gcn(bundle, lambda graph: engine.load(graph, 1), LITE_GCN_INPUTS)
         self._cnn = WindowedCnn(
-            bundle, lambda graph: engine.open(graph, threads, shared_arena=True), engine.channels_last, limit
+            bundle, lambda graph: engine.load(graph, threads, shared_arena=True), engine.channels_last, limit
         )
 
     def preprocess(self, first: NDArray[Any], second: NDArray[Any]) -> LiteInputs:

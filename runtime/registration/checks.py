@@ -1,4 +1,8 @@
-"""What a command says of photographs that can be fused, but hardly should be: cheap to find, and never in the way."""
+"""Warn about frames that can be fused but give a poor result: the wrong scene, misregistration, unequal exposure.
+
+The default check costs a few per cent of a fusion: exposure, contrast and a shift by phase correlation, all found on
+thumbnails. Scale and rotation take an iterative search, which runs on request only.
+"""
 
 from __future__ import annotations
 
@@ -12,161 +16,162 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.registration.estimate import correlation, phase_shift
-from fusiongcn_edge.runtime.types import Frames, Gray
+from fusiongcn_edge.runtime.types import Gray
 
-SIDE = 384  # cells along each side of what is compared: a size that Fourier transforms are fast in
-FINE, COARSE = 2, 10  # cells on either side that a mean is taken over; what lies between is compared
-LEAST_CONTRAST = 0.005  # of the full range: what is flatter counts as flat
-SHIFTED = 2.0, 0.3  # pixels and cells; the pairs of Lytro, MFFW, MFI-WHU and NYU-D reach 1.1 pixels
-TURNED = 2.6  # pixels that the corners move beside a shift; two of the same pairs reach 4
-BETTER = 0.01  # correlation that a shift must gain to be believed
-UNEQUAL = 0.08  # of the brightness; of 69 pairs for research one reaches 0.1, and the next one 0.05
+SIDE, THOROUGH_SIDE = 192, 384  # cells along each side of a thumbnail: sizes that Fourier transforms are fast in
+FINE, COARSE = 1 / 192, 5 / 192  # of the side: the radii of two means; the details between them are compared
+LEAST_CONTRAST = 0.005  # of the full range: smaller local contrast is treated as none
+MAX_SHIFT = 2.0, 0.3  # pixels and cells; the pairs of Lytro, MFFW, MFI-WHU and NYU-D reach 1.1 pixels
+MAX_DISTORTION = 2.6  # pixels that the corners move beside a shift; two of the same pairs reach 4
+BETTER = 0.01  # correlation that a transform must gain to be believed
+MAX_EXPOSURE_DIFFERENCE = 0.08  # of the log of the brightness; of 69 research pairs one reaches 0.1, the next one 0.05
 UNRELATED = 0.4  # correlation: pairs of one scene reach 0.7 at least
-DARK = 0.02  # of the full range
+FLAT = 0.02  # of the full range
 STOP = cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 1e-4  # of the search for scale and rotation
-SMOOTHED = 5  # cells on which it looks at once
-SMALLEST = 128  # pixels on the shorter side: in smaller photographs single pixels would be compared
-CORNERS = np.array([(0, SIDE, 0, SIDE), (0, 0, SIDE, SIDE), (1, 1, 1, 1)], np.float64)
-Moves = NDArray[np.float64]  # 2 x 3: from a cell (x, y, 1) to where what it shows is in the other picture
+SMOOTHED = 5  # cells of the filter that OpenCV applies in that search
+SMALLEST = 128  # pixels on the shorter side: in smaller images the cells would be single pixels
+Transform = NDArray[np.float64]  # 2 x 3: from a cell (x, y, 1) to where what it shows is in the other thumbnail
 
 
 class Thumbnail(NamedTuple):
-    """What is kept of a photograph to compare it with others.
+    """A reduced copy of a frame.
 
-    ``size``: width and height; ``picture``: local contrast, float32 ``SIDE`` x ``SIDE``; ``seen``: the range of gray
-    levels, of 1; ``brightness``: their mean; ``content``: a number that equal photographs have in common.
+    ``size``: width and height of the frame in pixels; ``gray``: uint8 or uint16, square, whatever the frame's shape.
     """
 
     size: tuple[int, int]
-    picture: Gray
-    seen: float
-    brightness: float
-    content: int
+    gray: NDArray[Any]
 
 
-def thumbnail_of(photograph: NDArray[Any]) -> Thumbnail:
-    """A photograph (uint8 or uint16, H x W, H x W x 3 or H x W x 4) as it is compared with others."""
-    small = cv2.resize(photograph, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    gray = small if small.ndim == 2 else cv2.cvtColor(small[:, :, :3], cv2.COLOR_BGR2GRAY)
-    gray = gray.astype(np.float32) / np.float32(np.iinfo(photograph.dtype).max)
-    picture = _mean(_mean(gray, FINE), FINE) - _mean(gray, COARSE)
-    picture /= np.sqrt(_mean(picture * picture, COARSE) + np.float32(LEAST_CONTRAST**2))
-    rows, columns = photograph.shape[:2]
-    return Thumbnail(
-        (columns, rows), picture, float(gray.max() - gray.min()), float(gray.mean()), hash(small.tobytes())
-    )
-
-
-def _mean(picture: Gray, around: int) -> Gray:
-    return np.asarray(cv2.blur(picture, (2 * around + 1, 2 * around + 1)), np.float32)
+def thumbnail_of(frame: NDArray[Any], side: int = SIDE) -> Thumbnail:
+    """Reduce a frame (uint8 or uint16, H x W, H x W x 3 or H x W x 4) to ``side`` x ``side`` gray levels."""
+    if frame.ndim == 3:
+        frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY if frame.shape[2] == 3 else cv2.COLOR_BGRA2GRAY)
+    rows, columns = frame.shape
+    return Thumbnail((columns, rows), cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA))
 
 
 def input_warnings(
-    names: Sequence[str], looks: Sequence[Thumbnail], *, aligned: bool, match_exposure: bool
+    names: Sequence[str],
+    thumbnails: Sequence[Thumbnail],
+    *,
+    aligned: bool,
+    match_exposure: bool,
+    thorough: bool = False,
 ) -> list[str]:
-    """A sentence on each kind of thing that is odd about photographs of one scene, neighbours in focus side by side.
+    """Return at most a few sentences about what is wrong with frames of one scene.
 
-    ``aligned``: they were turned onto each other, so that how they lie need not be looked at; ``exposed``: they were
-    made equally bright.
+    Parameters
+    ----------
+    names : sequence of str
+    thumbnails : sequence of Thumbnail
+        In the order of focus: neighbours are compared.
+    aligned, match_exposure : bool
+        Whether the frames are registered, or matched in exposure, before fusion; if so that is not checked.
+    thorough : bool
+        Also look for differences in scale and rotation; ``THOROUGH_SIDE`` is the side of the thumbnails for it.
     """
     found = []
-    flat = [name for name, look in zip(names, looks, strict=True) if look.seen < DARK]
+    flat = [name for name, thumbnail in zip(names, thumbnails, strict=True) if _contrast(thumbnail) < FLAT]
     if flat:
-        found.append(f"{flat[0]} shows hardly anything but one colour: check the photograph.")
-    for (name, look), (other, other_look) in pairwise(zip(names, looks, strict=True)):
-        if look.content == other_look.content:
+        found.append(f"{flat[0]} has almost no contrast: check the photograph.")
+    for (name, first), (other, second) in pairwise(zip(names, thumbnails, strict=True)):
+        if first.size == second.size and np.array_equal(first.gray, second.gray):
             found.append(f"{name} and {other} are the same photograph: give ones that are focused at different depths.")
         elif not flat:
-            displaced = [] if aligned else _displaced(name, look, other, other_look)
-            found += displaced or ([] if match_exposure else _unequal(name, look, other, other_look))
+            displaced = None if aligned else _displacement(first, second, thorough)
+            if displaced is not None:
+                found.append(f"{name} and {other} {displaced}.")
+            elif not match_exposure:
+                found += _unequal_exposure(name, first, other, second)
         if len(found) > 1:
             break
     return found
 
 
-def _unequal(name: str, look: Thumbnail, other: str, other_look: Thumbnail) -> list[str]:
-    """Blurring leaves the mean what it is, so it tells how they were exposed."""
-    ratio = other_look.brightness / look.brightness
-    if abs(math.log(ratio)) < UNEQUAL:
+def _contrast(thumbnail: Thumbnail) -> float:
+    gray = thumbnail.gray
+    return float(int(gray.max()) - int(gray.min())) / np.iinfo(gray.dtype).max
+
+
+def _unequal_exposure(name: str, first: Thumbnail, other: str, second: Thumbnail) -> list[str]:
+    """Compare mean levels, which blur does not change."""
+    ratio = float(second.gray.mean()) / float(first.gray.mean())
+    if abs(math.log(ratio)) < MAX_EXPOSURE_DIFFERENCE:
         return []
     return [f"{other} is {ratio:.2f} times as bright as {name}: try --match-exposure."]
 
 
-def _displaced(name: str, look: Thumbnail, other: str, other_look: Thumbnail) -> list[str]:
-    if min(look.size) < SMALLEST:
-        return []
-    first, second = look.picture, other_look.picture
-    shifted = np.eye(2, 3)
-    shifted[:, 2] = phase_shift(first, second)
-    before, after = _likeness(first, second, shifted)
-    turned = _turned(first, second, shifted if after > before + BETTER else np.eye(2, 3))
-    at_last = _likeness(first, second, turned)[1]
-    if max(before, after, at_last) < UNRELATED:
-        return [f"{name} and {other} hardly show the same: try --align similarity, or give photographs of one scene."]
-    pixels = np.array(look.size) / SIDE  # of a cell
-    apart = _corners(turned)
-    beside = np.abs(apart - apart.mean(axis=1, keepdims=True)).max(axis=1)  # that no shift explains
-    if (beside * pixels).max() > TURNED and at_last > max(before, after) + BETTER:
-        most = (np.abs(apart).max(axis=1) * pixels).max()
-        return [
-            f"{name} and {other} seem to differ in scale or rotation, by up to {most:.0f} pixels: "
-            "try --align similarity."
-        ]
-    least, cells = SHIFTED
-    right, down = shifted[:, 2] * pixels
-    if max(abs(right), abs(down)) > least and np.abs(shifted[:, 2]).max() > cells and after > before + BETTER:
-        return [
-            f"{name} and {other} seem to be shifted against each other, by about {right:+.0f} {down:+.0f} pixels: "
-            "try --align similarity."
-        ]
-    return []
+def _displacement(first: Thumbnail, second: Thumbnail, thorough: bool) -> str | None:
+    """Say how two frames are misregistered, as the end of a sentence; None if they are not."""
+    if min(first.size) < SMALLEST:
+        return None
+    one, two = _local_contrast(first.gray), _local_contrast(second.gray)
+    side = len(one)
+    shift = np.eye(2, 3)
+    shift[:, 2] = phase_shift(one, two)
+    before, after = _correlations(one, two, shift)
+    pixels = np.array(first.size) / side  # of a cell
+    affine, best = shift, max(before, after)
+    if thorough:
+        affine = _affine(one, two, shift if after > before + BETTER else np.eye(2, 3))
+        best = max(best, _correlations(one, two, affine)[1])
+    if best < UNRELATED:
+        return "seem to show different scenes: try --align similarity, or give photographs of one scene"
+    if thorough and best > max(before, after) + BETTER:
+        corners = _corner_displacements(affine, side)
+        beside = np.abs(corners - corners.mean(axis=1, keepdims=True)).max(axis=1)  # what no shift explains
+        if (beside * pixels).max() > MAX_DISTORTION:
+            most = (np.abs(corners).max(axis=1) * pixels).max()
+            return f"appear to differ in scale or rotation, by up to {most:.0f} pixels: try --align similarity"
+    least, cells = MAX_SHIFT
+    right, down = shift[:, 2] * pixels
+    if max(abs(right), abs(down)) > least and np.abs(shift[:, 2]).max() > cells and after > before + BETTER:
+        return f"appear misregistered by about {right:+.0f} {down:+.0f} pixels: try --align similarity"
+    return None
 
 
-def _turned(first: Gray, second: Gray, start: Moves) -> Moves:
-    """Shift, rotation, scale and shear that lay ``second`` on ``first`` (ECC: Evangelidis and Psarakis, TPAMI 2008);
-    where none are found, those to start with."""
-    to, onto = (cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for picture in (first, second))
+def _local_contrast(gray: NDArray[Any]) -> Gray:
+    """Normalise local brightness and contrast, float32."""
+    fine, coarse = (round(share * len(gray)) for share in (FINE, COARSE))
+    values = gray.astype(np.float32) / np.float32(np.iinfo(gray.dtype).max)
+    picture = _mean(_mean(values, fine), fine) - _mean(values, coarse)
+    picture /= np.sqrt(_mean(picture * picture, coarse) + np.float32(LEAST_CONTRAST**2))
+    return picture
+
+
+def _mean(picture: Gray, radius: int) -> Gray:
+    return np.asarray(cv2.blur(picture, (2 * radius + 1, 2 * radius + 1)), np.float32)
+
+
+def _affine(first: Gray, second: Gray, start: Transform) -> Transform:
+    """Find the affine map that registers ``second`` (ECC: Evangelidis and Psarakis, TPAMI 2008); ``start`` if the
+    search does not converge."""
+    halves = (cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for picture in (first, second))
     to_half = np.array([(1, 1, 0.5)])  # cells of the halves are twice as large
-    moves = (start * to_half).astype(np.float32)
+    found = (start * to_half).astype(np.float32)
     try:
-        cv2.findTransformECC(to, onto, moves, cv2.MOTION_AFFINE, STOP, None, SMOOTHED)  # type: ignore[call-overload]
-    except cv2.error:  # it did not converge
+        cv2.findTransformECC(*halves, found, cv2.MOTION_AFFINE, STOP, None, SMOOTHED)  # type: ignore[call-overload]
+    except cv2.error:
         return start
-    return moves / to_half
+    return found / to_half
 
 
-def _corners(moves: Moves) -> NDArray[np.float64]:
-    """How far to the right and down the corners of a picture move, in cells; 2 x 4."""
-    return np.asarray(moves @ CORNERS - CORNERS[:2])
+def _corner_displacements(transform: Transform, side: int) -> NDArray[np.float64]:
+    """How far to the right and down the corners of a thumbnail move, in cells; 2 x 4."""
+    corners = np.array([(0, side, 0, side), (0, 0, side, side), (1, 1, 1, 1)], np.float64)
+    return np.asarray(transform @ corners - corners[:2])
 
 
-def _moved(picture: Gray, moves: Moves) -> Gray:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(picture, moves, (SIDE, SIDE), flags=flags), np.float32)
-
-
-def _likeness(first: Gray, second: Gray, moves: Moves) -> tuple[float, float]:
-    """Correlation before and after the second is moved, where both show something."""
-    edge = math.ceil(np.abs(_corners(moves)).max()) + 1
-    if 4 * edge >= SIDE:
+def _correlations(first: Gray, second: Gray, transform: Transform) -> tuple[float, float]:
+    """Correlate before and after the second is warped, where both have pixels."""
+    side = len(first)
+    edge = math.ceil(np.abs(_corner_displacements(transform, side)).max()) + 1
+    if 4 * edge >= side:
         before = correlation(first, second)
         return before, before
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = np.asarray(cv2.warpAffine(second, transform, (side, side), flags=flags), np.float32)
     inner = slice(edge, -edge)
-    return tuple(correlation(first[inner, inner], p[inner, inner]) for p in (second, _moved(second, moves)))  # type: ignore[return-value]
-
-
-class FramesWithThumbnails:
-    """Frames (see :class:`fusiongcn_edge.runtime.types.Frames`) that are looked at when they are first asked for."""
-
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
-        self.looks: dict[int, Thumbnail] = {}
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, number: int, /) -> NDArray[Any]:
-        frame = self._frames[number]
-        if number not in self.looks:
-            self.looks[number] = thumbnail_of(frame)
-        return frame
+    before, after = (correlation(first[inner, inner], picture[inner, inner]) for picture in (second, warped))
+    return before, after

@@ -1,4 +1,4 @@
-"""How a photograph lies against another of the same scene, focused at another depth, and turning it onto that one.
+"""Estimate the transform between two frames of one scene that are focused at different depths.
 
 The transform is found coarse to fine by the Gauss-Newton method (inverse compositional: Baker and Matthews, IJCV 56,
 2004) on pictures whose local brightness and contrast are made alike, so that exposure and focus count little. OpenCV's
@@ -26,14 +26,14 @@ CONVERGED = 0.005  # pixels of a scale that a corner moves
 OUTLYING = 3  # deviations: pixels that differ by as much count a quarter
 COMPARED = 2  # scale on which it is judged how alike two frames look, at most
 LEAST_COMPARED = 150  # pixels on the shorter side of that scale: what is smaller says too little
-LEAST_CORRELATION = 0.5  # unrelated photographs reach 0.46, frames of one scene 0.95
-LEAST_SHARE = 0.5  # of the reference that a frame must cover
+MIN_CORRELATION = 0.5  # below it, a frame is refused: unrelated photographs reach 0.46, frames of one scene 0.95
+MIN_OVERLAP = 0.5  # likewise: share of the reference that a frame must cover
 UNMOVED = 0.1  # pixels: frames as close as this are not resampled, which would cost sharpness
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a frame lies against the reference.
+    """The registration of a moving frame to the reference.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Alignment:
 
     @classmethod
     def none(cls) -> Alignment:
-        """That of the reference itself."""
+        """Return the alignment of the reference itself: the identity."""
         return cls(np.eye(3), (0.0, 0.0), 1.0, 1.0)
 
     def is_significant(self, height: int, width: int) -> bool:
@@ -75,11 +75,11 @@ class Alignment:
 
 
 def align(reference: ImagePyramid, frame: ImagePyramid, model: str, start: Matrix | None = None) -> Alignment | None:
-    """Find how a frame lies against a reference of the same size.
+    """Register a frame to a reference of the same size.
 
     Parameters
     ----------
-    reference, frame : Scales
+    reference, frame : ImagePyramid
     model : one of ``MODELS``
         What the transform may be: nothing, a shift, that with rotation and scale, any affine map or any homography.
     start : float64 3 x 3, optional
@@ -87,7 +87,7 @@ def align(reference: ImagePyramid, frame: ImagePyramid, model: str, start: Matri
 
     Returns
     -------
-    Alignment, or None if there is none that can be trusted: they hardly overlap, or do not look alike.
+    Alignment, or None if there is none that can be trusted: they hardly overlap, or correlate too little.
     """
     scales = range(len(reference.pictures) - 1, -1, -1)
     matrix = np.eye(3) if start is None else start
@@ -107,7 +107,7 @@ def align(reference: ImagePyramid, frame: ImagePyramid, model: str, start: Matri
             matrix = inverse(to_scale) @ refined @ to_scale
             matrix /= matrix[2, 2]
     correlation, share = _likeness(reference, frame, matrix)
-    if model != "none" and (correlation < LEAST_CORRELATION or share < LEAST_SHARE):
+    if model != "none" and (correlation < MIN_CORRELATION or share < MIN_OVERLAP):
         return None
     middle = np.array([((reference.width - 1) / 2, (reference.height - 1) / 2)])
     ((x, y),) = transformed(matrix, middle) - middle
@@ -131,7 +131,7 @@ def _refined(first: Gray, second: Gray, matrix: Matrix, freedoms: int) -> Matrix
     target = first.ravel()
     for _ in range(ROUNDS):
         moved, inside = resample(second, matrix)
-        if np.count_nonzero(inside) < LEAST_SHARE / 2 * inside.size:
+        if np.count_nonzero(inside) < MIN_OVERLAP / 2 * inside.size:
             return None
         error = moved.ravel() - target
         spread = 1.4826 * float(np.median(np.abs(error[inside]))) + 1e-6
@@ -139,10 +139,10 @@ def _refined(first: Gray, second: Gray, matrix: Matrix, freedoms: int) -> Matrix
         weighted = steepest * weight
         try:
             step = np.linalg.solve((weighted @ steepest.T).astype(np.float64), (weighted @ error).astype(np.float64))
+            change = from_unit @ _increment_matrix(step) @ to_unit
+            matrix = matrix @ inverse(change)
         except np.linalg.LinAlgError:
             return None
-        change = from_unit @ _increment_matrix(step) @ to_unit
-        matrix = matrix @ inverse(change)
         matrix = matrix / matrix[2, 2]
         if np.abs(step).sum() * unit < CONVERGED:
             break

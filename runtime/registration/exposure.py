@@ -15,7 +15,10 @@ CLIPPED = 0.02, 0.98  # of the full range: outside, a pixel tells nothing of the
 
 
 def estimate_gain(reference: ImagePyramid, frame: ImagePyramid, matrix: Matrix) -> float:
-    """Blurring leaves a mean what it is, so the means of what both show tell how they were exposed."""
+    """Estimate the gain that makes a frame as bright as the reference; NaN where every pixel of one is clipped.
+
+    It is the ratio of the means of what both show: defocus leaves a mean as it is.
+    """
     to_scale = reference.to_scale(0)
     moved, inside = resample(frame.gray, to_scale @ matrix @ inverse(to_scale))
     both = np.stack([reference.gray.ravel(), moved.ravel()])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,15 +14,13 @@ from fusiongcn_edge.runtime.io.validation import check_pair
 from fusiongcn_edge.runtime.text import pluralize
 from fusiongcn_edge.runtime.types import Frames, OnStage
 
-if TYPE_CHECKING:
-    pass
-
+Measure = TypeVar("Measure")
 CELLS = 32  # along each side of the grid on which the order of focus is judged
 LEAST_SHARPNESS = 0.1  # gray levels of 255: what is flatter counts as flat
 
 
 def names_of(frames: Frames, names: Sequence[str] | None) -> Sequence[str]:
-    """What errors call the frames; their numbers, from 1 on, where no names are given."""
+    """Return what errors call the frames: their numbers, from 1 on, where no names are given."""
     if names is None:
         return [str(number) for number in range(1, len(frames) + 1)]
     if len(names) != len(frames):
@@ -33,37 +31,56 @@ def names_of(frames: Frames, names: Sequence[str] | None) -> Sequence[str]:
     return names
 
 
-def sharpnesses(frames: Frames, names: Sequence[str], minimum_size: int, tell: OnStage) -> NDArray[np.float32]:
-    """The :func:`sharpness` of every frame, one row each.
+def measure_frames(
+    read: Callable[[int], NDArray[Any]],
+    names: Sequence[str],
+    minimum_size: int,
+    measure: Callable[[NDArray[Any]], Measure],
+    progress: OnStage,
+) -> list[Measure]:
+    """Read every frame once, check that it goes with the first, and return what is measured of each.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the frame of a number. No more than two frames are kept at a time.
+    names : sequence of str
+        What errors and ``progress`` call the frames, one for each.
+    minimum_size : int
+        Pixels that a frame must have on each side.
+    measure : callable
+        Is given a frame that passed the check.
 
     Raises
     ------
     ImageError
-        If two frames do not go together, or they are smaller than ``minimum_size``; see
+        If two frames differ in size, channels or type, or are too small; see
         :func:`fusiongcn_edge.runtime.io.validation.check_pair`.
     """
-    first = frames[0]
+    progress(f"reading {names[0]}")
+    first = read(0)
 
-    def checked(name: str, frame: NDArray[Any]) -> NDArray[np.float32]:
-        tell(f"looked at {name}")
-        check_named((names[0], name), first, frame, minimum_size)
-        return sharpness(frame)
+    def checked(number: int) -> Measure:
+        progress(f"reading {names[number]}")
+        frame = read(number)
+        check_named((names[0], names[number]), first, frame, minimum_size)
+        return measure(frame)
 
-    others = [checked(names[number], frames[number]) for number in range(1, len(frames))]
-    return np.stack([sharpness(first), *others])
+    others = [checked(number) for number in range(1, len(names))]
+    return [measure(first), *others]
 
 
 def check_named(names: Sequence[str], first: NDArray[Any], second: NDArray[Any], minimum_size: int) -> None:
-    """As :func:`fusiongcn_edge.runtime.io.validation.check_pair`, with the photographs' names in what it says."""
+    """Check as :func:`fusiongcn_edge.runtime.io.validation.check_pair` does, and name the photographs in errors."""
     try:
         check_pair(first, second, minimum_size)
     except ImageError as error:
-        sentence = str(error)
-        raise ImageError(f"Photographs {names[0]} and {names[1]}", fix=f"{sentence[0].lower()}{sentence[1:]}") from None
+        problem = f"Photographs {names[0]} and {names[1]}: {error.problem[0].lower()}{error.problem[1:]}"
+        raise ImageError(problem, found=error.found, allowed=error.allowed, fix=error.fix) from None
 
 
 def sharpness(frame: NDArray[Any]) -> NDArray[np.float32]:
-    """How much detail there is in each cell of a grid over a frame, as a logarithm, of its green; float32, flat."""
+    """Return the focus measure of a frame: the log mean absolute Laplacian of green in each cell of a grid, float32."""
     green = np.ascontiguousarray(frame if frame.ndim == 2 else frame[:, :, 1])  # OpenCV takes no row that is repeated
     detail = cv2.Laplacian(green, cv2.CV_32F)
     np.abs(detail, out=detail)
@@ -72,8 +89,8 @@ def sharpness(frame: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def focus_order(sharpnesses: NDArray[np.float32]) -> list[int]:
-    """The order of focus of frames (N x cells): of the paths that go from a frame always to the one most like it among
-    those left, the shortest. It depends on the frames, and not on the order of the rows.
+    """Order frames by their focus measures (N x cells): of the paths that go from a frame always to the one most like
+    it among those left, the shortest. It depends on the frames, and not on the order of the rows.
     """
     rows = sorted(range(len(sharpnesses)), key=lambda row: sharpnesses[row].tobytes())
     values = sharpnesses[rows]

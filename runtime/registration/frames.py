@@ -1,107 +1,140 @@
-"""The frames of a stack turned onto one of them: found out one frame at a time, and turned when they are asked for."""
+"""Register the frames of a stack to one of them, and warp each when it is asked for."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.runtime.errors import FusionError, ImageError
 from fusiongcn_edge.runtime.registration.estimate import MODELS, Alignment, align
-from fusiongcn_edge.runtime.registration.focus_order import focus_order, names_of, sharpnesses
-from fusiongcn_edge.runtime.registration.pyramid import LEAST_SIDE, ImagePyramid
+from fusiongcn_edge.runtime.registration.focus_order import focus_order, measure_frames, names_of, sharpness
+from fusiongcn_edge.runtime.registration.pyramid import LEAST_SIDE, ImagePyramid, ReducedImage, reduced
 from fusiongcn_edge.runtime.registration.warp import valid_region, warp
 from fusiongcn_edge.runtime.text import pluralize
 from fusiongcn_edge.runtime.types import Frames, Matrix, OnStage, Window
 
 
+@dataclass(frozen=True)
+class Registration:
+    """The registration of a stack.
+
+    Attributes
+    ----------
+    alignments : dict of int to Alignment
+        That of each frame to the reference, by number; those left out are missing.
+    reference : int
+        The frame that the others are registered to.
+    area : Window
+        The part of the reference that is kept.
+    """
+
+    alignments: dict[int, Alignment]
+    reference: int
+    area: Window
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The frames that are kept, in the order in which they were given."""
+        return tuple(sorted(self.alignments))
+
+
 class AlignedFrames:
-    """Frames by number, as :class:`fusiongcn_edge.runtime.types.Frames`, that lie on each other; made by
-    :func:`align_frames`.
+    """Registered frames by number, as :class:`fusiongcn_edge.runtime.types.Frames`; made by :func:`align_frames`.
+
+    A frame is read and warped each time that it is asked for.
 
     Attributes
     ----------
     numbers : tuple of int
-        Which of the frames given these are, in their order; without those that were skipped.
+        Which of the frames given these are, in their order; without those that were left out.
+    order : tuple of int
+        The order of focus, as indices into these frames.
     alignments : tuple of Alignment
-        How each of these lay, in the same order.
+        The alignment of each of these frames.
     reference : int
-        The frame given that the others were turned onto.
-    area : Area
-        What of the reference is shown.
+        The frame given that the others are registered to.
+    area : Window
+        The part of the reference that is shown.
 
     Parameters
     ----------
     frames : Frames
         As they were given.
-    found : dict of int to Alignment
-        Of the frames that are shown, how each lies against the reference.
-    reference : int
-    area : Area
-    exposed : bool
+    registration : Registration
+    order : sequence of int
+    match_exposure : bool
         Whether all are made as bright as the reference.
     filled : bool
-        Whether the reference's pixels are shown where a frame has none. It is then read beside each frame that moves:
-        one photograph more is in memory.
+        Whether the reference's pixels are shown where a frame has none. The reference is then read once, when the
+        first frame that moves is asked for, and kept: one frame more is in memory.
     """
 
     def __init__(
         self,
         frames: Frames,
-        found: dict[int, Alignment],
-        reference: int,
-        area: Window,
+        registration: Registration,
+        order: Sequence[int],
+        *,
         match_exposure: bool,
         filled: bool,
     ) -> None:
-        self.numbers, self.reference, self.area = tuple(sorted(found)), reference, area
-        self.alignments = tuple(found[number] for number in self.numbers)
-        self._frames, self._exposed, self._filled = frames, match_exposure, filled
+        self.numbers, self.order = registration.numbers, tuple(order)
+        self.reference, self.area = registration.reference, registration.area
+        self.alignments = tuple(registration.alignments[number] for number in self.numbers)
+        self._frames, self._match_exposure = frames, match_exposure
+        whole = self.area.bottom, self.area.right  # of the reference, if frames are filled
+        self._filled = filled and any(alignment.is_significant(*whole) for alignment in self.alignments)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        alignment = self.alignments[index]
-        frame = self._frames[self.numbers[index]]
-        fill = None
-        if self._filled and alignment.is_significant(*frame.shape[:2]):
-            fill = self._frames[self.reference]
-        return warp(frame, alignment, self.area, match_exposure=self._exposed, fill=fill)
+        fill = self._reference if self._filled else None
+        number = self.numbers[index]
+        frame = fill if fill is not None and number == self.reference else self._frames[number]
+        return warp(frame, self.alignments[index], self.area, match_exposure=self._match_exposure, fill=fill)
+
+    @cached_property
+    def _reference(self) -> NDArray[Any]:
+        return self._frames[self.reference]
 
 
 @dataclass(frozen=True)
 class _Search:
-    """For how frames lie against one of them; for the fields see :func:`align_frames`."""
+    """Finds the alignments of frames to one of them; for the fields see :func:`register_frames`."""
 
-    frames: Frames
+    images: Sequence[ReducedImage]
     names: Sequence[str]
+    order: Sequence[int]
     model: str
     match_exposure: bool
     skip_failed: bool
-    tell: OnStage
+    progress: OnStage
 
-    def onto(self, base: ImagePyramid, order: Sequence[int], place: int) -> dict[int, Alignment]:
-        """How frames lie against the one that has this place in the order of focus (``base``), which is among them."""
-        name = self.names[order[place]]
-        found = {order[place]: Alignment.none()}
-        for direction in (order[place + 1 :], order[:place][::-1]):  # neighbours in focus lie alike
+    def onto(self, place: int) -> dict[int, Alignment]:
+        """The alignments to the frame that has this place in the order of focus, its own among them."""
+        reference = self.order[place]
+        base = ImagePyramid(self.images[reference])
+        found = {reference: Alignment.none()}
+        for direction in (self.order[place + 1 :], self.order[:place][::-1]):  # neighbours in focus are aligned alike
             start = None
             for number in direction:
-                alignment = self._against(base, name, number, start)
+                alignment = self._against(base, self.names[reference], number, start)
                 if alignment is not None:
                     found[number], start = alignment, alignment.matrix
         return found
 
     def _against(self, base: ImagePyramid, name: str, number: int, start: Matrix | None) -> Alignment | None:
-        """How one lies, ``start`` being a guess; None if it is to be left out."""
+        """The alignment of one frame, ``start`` being a guess; None if it is to be left out."""
         own = self.names[number]
-        self.tell(f"aligned {own}")
-        frame = ImagePyramid(self.frames[number])
+        self.progress(f"registering {own}")
+        frame = ImagePyramid(self.images[number])
         alignment = align(base, frame, self.model, start)
         if alignment is None and start is not None:
             alignment = align(base, frame, self.model)
@@ -111,11 +144,55 @@ class _Search:
                 fix="give photographs of one scene (of a stack, --skip-failed leaves others out)",
             )
         if alignment is not None and self.match_exposure and math.isnan(alignment.gain):
+            if self.skip_failed:
+                return None
             raise ImageError(
                 f"{own} cannot be made as bright as {name}, for in one of them nearly everything is black or white",
                 fix="give others, or leave --match-exposure out",
             )
         return alignment
+
+
+def register_frames(
+    images: Sequence[ReducedImage],
+    order: Sequence[int],
+    model: str,
+    *,
+    names: Sequence[str],
+    reference: int | None = None,
+    match_exposure: bool = False,
+    keep_full_frame: bool = False,
+    skip_failed: bool = False,
+    progress: OnStage,
+) -> Registration:
+    """Register frames, of which only their reduced gray levels are needed.
+
+    ``images`` are those of all frames, ``order`` is that of focus. For the other parameters, and what is raised, see
+    :func:`align_frames`.
+    """
+    middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
+    onto, found = order[middle], dict[int, Alignment]()
+    search = _Search(images, names, order, model, match_exposure, skip_failed, progress)
+    for place in sorted(range(len(order)), key=lambda place: abs(place - middle)):
+        alignments = search.onto(place)
+        if len(alignments) > len(found):
+            onto, found = order[place], alignments
+        if reference is not None or not skip_failed or 2 * len(found) > len(order):
+            break  # most frames show what this one shows: it needs no other to be tried
+    if len(found) < 2:
+        raise ImageError(f"No photograph can be aligned to {names[onto]}", fix="give photographs of one scene")
+    size = images[onto].height, images[onto].width
+    area = Window(0, size[0], 0, size[1])
+    if not keep_full_frame:
+        area = reduce(Window.within, (valid_region(alignment, *size) for alignment in found.values()), area)
+        if area.top >= area.bottom or area.left >= area.right:
+            raise ImageError("There is nothing that all photographs show", fix="leave some out, or keep the whole area")
+    return Registration(found, onto, area)
+
+
+def order_among(numbers: Sequence[int], order: Sequence[int], sharpnesses: NDArray[np.float32]) -> Sequence[int]:
+    """The order of focus of some of the frames, as indices into ``numbers``; ``order`` is that of all."""
+    return order if len(numbers) == len(order) else focus_order(sharpnesses[list(numbers)])
 
 
 def align_frames(
@@ -129,34 +206,40 @@ def align_frames(
     skip_failed: bool = False,
     progress: OnStage | None = None,
 ) -> AlignedFrames:
-    """Find how photographs of one scene, focused at different depths, lie against each other.
+    """Register frames of one scene, focused at different depths, to one of them.
 
     Parameters
     ----------
     frames : sequence of uint8 or uint16 arrays H x W, H x W x 3 or H x W x 4
-        As :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack` takes them, but for their alignment. No more than two
-        are kept.
+        As :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack` takes them, but for their alignment. Each is asked for
+        once, and no more than two are kept, beside gray levels of at most 1024 x 1024 pixels of each.
     model : one of :data:`fusiongcn_edge.runtime.registration.estimate.MODELS`
     names : sequence of str, optional
         What errors call the frames; default: their numbers, from 1 on.
     reference : int, optional
-        The frame to turn the others onto; default: the middle one in the order of focus, so that the order in which
-        the frames are given decides nothing. If frames may be skipped and most cannot be aligned to that one, the one
-        nearest to it, in the order of focus, to which they can.
+        The frame that the others are registered to; default: the middle one in the order of focus, so that the order in
+        which the frames are given decides nothing. If frames may be left out and most cannot be registered to that one,
+        the one nearest to it, in the order of focus, to which they can.
     match_exposure : bool
         Make all as bright as the reference.
-    whole : bool
+    keep_full_frame : bool
         Show all of the reference, with its own pixels where a frame has none; default: what all frames show.
-    skip : bool
-        Leave out a frame that cannot be aligned, instead of refusing.
+    skip_failed : bool
+        Leave out a frame that cannot be registered, instead of refusing.
     progress : callable, optional
         Called with a few words about each step as it starts.
+
+    Returns
+    -------
+    AlignedFrames
+        Reads and warps a frame when it is asked for. :meth:`fusiongcn_edge.runtime.fuser.Fuser.fuse_stack` asks for
+        each once, for their order of focus is known: every frame is read twice in all.
 
     Raises
     ------
     ImageError
-        If the frames do not go together, one cannot be aligned or made as bright, or there is nothing that all of them
-        show.
+        If the frames do not go together, one cannot be registered or made as bright, or there is nothing that all of
+        them show.
     FusionError
         If there is no such model or reference.
     """
@@ -165,26 +248,25 @@ def align_frames(
     if reference is not None and not 0 <= reference < len(frames):
         raise FusionError(f"There is no frame {reference}", fix=f"give a reference from 0 to {len(frames) - 1}")
     names = names_of(frames, names)
-    tell = progress or (lambda text: None)
     if len(frames) < 2:
         raise ImageError(f"{pluralize(len(frames), 'photograph')} cannot be aligned", fix="give at least 2")
-    order = focus_order(sharpnesses(frames, names, 1 if model == "none" else LEAST_SIDE, tell))
-    middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
-    onto, found = order[middle], dict[int, Alignment]()
-    search = _Search(frames, names, model, match_exposure, skip_failed, tell)
-    for place in sorted(range(len(order)), key=lambda place: abs(place - middle)):
-        base = ImagePyramid(frames[order[place]])
-        those = search.onto(base, order, place)
-        if len(those) > len(found):
-            onto, found = order[place], those
-        if reference is not None or not skip_failed or 2 * len(found) > len(order):
-            break  # else it is not what most of them show
-    if len(found) < 2:
-        raise ImageError(f"No photograph can be aligned to {names[onto]}", fix="give photographs of one scene")
-    size = base.height, base.width
-    area = Window(0, size[0], 0, size[1])
-    if not keep_full_frame:
-        area = reduce(Window.within, (valid_region(alignment, *size) for alignment in found.values()), area)
-        if area.top >= area.bottom or area.left >= area.right:
-            raise ImageError("There is nothing that all photographs show", fix="leave some out, or keep the whole area")
-    return AlignedFrames(frames, found, onto, area, match_exposure, keep_full_frame)
+    progress = progress or (lambda text: None)
+    smallest = 1 if model == "none" else LEAST_SIDE
+    measured = measure_frames(
+        frames.__getitem__, names, smallest, lambda frame: (sharpness(frame), reduced(frame)), progress
+    )
+    rows = np.stack([row for row, _ in measured])
+    order = focus_order(rows)
+    registration = register_frames(
+        [image for _, image in measured],
+        order,
+        model,
+        names=names,
+        reference=reference,
+        match_exposure=match_exposure,
+        keep_full_frame=keep_full_frame,
+        skip_failed=skip_failed,
+        progress=progress,
+    )
+    kept = order_among(registration.numbers, order, rows)
+    return AlignedFrames(frames, registration, kept, match_exposure=match_exposure, filled=keep_full_frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,19 +29,36 @@ def transformed(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float
     return np.asarray(cv2.perspectiveTransform(points[None], matrix)[0], np.float64)
 
 
-class ImagePyramid:
-    """What of a photograph is compared with others: its gray levels, small, on several scales.
+class ReducedImage(NamedTuple):
+    """The gray levels of a frame, at most ``FINEST`` pixels a side: what registration keeps of it, 0.8 MB in uint8.
 
-    ``photograph``: uint8 or uint16, H x W, H x W x 3 or H x W x 4.
+    ``height``, ``width``: of the frame; ``gray``: uint8 or uint16, as the frame.
     """
 
-    def __init__(self, photograph: NDArray[Any]) -> None:
-        self.height, self.width = photograph.shape[:2]
-        factor = min(1.0, max(FINEST / max(self.height, self.width), LEAST_SIDE / min(self.height, self.width)))
-        size = max(1, round(self.width * factor)), max(1, round(self.height * factor))
-        small = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
-        gray = small if small.ndim == 2 else cv2.cvtColor(small[:, :, :3], cv2.COLOR_BGR2GRAY)
-        self.gray = gray.astype(np.float32) / np.float32(np.iinfo(photograph.dtype).max)
+    height: int
+    width: int
+    gray: NDArray[Any]
+
+
+def reduced(frame: NDArray[Any]) -> ReducedImage:
+    """Reduce a frame (uint8 or uint16, H x W, H x W x 3 or H x W x 4) to what it is registered by."""
+    height, width = frame.shape[:2]
+    factor = min(1.0, max(FINEST / max(height, width), LEAST_SIDE / min(height, width)))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return ReducedImage(height, width, small if small.ndim == 2 else cv2.cvtColor(small[:, :, :3], cv2.COLOR_BGR2GRAY))
+
+
+class ImagePyramid:
+    """The local contrast of a frame on several scales, by which it is registered.
+
+    ``frame``: uint8 or uint16, H x W, H x W x 3 or H x W x 4, or that :func:`reduced`.
+    """
+
+    def __init__(self, frame: NDArray[Any] | ReducedImage) -> None:
+        small = frame if isinstance(frame, ReducedImage) else reduced(frame)
+        self.height, self.width = small.height, small.width
+        self.gray = small.gray.astype(np.float32) / np.float32(np.iinfo(small.gray.dtype).max)
         grays = [self.gray]
         while min(grays[-1].shape) >= 2 * COARSEST:
             grays.append(np.asarray(cv2.pyrDown(grays[-1]), np.float32))

@@ -33,7 +33,7 @@ def valid_region(alignment: Alignment, height: int, width: int) -> Window:
 def warp(
     frame: NDArray[Any], alignment: Alignment, area: Window, *, match_exposure: bool, fill: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """What a frame shows in an area of the reference, of the frame's type and channels.
+    """Warp a frame onto an area of the reference; the result has the frame's type and channels.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def warp(
     alignment : Alignment
         Where it moves nothing, the pixels are the frame's own. Otherwise they are interpolated (bicubic), and held
         within the range of the 3 x 3 pixels of the frame around them: no halo, and no value that the frame has not.
-    area : Area
-    exposed : bool
+    area : Window
+    match_exposure : bool
         Multiply the values, not alpha, with the alignment's gain.
-    beyond : as ``frame``, optional
+    fill : as ``frame``, optional
         The reference, whose pixels are taken where the frame has none; default: the nearest of the frame.
     """
     table = gain_table(alignment.gain, frame.dtype) if match_exposure and alignment.gain != 1 else None

@@ -1,7 +1,6 @@
-"""What Lite sees of a pair: luminance, and superpixels with their graph at a quarter of the resolution.
+"""SLIC (Achanta et al., TPAMI 2012) on a grid: a pixel chooses among the nine cells of the seed grid around it.
 
-SLIC (Achanta et al., TPAMI 2012) with one liberty: a pixel chooses among the nine cells of the seed grid around it, and
-regions need not be connected. So every iteration is a handful of whole-image operations.
+Superpixels need not be connected, so every iteration is a handful of whole-image operations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Choose the tile's size and what is kept between stages, within a memory budget."""
+"""Lay out the tiles of a CNN in stages, and plan what is kept between stages within a memory budget.
+
+The size of a tile is ``TILE_PIXELS`` at most, in rows of up to ``TILE_COLUMNS`` (:func:`tile_edges`), or that of the
+bundle's graphs where they have a fixed size (:func:`best_size`). Memory decides what is kept and how many threads run.
+The windows of FusionGCN-Lite are chosen in ``windowed_cnn.py``.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +51,7 @@ class Plan:
 def plan(bundle: Bundle, height: int, width: int, memory: int, threads: int, size: str = "") -> Plan:
     """The fastest way that fits into ``memory`` bytes; the leanest if none does.
 
-    Images are given up in the order that the bundle states (``keep``: cheapest first), then threads.
+    Images are given up in the order that the bundle states (``cached_tensors``: cheapest first), then threads.
     """
     candidates = [
         _plan(bundle, height, width, bundle.cached_tensors[given_up:], n, size)
@@ -78,9 +83,8 @@ def _plan(
             # what is read for the last time goes as fast as what is computed comes, if there are rows of tiles to go
             together = [before, live] if many_rows else [before | (kept & set(stage.outputs))]
             most = max(most, *(sum(channels[name] for name in names) for names in together))
-    again = len(bundle.cached_tensors) - len(
-        cached_tensors
-    )  # what is computed again is held beside what it is computed for
+    # what is computed again is held beside what it is computed for
+    again = len(bundle.cached_tensors) - len(cached_tensors)
     if tile is None:
         working = 4 * threads * (FLOATS_PER_PIXEL + 100 * again) * min(TILE_PIXELS, height * width)
     else:

@@ -22,6 +22,7 @@ from fusiongcn_edge.runtime.fusion import decision_map as decision_module
 from fusiongcn_edge.runtime.fusion.blending import blend, select
 from fusiongcn_edge.runtime.fusion.decision_map import decision_map
 from fusiongcn_edge.runtime.io.images import read_image
+from helpers.profiles import examples
 
 Picture = NDArray[Any]
 Pair = tuple[Picture, Picture]
@@ -126,7 +127,7 @@ def test_a_featureless_pair_is_fused(fuser: Fuser) -> None:
 
 
 def test_a_smaller_image_than_the_model_serves_is_refused(fuser: Fuser, photographs: Pair) -> None:
-    with pytest.raises(ImageError, match="needs at least 16"):
+    with pytest.raises(ImageError, match="at least 16 on each side"):
         fuser.fuse(*(image[:15] for image in photographs))
 
 
@@ -154,7 +155,7 @@ def by_scikit_image(probability: NDArray[np.float32], threshold: float, smallest
     return decision
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.integers(1, 50),
     st.integers(1, 50),
@@ -202,16 +203,16 @@ def test_at_once_exchanging_the_photographs_exchanges_the_decision(
     noise = np.random.default_rng(seed).random((height, width), np.float32)
     probability = np.clip((cv2.GaussianBlur(noise, (0, 0), blur).reshape(height, width) - 0.5) * 3 + 0.5, 0, 1)
     probability[probability == 0.5] = 0.25  # a tie goes to the second photograph, whichever that is
-    forth, back = (decision_map(p, 0.5, smallest, at_once=True) for p in (probability, 1 - probability))
+    forth, back = (decision_map(p, 0.5, smallest, simultaneous=True) for p in (probability, 1 - probability))
     np.testing.assert_array_equal(forth, ~back)
 
 
 def test_at_once_a_speckle_changes_sides() -> None:
     probability = np.zeros((10, 10), np.float32)
     probability[2, 2:5] = 1
-    assert decision_map(probability, 0.5, 0.0301, at_once=True).sum() == 0
-    assert decision_map(1 - probability, 0.5, 0.0301, at_once=True).all()
-    assert decision_map(probability, 0.5, 0.03, at_once=True).sum() == 3
+    assert decision_map(probability, 0.5, 0.0301, simultaneous=True).sum() == 0
+    assert decision_map(1 - probability, 0.5, 0.0301, simultaneous=True).all()
+    assert decision_map(probability, 0.5, 0.03, simultaneous=True).sum() == 3
 
 
 def test_at_the_threshold_itself_the_second_photograph_is_taken() -> None:
@@ -290,6 +291,7 @@ def test_a_speckle_that_was_removed_does_not_return_by_mixing() -> None:
     assert blend(first, second, probability, decision, 0.5)[4, 4] == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["mffw/01", "mffw/02", "grayscale/06", "mfi-whu/03", "mfi-whu/08", "lytro/05"])
 def test_decisions_are_those_of_the_authors_code(pair: str, shared: Path, official_bundle: Path) -> None:
     kind, number = pair.split("/")

@@ -64,6 +64,8 @@ def limited(limit: int, *arguments: object) -> tuple[int, int, str]:
     return done.returncode, int(done.stdout.splitlines()[-1]), done.stderr
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(
     ("model", "megabytes", "command"),
@@ -83,6 +85,8 @@ def test_max_memory_is_kept_to_and_changes_no_byte(
     assert (tmp_path / "x.tif").read_bytes() == (tmp_path / "y.tif").read_bytes()
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @linux
 @pytest.mark.parametrize("model", MODELS)
 def test_what_does_not_fit_into_max_memory_is_refused(model: str, frames: list[str], tmp_path: Path) -> None:
@@ -93,6 +97,8 @@ def test_what_does_not_fit_into_max_memory_is_refused(model: str, frames: list[s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @linux
 @pytest.mark.parametrize("gigabytes", [0.4, 1])
 def test_address_space_that_does_not_suffice_is_told_in_a_sentence(
@@ -132,6 +138,8 @@ def control_group() -> Iterator[Path]:
     made.rmdir()
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("model", MODELS)
 def test_a_containers_memory_suffices_where_the_leanest_way_fits(
     model: str, control_group: Path, frames: list[str], tmp_path: Path
@@ -171,6 +179,7 @@ def test_the_limit_of_a_service_or_of_what_it_belongs_to_counts(
     assert free_memory() == int(200_000 * resources.FREE_SHARE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [*MODELS, "fusiongcn-lite-int8"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_four_threads_share_a_fuser_and_get_what_one_gets(
@@ -184,11 +193,13 @@ def test_four_threads_share_a_fuser_and_get_what_one_gets(
         result = fuser.fuse(*pairs[number % len(pairs)])
         return hashlib.sha256(result.image.tobytes() + result.probability.tobytes()).hexdigest()
 
-    exclusive_lock = [fused(number) for number in range(len(pairs))]
+    alone = [fused(number) for number in range(len(pairs))]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(fused, range(12))) == exclusive_lock * 3
+        assert list(pool.map(fused, range(12))) == alone * 3
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("engine", ENGINES)

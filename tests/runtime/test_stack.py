@@ -18,7 +18,8 @@ from PIL import Image
 
 from fusiongcn_edge.benchmarks.experiments import stack_quality
 from fusiongcn_edge.benchmarks.experiments.stack_quality import made_stack
-from fusiongcn_edge.benchmarks.metrics.scorer import q_g_of_stack, to_gray
+from fusiongcn_edge.benchmarks.metrics.conversion import to_gray
+from fusiongcn_edge.benchmarks.metrics.gradient import q_g_of_stack
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError
 from fusiongcn_edge.runtime.fusion.depth_map import frame_colours
@@ -59,11 +60,11 @@ def test_every_pixel_is_that_of_the_frame_in_the_map(kind: str, fuser: Fuser, fr
     result = fuser.fuse_stack(given)
     assert result.image.shape == given[0].shape
     assert result.image.dtype == given[0].dtype
-    assert result.frame.dtype == np.uint16
+    assert result.source_index.dtype == np.uint16
     assert sorted(result.order) == [0, 1, 2, 3]
-    assert len(np.unique(result.frame)) >= 3
+    assert len(np.unique(result.source_index)) >= 3
     for number, frame in enumerate(given):
-        here = result.frame == number
+        here = result.source_index == number
         np.testing.assert_array_equal(result.image[here], frame[here])
 
 
@@ -72,7 +73,7 @@ def test_the_order_of_the_frames_decides_nothing(fuser: Fuser, frames: list[Pict
     for order in list(permutations(range(4)))[1::4]:
         found = fuser.fuse_stack([frames[number] for number in order])
         np.testing.assert_array_equal(found.image, expected.image)
-        np.testing.assert_array_equal(np.array(order)[found.frame], expected.frame)
+        np.testing.assert_array_equal(np.array(order)[found.source_index], expected.source_index)
         assert tuple(order[number] for number in found.order) == expected.order
 
 
@@ -81,7 +82,7 @@ def test_a_stack_of_two_is_a_pair_fused_hard(fuser: Fuser, frames: list[Picture]
     first, second = (frames[number] for number in stack.order)
     pair = fuser.fuse(first, second, hard=True)
     np.testing.assert_array_equal(stack.image, pair.image)
-    np.testing.assert_array_equal(stack.frame == stack.order[0], pair.decision)
+    np.testing.assert_array_equal(stack.source_index == stack.order[0], pair.decision)
 
 
 def test_hard_takes_whole_pixels_where_a_model_would_mix(photographs: tuple[Picture, Picture]) -> None:
@@ -127,7 +128,7 @@ def test_no_more_than_two_frames_are_kept_however_many_there_are(fuser: Fuser, f
 def test_each_step_is_told(fuser: Fuser, frames: list[Picture]) -> None:
     told: list[str] = []
     fuser.fuse_stack(frames, names=["a", "b", "c", "d"], progress=told.append)
-    assert told[:4] == ["looked at b", "looked at c", "looked at d", "[1/3] superpixels"]
+    assert told[:4] == ["reading a", "reading b", "reading c", "reading d"]
     assert told[-1] == "[3/3] decision"
 
 
@@ -186,7 +187,7 @@ def test_a_made_stack_is_fused_as_well_as_a_pair(count: int) -> None:
     assert (found.image >= np.min(frames, axis=0)).all()
     assert (found.image <= np.max(frames, axis=0)).all()
     assert psnr(found.image, photograph) > pairwise - 0.5
-    assert np.mean(np.abs(found.frame.astype(int) - sharp) <= 1) > 0.95
+    assert np.mean(np.abs(found.source_index.astype(int) - sharp) <= 1) > 0.95
 
 
 def test_a_real_triple_comes_out_sharper_than_any_two_of_its_frames(shared: Path) -> None:
@@ -206,11 +207,13 @@ def test_a_soft_model_mixes_beside_boundaries_alone_and_within_the_range_of_its_
     found = Fuser.open(threads=1).fuse_stack(list(given))
     assert (found.image >= given.min(axis=0)).all()
     assert (found.image <= given.max(axis=0)).all()
-    taken = np.take_along_axis(given.reshape(4, 120, 180, -1), found.frame[None, :, :, None].astype(int), axis=0)[0]
+    taken = np.take_along_axis(
+        given.reshape(4, 120, 180, -1), found.source_index[None, :, :, None].astype(int), axis=0
+    )[0]
     mixed = (found.image.reshape(120, 180, -1) != taken).any(axis=2)
     assert 0.001 < mixed.mean() < 0.5
     if kind == "alpha":
-        np.testing.assert_array_equal(found.image[:, :, 3], 10 * found.frame)
+        np.testing.assert_array_equal(found.image[:, :, 3], 10 * found.source_index)
 
 
 def test_the_benchmark_prints_both_tables(
@@ -253,7 +256,9 @@ FILES = ["0.png", "1.png", "2.png", "3.png"]
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("command", [["fuse", *FILES[:2]], ["stack", *FILES]])
 def test_a_format_that_keeps_no_exif_is_told(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    told = "fusiongcn: note: fused.webp keeps neither EXIF nor colour profile: use .jpg, .png or .tif if they matter.\n"
+    told = (
+        "fusiongcn: warning: fused.webp keeps neither EXIF nor colour profile: use .jpg, .png or .tif if they matter.\n"
+    )
     for output, expected in (("fused.webp", told), ("fused.jpg", "")):
         assert main([*command, "-o", output, "--threads", "1"]) == 0
         assert capfd.readouterr().err == expected
@@ -268,8 +273,8 @@ def test_stack_writes_what_the_fuser_gives(
     np.testing.assert_array_equal(read_image("fused.png"), expected.image)
     depth = read_image("depth.png")
     assert depth.dtype == np.uint16
-    np.testing.assert_array_equal(depth, expected.frame)
-    np.testing.assert_array_equal(read_image("colours.png"), frame_colours(expected.frame, 4))
+    np.testing.assert_array_equal(depth, expected.source_index)
+    np.testing.assert_array_equal(read_image("colours.png"), frame_colours(expected.source_index, 4))
     with Image.open("fused.png") as image:
         assert image.getexif()[0x0110] == "Camera 7"
     assert sorted(path.name for path in folder.iterdir()) == [*FILES, "colours.png", "depth.png", "fused.png"]

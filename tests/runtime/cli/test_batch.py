@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.batch.discovery import find_items, record_path
-from fusiongcn_edge.runtime.batch.records import fingerprint, result_record
+from fusiongcn_edge.runtime.batch.records import write_result
 from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pairs import find_pairs
 from helpers.common import contents
@@ -130,28 +130,55 @@ def test_what_no_batch_made_or_somebody_changed_is_not_written_over(
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_folder_with_photographs_takes_no_results(capfd: pytest.CaptureFixture[str]) -> None:
+    before = sorted(Path("in/day/stack").iterdir())
+    assert main(["batch", "in", "-o", "in/day/stack"]) == 2
+    assert "in/day/stack holds photographs" in capfd.readouterr().err
+    assert sorted(Path("in/day/stack").iterdir()) == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_result_that_cannot_be_written_fails_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("out/x.png").mkdir(parents=True)
+    assert batch("--json-progress") == 1
+    found = events(capfd.readouterr().out)
+    assert "out/x.png is a folder" in str(found["x"][1])
+    assert found["day/stack"][0] == "done"
+
+
+@pytest.mark.usefixtures("folder")
 def test_what_appears_while_it_runs_is_not_written_over(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("out").mkdir()
     Path("out/x.png").write_text("mine")
-    monkeypatch.setattr(batch, "conflict", lambda output: None)  # as if it were not there yet
+    monkeypatch.setattr("fusiongcn_edge.runtime.cli.batch.conflict", lambda output: None)  # as if it were not there yet
     assert batch("--json-progress") == 1
     assert "out/x.png is there, and no batch made it: move it away" in str(events(capfd.readouterr().out)["x"][1])
     assert Path("out/x.png").read_text() == "mine"
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("folder")
-def test_killed_between_a_result_and_its_note_it_goes_on(
+def test_killed_between_a_note_and_its_result_it_goes_on(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     batch()
-    item = next(item for item in find_items(Path("in"), Path("out")) if item.name == "x")
-    output = Path("out/x.png")
-    record_path(output).write_bytes(result_record(fingerprint(item, {}), b"what was not written any more", [], output))
+    replace, output = os.replace, Path("out/x.png")
+
+    def killed(source: Path, target: Path) -> None:
+        if target.name == output.name:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_result(output, b"another result", "another fingerprint", [])
+    assert json.loads(record_path(output).read_text())["made_from"] == "another fingerprint"
     capfd.readouterr()
     batch("--json-progress")
-    assert states(capfd.readouterr().out)["x"] == "done"
+    assert states(capfd.readouterr().out) == {"broken": "failed", "day/stack": "kept", "lonely": "failed", "x": "done"}
 
 
 def test_a_stray_photograph_and_what_is_no_stack_stop_nothing(
@@ -180,7 +207,7 @@ def test_a_photograph_that_is_left_out_is_told(
         write_image(folder / "odd" / "one" / f"{name}.png", picture)
     options = ["--align", "similarity", "--skip-failed", "--threads", "1"]
     assert main(["batch", "odd", "-o", "out", *options]) == 0
-    assert "note: 3.png is left out, because it cannot be aligned." in capfd.readouterr().out.splitlines()[0]
+    assert "warning: odd/one/3.png is left out, because it cannot be aligned." in capfd.readouterr().out.splitlines()[0]
 
 
 @pytest.mark.usefixtures("folder")
@@ -225,8 +252,8 @@ def test_what_is_odd_about_photographs_is_told_beside_them(folder: Path, capfd: 
         write_image(folder / "moved" / "one" / f"{name}.png", picture)
     assert main(["batch", "moved", "-o", "out", "--threads", "1", "--jpeg-quality", "9"]) == 0
     printed = capfd.readouterr()
-    assert "seem to be shifted against each other" in printed.out.splitlines()[0]
-    assert printed.err == "fusiongcn: note: --jpeg-quality changes nothing, for no .jpg file is written.\n"
+    assert "appear misregistered by about" in printed.out.splitlines()[0]
+    assert printed.err == "fusiongcn: warning: --jpeg-quality changes nothing, for no .jpg file is written.\n"
 
 
 @pytest.mark.parametrize(
@@ -258,14 +285,20 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     assert contents(folder) == before
 
 
-def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
+def test_what_a_killed_process_left_disturbs_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "out").mkdir()
-    for name in (".x.png.abc.part", "..x.png.json.abc.part", ".y.png.abc.part"):
-        (folder / "out" / name).write_text("half")
-    batch()
-    assert [path.name for path in (folder / "out").glob("*.part")] == [".y.png.abc.part"]  # none of ours
+    left = ["out/.x.png.abc.part", "out/..x.png.json.abc.part", "in/day/stack/.4.png.abc.part"]
+    for name in left:
+        (folder / name).write_text("half")
+    batch("--json-progress")
+    assert states(capfd.readouterr().out) == {
+        "broken": "failed", "day/stack": "done", "lonely": "failed", "x": "done",
+    }  # fmt: skip
+    assert [(folder / name).read_text() for name in left] == ["half"] * 3
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_killed_it_leaves_nothing_half_written_and_goes_on_later(
     how: signal.Signals, folder: Path, photographs: tuple[Picture, Picture], capfd: pytest.CaptureFixture[str]
@@ -292,7 +325,8 @@ def test_killed_it_leaves_nothing_half_written_and_goes_on_later(
     printed = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert sum(event.get("state") == "kept" for event in printed) >= 1
     assert len(list((folder / "out").rglob("*.png"))) == 14
-    assert not list((folder / "out").rglob("*.part"))
+    if how != signal.SIGKILL:
+        assert not list((folder / "out").rglob("*.part"))
 
 
 # what there is to fuse

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.experiments.stack_quality import made_stack
 from fusiongcn_edge.cli import main
-from fusiongcn_edge.runtime import Fuser, ImageError
+from fusiongcn_edge.runtime import Fuser, ImageError, pipeline
 from fusiongcn_edge.runtime.capture.picamera import photographs_at
-from fusiongcn_edge.runtime.cli import stack
 from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.io.pixels import psnr
 from helpers.fake_camera import SETTLING, Picamera2
@@ -165,7 +164,7 @@ def test_photographs_that_could_not_be_fused_are_kept(
     def full(*_: object, **__: object) -> NoReturn:
         raise ImageError("They cannot be aligned.")
 
-    monkeypatch.setattr(stack, "aligned", full)
+    monkeypatch.setattr(pipeline, "register_frames", full)
     assert main(CAPTURE) == 2
     (kept,) = folder.iterdir()
     assert capfd.readouterr().err == f"fusiongcn: They cannot be aligned; the photographs are in {kept.name}.\n"
@@ -174,7 +173,7 @@ def test_photographs_that_could_not_be_fused_are_kept(
     def stopped(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt(15)
 
-    monkeypatch.setattr(stack, "aligned", stopped)
+    monkeypatch.setattr(pipeline, "register_frames", stopped)
     assert main([*CAPTURE, "--keep-frames", "kept"]) == 128 + 15
     assert capfd.readouterr().err == "fusiongcn: interrupted; the photographs are in kept.\n"
     assert len(list((folder / "kept").iterdir())) == 3

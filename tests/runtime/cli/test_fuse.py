@@ -19,8 +19,11 @@ from PIL import Image
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.io.images import read_image, write_image
+from fusiongcn_edge.runtime.io.pixels import eight_bit_colour
+from fusiongcn_edge.runtime.pipeline import PREVIEW_HEIGHT
 from helpers.common import Fails, contents
 from helpers.paths import EXAMPLE
+from helpers.pictures import shows
 
 Picture = NDArray[Any]
 
@@ -76,16 +79,8 @@ def test_a_preview_shows_both_photographs_the_decision_and_the_result(
     outputs = ["-o", "fused.png", "--preview", "preview.png", "--decision-map", "map.png"]
     assert main(["fuse", "a.png", "b.png", *outputs, "--model", str(random_bundle)]) == 0
     preview = read_image("preview.png")
-    assert preview.dtype == np.uint8
-    assert preview.shape == (18 + 96, 4 * (128 + 4), 3)  # photographs this small are shown as they are
-    for place, name in enumerate(["a.png", "b.png", "map.png", "fused.png"]):
-        shown, picture = preview[18:, place * 132 :][:, :128], read_image(name)
-        picture = (picture // 257).astype(np.uint8) if picture.dtype == np.uint16 else picture
-        expected = np.dstack([picture] * 3) if picture.ndim == 2 else picture[:, :, :3]
-        np.testing.assert_array_equal(shown, expected)
-        label = preview[:18, place * 132 :][:, :128]
-        assert (label < 100).any()
-        assert (preview[:, place * 132 + 128 :][:, :4] == 255).all()
+    for name in ("a.png", "b.png", "map.png", "fused.png"):  # photographs this small are shown as they are
+        assert shows(preview, eight_bit_colour(read_image(name)))
 
 
 def test_a_preview_of_large_photographs_is_small(folder: Path, random_bundle: Path) -> None:
@@ -93,7 +88,7 @@ def test_a_preview_of_large_photographs_is_small(folder: Path, random_bundle: Pa
         write_image(name, cv2.resize(read_image(name), (96, 512)))
     outputs = ["-o", "fused.png", "--preview", "preview.jpg"]
     assert main(["fuse", "a.png", "b.png", *outputs, "--model", str(random_bundle)]) == 0
-    assert read_image("preview.jpg").shape == (18 + 400, 4 * (75 + 4), 3)
+    assert PREVIEW_HEIGHT <= len(read_image("preview.jpg")) < 1.1 * PREVIEW_HEIGHT
 
 
 def test_fuse_replaces_an_older_output(folder: Path, random_bundle: Path) -> None:
@@ -184,7 +179,7 @@ def test_photographs_that_do_not_match(
 def test_photographs_smaller_than_the_network_can_serve(fails: Fails, random_bundle: Path) -> None:
     write_image("small.png", read_image("a.png")[:15])
     sentence = fails("fuse", "small.png", "small.png", "-o", "out.png", "--model", random_bundle)
-    assert "128x15 pixels, and this model needs at least 16" in sentence
+    assert "128x15 pixels, expected at least 16 on each side" in sentence
 
 
 # what is refused: names and numbers
@@ -205,17 +200,16 @@ def test_a_name_that_is_too_long(option: str, fails: Fails, random_bundle: Path)
 # what is refused: the output
 
 
-@pytest.mark.parametrize("option", ["-o", "--decision-map", "--probability", "--preview"])
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("option", "name", "message"),
     [
-        ("out", "known image format"),
-        ("out.txt", "known image format"),
-        ("no/such/folder/out.png", "does not exist: create it first"),
-        ("folder.png", "is a folder"),
-        ("a.png", "is one of the photographs"),
-        ("./b.png", "is one of the photographs"),
-        ("twice.png", "is named twice as an output"),
+        ("-o", "out", "known image format"),
+        ("--decision-map", "out.txt", "known image format"),
+        ("--probability", "no/such/folder/out.png", "does not exist: create it first"),
+        ("--preview", "folder.png", "is a folder"),
+        ("-o", "a.png", "is one of the photographs"),
+        ("--preview", "./b.png", "is one of the photographs"),
+        ("--decision-map", "3.png", "is named twice as an output"),
     ],
 )
 def test_an_output_that_cannot_be(
@@ -223,8 +217,6 @@ def test_an_output_that_cannot_be(
 ) -> None:
     (folder / "folder.png").mkdir()
     outputs = {"-o": "1.png", "--decision-map": "2.png", "--probability": "3.png", "--preview": "4.png", option: name}
-    if name == "twice.png":
-        outputs[next(other for other in outputs if other != option)] = name
     arguments = [part for pair in outputs.items() for part in pair]
     assert message in fails("fuse", "a.png", "b.png", *arguments, "--model", random_bundle)
 
@@ -314,7 +306,7 @@ def remarked(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., l
 def test_the_same_photograph_twice_is_told(remarked: Callable[..., list[str]], random_bundle: Path) -> None:
     for command in ("fuse", "stack"):
         (told,) = remarked(command, "a.png", "a.png", "-o", "out.png", "--model", random_bundle)
-        assert told.startswith("fusiongcn: note: a.png and a.png are the same photograph")
+        assert told.startswith("fusiongcn: warning: a.png and a.png are the same photograph")
 
 
 @pytest.mark.parametrize("option", [["--png-compression", "9"], ["--jpeg-quality", "90"]])

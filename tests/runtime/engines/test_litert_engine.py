@@ -31,6 +31,7 @@ from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.networks.fusiongcn import GCN_INPUTS
 from fusiongcn_edge.runtime.networks.gcn import Gcn
 from fusiongcn_edge.runtime.networks.region_graph import region_graph
+from helpers.bundle_cache import exported
 from helpers.cnn import inputs, probability
 from helpers.common import Stage
 from helpers.paths import EXAMPLE
@@ -120,7 +121,7 @@ def test_superpixels_that_fill_a_graph_up_change_no_real_one(
     features = rng.uniform(0, 3000, (2, nodes, 3)).astype(np.float32)
     arrays = {"features": features, "adjacency": adjacency, "attention_mask": attention_mask}
     engine = get_engine("litert")
-    found = Gcn(load_bundle(tflite_bundle), lambda graph: engine.open(graph, 1), GCN_INPUTS).run(arrays)
+    found = Gcn(load_bundle(tflite_bundle), lambda graph: engine.load(graph, 1), GCN_INPUTS).run(arrays)
     with torch.no_grad():
         expected = random_network.embed(*(torch.from_numpy(array) for array in arrays.values()))
     for name, table in zip(("shallow", "deep"), expected, strict=True):
@@ -154,6 +155,7 @@ def test_the_shipped_model_is_there_for_both_engines_and_fuses_alike() -> None:
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("missing", ["onnxruntime", "ai_edge_litert"])
 def test_each_engine_works_without_the_other(missing: str, tmp_path: Path) -> None:
     example = EXAMPLE
@@ -170,6 +172,7 @@ def test_each_engine_works_without_the_other(missing: str, tmp_path: Path) -> No
     assert (tmp_path / "fused.png").exists()
 
 
+@pytest.mark.slow
 def test_the_probability_is_that_of_the_authors(stage: Stage, official_tflite: Path) -> None:
     found = Fuser.open(official_tflite).fuse(stage.first, stage.second)
     np.testing.assert_allclose(found.probability, stage.dump["probability"], rtol=0, atol=1e-3)
@@ -177,21 +180,21 @@ def test_the_probability_is_that_of_the_authors(stage: Stage, official_tflite: P
 
 
 @pytest.fixture(scope="session")
-def official_tflite(official_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("official-tflite") / "bundle"
-    export_bundle(official_checkpoint, path, form="tflite", superpixels=[320])
-    return path
+def official_tflite(official_checkpoint: Path) -> Path:
+    return exported(official_checkpoint, "official-tflite", format="tflite", superpixels=[320])
 
 
 # float16
 
 
+@pytest.mark.export
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "tflite"])
 def test_float16_is_smaller_and_nearly_the_same(
     form: str, random_checkpoint: Path, whole_bundle: Path, tmp_path: Path
 ) -> None:
     options = {"sizes": [(40, 60)], "superpixels": [12]} if form == "tflite" else {}
-    assert export_bundle(random_checkpoint, tmp_path / "half", form=form, precision="fp16", **options) < 2e-2
+    assert export_bundle(random_checkpoint, tmp_path / "half", format=form, precision="fp16", **options) < 2e-2
     bundle = load_bundle(tmp_path / "half")
     assert bundle.precision == "fp16"
     arrays = inputs(40, 60)
@@ -223,20 +226,20 @@ def test_an_export_says_what_it_cannot_do(random_checkpoint: Path, tmp_path: Pat
             export_bundle(random_checkpoint, tmp_path / "bundle", **options)  # type: ignore[arg-type]
         return str(caught.value)
 
-    assert "any size" in refusal(form="onnx", sizes=[(40, 40)])
-    assert "any size" in refusal(form="onnx", superpixels=[10])
-    assert "give it with --size" in refusal(form="tflite", whole_cnn=True)
-    assert "at least 16x16" in refusal(form="tflite", sizes=[(8, 80)])
-    assert "2 megapixels at most" in refusal(form="tflite", sizes=[(10**6, 10**6)])
-    assert "1 to 8192" in refusal(form="tflite", superpixels=[0])
-    assert "1 to 8192" in refusal(form="tflite", superpixels=[10**6])
+    assert "any size" in refusal(format="onnx", sizes=[(40, 40)])
+    assert "any size" in refusal(format="onnx", superpixels=[10])
+    assert "give it with --size" in refusal(format="tflite", whole_cnn=True)
+    assert "at least 16x16" in refusal(format="tflite", sizes=[(8, 80)])
+    assert "2 megapixels at most" in refusal(format="tflite", sizes=[(10**6, 10**6)])
+    assert "1 to 8192" in refusal(format="tflite", superpixels=[0])
+    assert "1 to 8192" in refusal(format="tflite", superpixels=[10**6])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_exporter_is_told(random_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"needs litert-torch .* pip install '.\[export-tflite\]'"):
-        export_bundle(random_checkpoint, tmp_path / "bundle", form="tflite")
+        export_bundle(random_checkpoint, tmp_path / "bundle", format="tflite")
 
 
 @pytest.mark.parametrize("data", [b"", b"certainly no graph", bytes(1000)])

@@ -18,7 +18,7 @@ from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.export.subgraphs_lite import MARGIN, REACH
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint
-from fusiongcn_edge.model.config import LITE_RECIPE
+from fusiongcn_edge.model.config import LITE_CONFIG
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
 from fusiongcn_edge.model.training import Run
@@ -30,6 +30,7 @@ from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 from fusiongcn_edge.runtime.networks.lite_inputs import grid_superpixels, preprocess, region_affinity, region_features
 from fusiongcn_edge.runtime.system.resources import resident_memory
 from fusiongcn_edge.runtime.tiling.windowed_cnn import WINDOW_BYTES
+from helpers.bundle_cache import exported
 from helpers.lite import SETTINGS, random_pair
 
 
@@ -76,8 +77,9 @@ def test_a_tile_depends_on_no_luminance_beyond_the_halo(network: FusionGCNLite) 
     assert int(looked_at.max()) <= 135 + REACH
 
 
+@pytest.mark.slow
 def test_it_trains_and_its_checkpoint_says_what_it_is(photo_folder: Path, tmp_path: Path) -> None:
-    recipe = replace(LITE_RECIPE, steps=12, batch=2, crop=48, warm_up=2)
+    recipe = replace(LITE_CONFIG, steps=12, batch=2, crop=48, warm_up=2)
     run = Run(recipe, tmp_path, Photographs(photo_folder), Photographs(photo_folder))
     losses = list(islice(run.steps(), 12))
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
@@ -85,7 +87,7 @@ def test_it_trains_and_its_checkpoint_says_what_it_is(photo_folder: Path, tmp_pa
     network, facts = load_network(tmp_path / training.WEIGHTS)
     assert isinstance(network, FusionGCNLite)
     assert facts["network"] == "lite"
-    with pytest.raises(CheckpointError, match="'lite', not 'fusiongcn'"):
+    with pytest.raises(CheckpointError, match="'lite', expected 'fusiongcn'"):
         load_checkpoint(tmp_path / training.WEIGHTS)
 
 
@@ -102,18 +104,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundles(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("bundles")
-    export_bundle(checkpoint, root / "onnx")
-    export_bundle(checkpoint, root / "tflite", form="tflite", sizes=[(120, 136)], superpixels=[200])
-    return {"onnx": root / "onnx", "tflite": root / "tflite"}
+def lite_bundles(checkpoint: Path) -> dict[str, Path]:
+    tflite = exported(checkpoint, "lite-tflite", format="tflite", sizes=[(120, 136)], superpixels=[200])
+    return {"onnx": exported(checkpoint, "lite-onnx"), "tflite": tflite}
 
 
-def test_a_bundle_decides_as_the_network(checkpoint: Path, bundles: dict[str, Path]) -> None:
+def test_a_bundle_decides_as_the_network(checkpoint: Path, lite_bundles: dict[str, Path]) -> None:
     network, _ = load_network(checkpoint)
     assert isinstance(network, FusionGCNLite)
     first, second = random_pair(77, 101)
-    result = Fuser.open(bundles["onnx"]).fuse(first, second)
+    result = Fuser.open(lite_bundles["onnx"]).fuse(first, second)
     np.testing.assert_allclose(result.probability, decide(network, first, second)[:77, :101], atol=1e-5)
     assert 0.2 < result.decision.mean() < 0.8
     assert result.labels.shape == (77, 101)
@@ -121,43 +121,44 @@ def test_a_bundle_decides_as_the_network(checkpoint: Path, bundles: dict[str, Pa
 
 @pytest.mark.parametrize("side", [128, 160])
 def test_windows_give_what_the_whole_gives(
-    bundles: dict[str, Path], side: int, monkeypatch: pytest.MonkeyPatch
+    lite_bundles: dict[str, Path], side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = random_pair(344, 301)
-    whole = Fuser.open(bundles["onnx"]).fuse(*pair).probability
+    whole = Fuser.open(lite_bundles["onnx"]).fuse(*pair).probability
     monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.LEAST_PIXELS", side * side)
     monkeypatch.setattr("fusiongcn_edge.runtime.tiling.windowed_cnn.MOST_PIXELS", side * side)
     sizes: list[tuple[int, ...]] = []
     fuser = Fuser(
-        load_bundle(bundles["onnx"]), watch=lambda _, inputs: sizes.append(inputs.get("luminance", np.empty(0)).shape)
+        load_bundle(lite_bundles["onnx"]),
+        watch=lambda _, inputs: sizes.append(inputs.get("luminance", np.empty(0)).shape),
     )
     np.testing.assert_allclose(fuser.fuse(*pair).probability, whole, atol=1e-5)
     assert len([size for size in sizes if len(size) == 4]) >= 9
 
 
-def test_windows_of_one_size_give_what_the_whole_gives(bundles: dict[str, Path]) -> None:
+def test_windows_of_one_size_give_what_the_whole_gives(lite_bundles: dict[str, Path]) -> None:
     pair = random_pair(240, 300)
-    one, other = (Fuser.open(bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
+    one, other = (Fuser.open(lite_bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_photographs_smaller_than_a_window_are_served(bundles: dict[str, Path]) -> None:
+def test_photographs_smaller_than_a_window_are_served(lite_bundles: dict[str, Path]) -> None:
     pair = random_pair(50, 60)
-    one, other = (Fuser.open(bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
+    one, other = (Fuser.open(lite_bundles[form]).fuse(*pair).probability for form in ("onnx", "tflite"))
     assert other.shape == (50, 60)
     inner = (slice(None, -20), slice(None, -20))  # beyond, one sees zeros where the other sees the edge repeated
     assert np.mean((one > 0.5)[inner] != (other > 0.5)[inner]) < 0.05
 
 
-def test_more_superpixels_than_the_graph_holds_are_refused(bundles: dict[str, Path]) -> None:
-    fuser = Fuser.open(bundles["tflite"])
+def test_more_superpixels_than_the_graph_holds_are_refused(lite_bundles: dict[str, Path]) -> None:
+    fuser = Fuser.open(lite_bundles["tflite"])
     with pytest.raises(FusionError, match="at most 200"):
         fuser.fuse(*random_pair(400, 400))
 
 
-def test_sixteen_bits_decide_as_eight(bundles: dict[str, Path]) -> None:
+def test_sixteen_bits_decide_as_eight(lite_bundles: dict[str, Path]) -> None:
     first, second = (gray[:, :, None].repeat(3, axis=2) for gray in np.stack(random_pair(64, 80))[..., 0])
-    fuser = Fuser.open(bundles["onnx"])
+    fuser = Fuser.open(lite_bundles["onnx"])
     eight = fuser.fuse(first, second)
     sixteen = fuser.fuse(first.astype(np.uint16) * 257, second.astype(np.uint16) * 257)
     np.testing.assert_allclose(eight.probability, sixteen.probability, atol=1e-4)
@@ -165,8 +166,8 @@ def test_sixteen_bits_decide_as_eight(bundles: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("form", ["onnx", "tflite"])
-def test_exchange_and_equality_hold_on_the_engine(bundles: dict[str, Path], form: str) -> None:
-    fuser = Fuser.open(bundles[form])
+def test_exchange_and_equality_hold_on_the_engine(lite_bundles: dict[str, Path], form: str) -> None:
+    fuser = Fuser.open(lite_bundles[form])
     first, second = random_pair(96, 88)
     there, back = fuser.fuse(first, second).image, fuser.fuse(second, first).image
     assert np.abs(there.astype(int) - back.astype(int)).max() <= 1
@@ -175,13 +176,13 @@ def test_exchange_and_equality_hold_on_the_engine(bundles: dict[str, Path], form
     assert (same.probability == 0.5).all()
 
 
-def test_little_memory_makes_windows_smaller_or_is_refused(bundles: dict[str, Path]) -> None:
+def test_little_memory_makes_windows_smaller_or_is_refused(lite_bundles: dict[str, Path]) -> None:
     pair = random_pair(600, 600)
     with pytest.raises(FusionError, match=r"of this size need about \d+ MB"):
-        Fuser.open(bundles["onnx"], max_memory=10).fuse(*pair)
+        Fuser.open(lite_bundles["onnx"], max_memory=10).fuse(*pair)
     sizes = []
     fuser = Fuser(
-        load_bundle(bundles["onnx"]),
+        load_bundle(lite_bundles["onnx"]),
         max_memory=(resident_memory() + WINDOW_BYTES * 360 * 360) / 1e6,
         watch=lambda _, inputs: sizes.append(inputs["luminance"].shape) if "luminance" in inputs else None,
     )
@@ -192,15 +193,16 @@ def test_little_memory_makes_windows_smaller_or_is_refused(bundles: dict[str, Pa
     np.testing.assert_array_equal(fuser.fuse(*pair).probability, first)
 
 
+@pytest.mark.export
 def test_what_cannot_be_exported_is_said(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="leave --whole-cnn out"):
         export_bundle(checkpoint, tmp_path / "b", whole_cnn=True)
     with pytest.raises(ExportError, match="multiples of 8"):
-        export_bundle(checkpoint, tmp_path / "b", form="tflite", sizes=[(100, 200)])
+        export_bundle(checkpoint, tmp_path / "b", format="tflite", sizes=[(100, 200)])
 
 
-def test_a_bundle_says_what_network_it_holds(bundles: dict[str, Path]) -> None:
-    bundle = load_bundle(bundles["onnx"])
+def test_a_bundle_says_what_network_it_holds(lite_bundles: dict[str, Path]) -> None:
+    bundle = load_bundle(lite_bundles["onnx"])
     assert bundle.network == "lite"
     assert bundle.superpixels == SETTINGS
     assert bundle.macs(520, 520) <= 0.25e9
@@ -229,10 +231,10 @@ def test_a_bundle_says_what_network_it_holds(bundles: dict[str, Path]) -> None:
     ],
 )
 def test_a_damaged_manifest_is_refused(
-    bundles: dict[str, Path], form: str, keys: tuple[str, ...], value: object, tmp_path: Path
+    lite_bundles: dict[str, Path], form: str, keys: tuple[str, ...], value: object, tmp_path: Path
 ) -> None:
     path = tmp_path / "copy"
-    shutil.copytree(bundles[form], path)
+    shutil.copytree(lite_bundles[form], path)
     manifest = json.loads((path / "bundle.json").read_text())
     place = manifest
     names = {
@@ -251,11 +253,11 @@ def test_a_damaged_manifest_is_refused(
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3), (17, 400, 4), (400, 17), (23, 31, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_small_thin_and_strange_photographs_are_fused(
-    bundles: dict[str, Path], form: str, shape: tuple[int, ...], dtype: type
+    lite_bundles: dict[str, Path], form: str, shape: tuple[int, ...], dtype: type
 ) -> None:
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True) for _ in range(2))
-    fused = Fuser.open(bundles[form]).fuse(first, second)
+    fused = Fuser.open(lite_bundles[form]).fuse(first, second)
     assert fused.image.shape == shape
     assert fused.image.dtype == dtype
     assert (fused.image >= np.minimum(first, second)).all()
@@ -303,9 +305,9 @@ def test_the_shipped_int8_model_is_small(engine: str) -> None:
     assert sum(file.stat().st_size for file in path.iterdir()) <= 60_000
 
 
-def test_a_graph_file_of_lite_is_counted_by_itself(bundles: dict[str, Path]) -> None:
-    whole = cost_of_bundle(load_bundle(bundles["onnx"]), 72, 104)
-    exclusive_lock = cost_of_file(bundles["onnx"] / "cnn.onnx", (72, 104))
-    assert exclusive_lock.macs == sum(layer.macs for layer in whole.layers if layer.graph == "cnn")
+def test_a_graph_file_of_lite_is_counted_by_itself(lite_bundles: dict[str, Path]) -> None:
+    whole = cost_of_bundle(load_bundle(lite_bundles["onnx"]), 72, 104)
+    by_itself = cost_of_file(lite_bundles["onnx"] / "cnn.onnx", (72, 104))
+    assert by_itself.macs == sum(layer.macs for layer in whole.layers if layer.graph == "cnn")
     with pytest.raises(FusionError, match="multiples of 8"):
-        cost_of_file(bundles["onnx"] / "cnn.onnx", (70, 104))
+        cost_of_file(lite_bundles["onnx"] / "cnn.onnx", (70, 104))

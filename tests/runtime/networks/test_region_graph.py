@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
 from fusiongcn_edge.runtime.networks.region_graph import MASKED_LOGIT, node_features, region_graph
 from helpers.common import Stage
+from helpers.profiles import examples
 
 Labels = NDArray[np.int32]
 
@@ -37,7 +38,7 @@ def random_labels(height: int, width: int, nodes: int, seed: int) -> Labels:
     return np.unique(labels, return_inverse=True)[1].reshape(height, width).astype(np.int32)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_adjacency_and_mask_are_those_of_plain_loops(height: int, width: int, nodes: int, seed: int) -> None:
     labels = random_labels(height, width, nodes, seed)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from fusiongcn_edge.benchmarks.experiments import registration_error
 from fusiongcn_edge.benchmarks.experiments.registration_error import moved_pair
-from fusiongcn_edge.benchmarks.metrics.scorer import q_g_of_stack, to_gray
+from fusiongcn_edge.benchmarks.metrics.conversion import to_gray
+from fusiongcn_edge.benchmarks.metrics.gradient import q_g_of_stack
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser, FusionError, ImageError, align_frames
 from fusiongcn_edge.runtime.io.images import read_image, read_photograph, write_image, write_images
@@ -28,6 +29,7 @@ from fusiongcn_edge.runtime.registration.pyramid import ImagePyramid, transforme
 from fusiongcn_edge.runtime.registration.warp import valid_region, warp
 from fusiongcn_edge.runtime.types import Window
 from fuzz.photographs import PROFILE
+from helpers.stacks import breathing_frames
 
 Picture = NDArray[Any]
 
@@ -40,16 +42,7 @@ def photograph() -> Picture:
 @pytest.fixture(scope="module")
 def breathing(photograph: Picture) -> list[Picture]:
     """Four frames, each larger than the one before by 1 %, shifted and darker; each sharp in a quarter of its own."""
-    frames = []
-    columns = np.arange(450)[None, :, None] // 113
-    soft = cv2.GaussianBlur(photograph, (0, 0), 3)
-    for number in range(4):
-        focused = np.where(columns == number, photograph, soft)
-        scale = 1 + 0.01 * number
-        place = np.array([(scale, 0, -3.5 * number), (0, scale, 2.0 * number)])
-        moved = cv2.warpAffine(focused, place, (450, 300), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-        frames.append(np.rint(moved * (1 - 0.03 * number)).astype(np.uint8))
-    return frames
+    return breathing_frames(photograph, 4, blur=3, right=-3.5, down=2.0)
 
 
 def form(frame: Picture, kind: str) -> Picture:
@@ -230,7 +223,7 @@ def test_the_order_of_the_frames_decides_nothing(breathing: list[Picture]) -> No
         aligned = align_frames([breathing[number] for number in order], "similarity", match_exposure=True)
         found = fuser.fuse_stack(aligned)
         np.testing.assert_array_equal(found.image, expected.image)
-        np.testing.assert_array_equal(np.array(order)[found.frame], expected.frame)
+        np.testing.assert_array_equal(np.array(order)[found.source_index], expected.source_index)
 
 
 def test_the_whole_area_shows_the_reference_where_a_frame_has_nothing(breathing: list[Picture]) -> None:
@@ -280,6 +273,7 @@ def test_alignment_makes_the_fused_photograph_better(photograph: Picture) -> Non
     assert np.square(found - truth).mean() < 0.5 * np.square(unaligned - truth).mean()
 
 
+@pytest.mark.slow
 def test_real_triples_lose_nothing(shared: Path) -> None:
     fuser = Fuser.open()
     gains = []
@@ -349,7 +343,7 @@ def test_stack_leaves_out_what_it_cannot_align_and_numbers_the_others_as_given(
     assert lines[-1].startswith("fused.png: 450x300 from 4 photographs")
     expected = Fuser.open(threads=1).fuse_stack(align_frames(breathing, "similarity", keep_full_frame=True))
     np.testing.assert_array_equal(read_image("fused.png"), expected.image)
-    np.testing.assert_array_equal(read_image("depth.png"), expected.frame + 1)
+    np.testing.assert_array_equal(read_image("depth.png"), expected.source_index + 1)
     assert read_photograph("fused.png").metadata.profile == PROFILE  # the first one's of those that were fused
 
 

@@ -43,6 +43,7 @@ def test_looking_for_one_frame_does_not_spoil_the_search_for_the_next(size: tupl
         np.testing.assert_array_equal(picture, was)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(300, 200), (400, 300), (800, 600)])
 def test_strays_are_left_out_and_nothing_else(size: tuple[int, int]) -> None:
     scene, *others = scenes(*size)
@@ -51,6 +52,7 @@ def test_strays_are_left_out_and_nothing_else(size: tuple[int, int]) -> None:
     assert min(alignment.correlation for alignment in aligned.alignments) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS[1:])
 def test_photographs_of_different_scenes_are_not_aligned(model: str) -> None:
     looked_at = [ImagePyramid(scene) for scene in scenes(400, 300)]
@@ -86,3 +88,12 @@ def test_what_would_need_alignment_says_so_without(tmp_path: Path, capfd: pytest
     assert "--no-crop changes nothing without --align." in printed.err
     assert f"{paths[0]}: the others are made as bright" in printed.out
     assert read_image(tmp_path / "fused.png").shape == (300, 400, 3)
+
+
+def test_a_frame_that_cannot_be_made_as_bright_is_left_out_where_frames_may_be() -> None:
+    scene = scenes(400, 300)[0]
+    frames = [*frames_of(scene), scene // 100]
+    aligned = align_frames(frames, "none", match_exposure=True, skip_failed=True)
+    assert aligned.numbers == tuple(range(len(frames) - 1))
+    with pytest.raises(ImageError, match="black or white"):
+        align_frames(frames, "none", match_exposure=True)

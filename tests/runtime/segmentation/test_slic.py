@@ -21,6 +21,7 @@ from fusiongcn_edge.runtime.segmentation.connected_components import connected_c
 from fusiongcn_edge.runtime.segmentation.settings import SlicSettings, seed_grid
 from fusiongcn_edge.runtime.segmentation.slic import TILE, slic
 from helpers.common import Stage
+from helpers.profiles import examples
 
 Picture = NDArray[np.float32]
 
@@ -69,7 +70,7 @@ any_settings = {
 }
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(pictures(), st.fixed_dictionaries(any_settings))
 def test_slic_gives_the_labels_of_scikit_image(picture: Picture, how: dict[str, Any]) -> None:
     np.testing.assert_array_equal(slic(picture, **how), scikit_image_slic(picture, **how))
@@ -104,7 +105,7 @@ def test_four_quadrants_are_four_superpixels(channels: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(slic(picture, 4, compactness=0.1), expected)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(pictures(), st.fixed_dictionaries(any_settings))
 def test_each_superpixel_is_connected_and_they_are_numbered_in_scan_order(picture: Picture, how: Any) -> None:
     labels = slic(picture, **how)
@@ -148,7 +149,7 @@ def test_slic_refuses_what_it_cannot_cut(image: NDArray[Any], arguments: dict[st
         slic(image, **{"n_segments": 4, **arguments})
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 500))
 @example(1, 600, 20)
 @example(600, 1, 20)
@@ -163,7 +164,7 @@ def test_seeds_are_the_regular_grid_of_scikit_image(height: int, width: int, n_s
     assert [list(part) for part in seed_grid(height, width, n_segments)] == expected
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_connected_components_are_those_of_scikit_image(height: int, width: int, values: int, seed: int) -> None:
     labels = np.random.default_rng(seed).integers(0, values, (height, width), dtype=np.int32)
@@ -215,6 +216,7 @@ def test_a_small_image_gets_at_least_one_superpixel() -> None:
     assert superpixels(np.zeros((2, 3, 20, 30), np.float32), how).max() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["lytro/07", "lytro/20", "mffw/02", "mfi-whu/03", "grayscale/01", "grayscale/06"])
 def test_guides_of_real_pairs_are_cut_as_scikit_image_cuts_them(pair: str, shared: Path, official_bundle: Path) -> None:
     kind, number = pair.split("/")
@@ -226,6 +228,7 @@ def test_guides_of_real_pairs_are_cut_as_scikit_image_cuts_them(pair: str, share
     np.testing.assert_array_equal(superpixels(images, how), expected)
 
 
+@pytest.mark.slow
 def test_guide_and_labels_are_those_of_the_authors_code(stage: Stage, official_bundle: Path) -> None:
     how = load_bundle(official_bundle).superpixels
     images = network_input(stage.first, stage.second)

@@ -161,7 +161,7 @@ def test_a_failing_stage_is_an_error_not_a_hang(random_bundle: Path) -> None:
 
     engine = get_engine("onnx")
     cnn = TiledCnn(
-        bundle, lambda graph: Failing() if graph.file == "mix.onnx" else engine.open(graph, 1, shared_arena=True), 2
+        bundle, lambda graph: Failing() if graph.file == "mix.onnx" else engine.load(graph, 1, shared_arena=True), 2
     )
     with pytest.raises(FusionError, match="no more memory"):
         cnn.run(inputs(40, 40))

@@ -117,6 +117,7 @@ def test_windows_have_the_pixels_that_are_allowed(height: int, width: int) -> No
 # how much is done
 
 
+@pytest.mark.export
 @pytest.mark.parametrize(
     ("model", "size"),
     [("random_bundle", (100, 140)), ("whole_tflite_bundle", (100, 140)), ("fusiongcn-lite", (300, 400))],
