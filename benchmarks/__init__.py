@@ -1,1 +1,3 @@
-"""Measurements: agreement with the published results, cost, time, memory, quality."""
+"""Measure models: ``metrics/`` (fusion quality), ``evaluation/`` (methods on pairs), ``cost/`` (counted from graphs),
+``latency/`` (time, memory, energy), ``report/`` (pages of them), ``cli/``; ``experiments/``, ``arm/`` for maintainers.
+"""

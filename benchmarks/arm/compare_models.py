@@ -12,7 +12,7 @@ import sys
 
 from fusiongcn_edge.benchmarks.arm.instruction_counts import KIND, executed_blocks, instructions, plugin
 from fusiongcn_edge.benchmarks.arm.sysroot import KINDS
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
@@ -20,7 +20,7 @@ from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
 
 def main() -> int:
     """Count both, and print the shares of each stage."""
-    parser = new_parser("arm.instructions", __doc__)
+    parser = new_parser("arm.compare_models", __doc__)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("other", metavar="OTHER")
     parser.add_argument("--engine", choices=list(ENGINES), default="litert", help="default: %(default)s")

@@ -12,7 +12,7 @@ import sys
 from time import monotonic
 
 from fusiongcn_edge.benchmarks.arm.sysroot import CPUS, KINDS, ROOT, python_command
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 
 
 def passes(kind: str, cpu: str) -> bool:
@@ -25,7 +25,7 @@ def passes(kind: str, cpu: str) -> bool:
 
 def main() -> int:
     """Run them on each CPU in turn."""
-    parser = new_parser("arm.check", __doc__)
+    parser = new_parser("arm.device_tests", __doc__)
     tested = [kind for kind, chosen in KINDS.items() if chosen.tests is not None]
     parser.add_argument("--kind", action="append", choices=tested, help="once for each (default: all)")
     parser.add_argument("--cpu", action="append", choices=list(CPUS), help="once for each (default: all)")

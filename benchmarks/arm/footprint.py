@@ -3,10 +3,9 @@
     python -m fusiongcn_edge.benchmarks.arm.footprint [--model NAME …] [--size HxW]
 
 Disk: the newest wheels that pip takes for Debian 12, ours among them, and what they are when installed. Memory: the
-peak of the process that fuses a made pair (``benchmarks.experiments.peak_rss``) on an emulated Cortex-A72, looked at
-from outside
-five times a second, which is often where everything is a hundred times slower; what the emulator itself holds is not
-in it. All in MB (10^6 bytes). The published network at 520x520 takes many minutes.
+peak of the process that fuses a made pair (``benchmarks/experiments/peak_rss.py``) on an emulated Cortex-A72, sampled
+from outside five times a second, which is often where everything is a hundred times slower; what the emulator itself
+holds is not in it. All in MB (10^6 bytes). The published network at 520x520 takes many minutes.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ import tempfile
 from pathlib import Path
 from time import sleep
 
-from fusiongcn_edge.benchmarks.arm.sysroot import KINDS, build_wheel, for_target, python_command
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.arm.sysroot import KINDS, ROOT, build_wheel, for_target, python_command
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime.cli.options import add_size_argument
 from fusiongcn_edge.runtime.errors import FusionError
 
 KIND, CPU = "arm64", "cortex-a72"
+PROGRAM = ROOT / "benchmarks" / "experiments" / "peak_rss.py"  # a file, for the sysroot has only the wheel
 MODELS = ("fusiongcn-lite", "fusiongcn")
 EMULATED = 1 << 40  # bytes: qemu puts a 64-bit program's memory below this address, and its own lies far above
 
@@ -53,7 +53,7 @@ def emulated_memory(smaps: str) -> int:
 
 def peak_memory(model: str, size: tuple[int, int]) -> int:
     """Peak resident bytes of an emulated process that fuses a made pair."""
-    command = [*python_command(KIND, CPU), "-m", "fusiongcn_edge.benchmarks.experiments.peak_rss", "--model", model]
+    command = [*python_command(KIND, CPU), str(PROGRAM), "--model", model]
     peak = 0
     with subprocess.Popen([*command, "--size", f"{size[0]}x{size[1]}"], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:

@@ -20,15 +20,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.arm.reference_outputs import MODELS, PHOTOGRAPHS
+from fusiongcn_edge.benchmarks.arm.example_pair import MODELS, write_part, write_whole
 from fusiongcn_edge.benchmarks.arm.sysroot import KINDS, python_command, run
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.fuser import STAGES
 from fusiongcn_edge.runtime.io.files import check_folder, write_files
 
 KIND, CPU = "arm64-counted", "cortex-a72"
+PROGRAM = Path(__file__).with_name("instrumented_run.py")  # a file, for the sysroot has only the wheel
 STORED = Path(__file__).with_name("instruction_counts.json")
 MOST_GROWTH = 0.02
 RECOUNTS = 2
@@ -61,19 +62,40 @@ def plugin() -> Iterator[Path]:
 def executed_blocks(
     library: Path, model: str, engine: str, cpu: str = CPU, whole: tuple[int, str] | None = None
 ) -> list[Block]:
-    """What a fusion executes, from superpixels to decision; or a run of a TFLite file, all of it as the stage cnn.
+    """List what a fusion executes, from superpixels to decision, on an emulated CPU.
 
-    ``whole``: ``counted_run``'s SIDE and END, for a pair as a whole instead of a part.
+    Parameters
+    ----------
+    library : Path
+        The :func:`plugin`.
+    model : str
+        A shipped model or a bundle; or a TFLite file, all of which is the stage cnn.
+    engine, cpu : str
+    whole : (int, str), optional
+        Side in pixels and stage to end before (``-``: none): the second fusion of the whole pair, in place of the
+        first of a part.
+
+    Raises
+    ------
+    FusionError
+        If the program fails in the sysroot.
     """
     output = library.with_name(f"{Path(model).stem}-{engine}-{cpu}.txt")
     options = ["-plugin", f"{library},output={output}", "-E", "PYTHONHASHSEED=0"]
     command = python_command(KIND, cpu, emulator_arguments=options)
-    arguments = [f"{__package__}.counted_run", model, engine, str(PHOTOGRAPHS), *map(str, whole or ())]
-    done = subprocess.run(
-        ["setarch", "--addr-no-randomize", *command, "-m", *arguments], capture_output=True, text=True
-    )
+    with tempfile.TemporaryDirectory(dir=library.parent) as name:
+        if model.endswith(".tflite"):
+            arguments = [model]
+        elif whole is None:
+            arguments = [model, engine, *write_part(model, Path(name))]
+        else:
+            side, end = whole
+            arguments = [model, engine, *write_whole(side, Path(name)), end]
+        done = subprocess.run(
+            ["setarch", "--addr-no-randomize", *command, str(PROGRAM), *arguments], capture_output=True, text=True
+        )
     if done.returncode != 0:
-        raise FusionError(f"{model} on {engine} could not be counted; read why, and try again:\n{done.stderr[-2000:]}")
+        raise FusionError(f"{model} on {engine} could not be counted", found=done.stderr[-2000:].strip())
     found = []
     for line in output.read_text().splitlines():
         stage, executed, code = line.split()
@@ -115,7 +137,7 @@ def count(library: Path, model: str, engine: str, stored: Mapping[str, Mapping[s
 
 def main() -> int:
     """Count, print, compare or store."""
-    parser = new_parser("arm.counts", __doc__)
+    parser = new_parser("arm.instruction_counts", __doc__)
     parser.add_argument("--model", action="append", choices=MODELS, help="once for each (default: all)")
     parser.add_argument("--store", metavar="REASON", help="store what is counted, and why it may be more or is new")
     arguments = parser.parse_args()

@@ -1,9 +1,11 @@
-"""Fuse the example pair's part once, telling the emulator's plugin where each stage begins; started by ``arm.counts``.
+"""Fuse a pair, and mark for the emulator's plugin where each stage begins; started by ``instruction_counts``.
 
-python -m fusiongcn_edge.benchmarks.arm.instrumented_run MODEL ENGINE PHOTOGRAPHS [SIDE END]
+    python benchmarks/arm/instrumented_run.py MODEL ENGINE FIRST SECOND [END]
+    python benchmarks/arm/instrumented_run.py FILE.tflite
 
-With SIDE the pair is the whole one, as a square of so many pixels a side; it is fused twice, the second time is what
-counts, and both end before the stage END (``-``: at the end).
+Imports nothing of the project but what the wheel holds: it runs in a sysroot, as a file of the checkout. With END the
+pair is fused twice, both times until the stage of that name begins (``-``: to the end), and the second time counts. A
+TFLite file is run twice likewise, as the stage cnn.
 """
 
 from __future__ import annotations
@@ -12,14 +14,13 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.arm.reference_outputs import pair, whole_pair
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.fuser import STAGES
+from fusiongcn_edge.runtime.io.images import read_image
 from fusiongcn_edge.runtime.types import OnStage
 
 Image = NDArray[Any]
@@ -27,24 +28,24 @@ FIRST = 0x7F000000  # the plugin listens for the numbers from here on: no proces
 
 
 def begin(stage: int) -> None:
-    """Tell that a stage begins."""
+    """Mark that a stage begins: the plugin listens for this system call."""
     with suppress(ProcessLookupError):
         os.getpriority(os.PRIO_PROCESS, FIRST + stage)
 
 
 def main() -> int:
-    """Open, fuse, tell."""
-    model, engine, photographs, *whole = sys.argv[1:]
-    if model.endswith(".tflite"):
-        return _run_file(model)
+    """Open, fuse, mark the stages."""
+    if sys.argv[1].endswith(".tflite"):
+        return _run_file(sys.argv[1])
+    model, engine, first_file, second_file, *end = sys.argv[1:]
     fuser = Fuser.open(model, engine=engine, threads=1)
     gc.disable()
-    if whole:
-        first, second = whole_pair(int(whole[0]), Path(photographs))
-        _fuse_until(whole[1], fuser, first, second, lambda name: None)
-        _fuse_until(whole[1], fuser, first, second, lambda name: begin(STAGES.index(name)))
+    first, second = read_image(first_file), read_image(second_file)
+    if end:
+        _fuse_until(end[0], fuser, first, second, lambda name: None)
+        _fuse_until(end[0], fuser, first, second, lambda name: begin(STAGES.index(name)))
     else:
-        fuser.fuse(*pair(model, Path(photographs)), progress=lambda name: begin(STAGES.index(name)))
+        fuser.fuse(first, second, progress=lambda name: begin(STAGES.index(name)))
     begin(len(STAGES))
     return 0
 

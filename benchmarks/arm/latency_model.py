@@ -26,9 +26,12 @@ from itertools import islice
 from pathlib import Path
 
 from fusiongcn_edge import __version__
+from fusiongcn_edge.benchmarks.arm.example_pair import MODELS, part_size
 from fusiongcn_edge.benchmarks.arm.instruction_counts import Block, executed_blocks, plugin
-from fusiongcn_edge.benchmarks.arm.reference_outputs import MODELS, PARTS
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.cost.count import cost_of_bundle
+from fusiongcn_edge.benchmarks.report.schema import ESTIMATE_KIND, ESTIMATE_SCHEMA
+from fusiongcn_edge.benchmarks.report.tables import estimate_text
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle.manifest import LITE, Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
@@ -37,7 +40,6 @@ from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.files import check_folder, write_files
 from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
 
-KIND, SCHEMA = "fusiongcn estimate", 1
 METHOD = (
     "Not measured: instructions as executed under emulation, the least cycles that they occupy the core for (of the "
     "published network's CNN on a part of a pair, scaled to the whole); the CNN on all cores, the rest on one; what "
@@ -133,7 +135,6 @@ def _llvm(tool: str, options: Sequence[str], text: str) -> str:
 
 def scales(bundle: Bundle, height: int, width: int) -> dict[str, float]:
     """How many times the work of a part of this size a pair of 520x520 takes, by stage."""
-    from fusiongcn_edge.benchmarks.cost.count import cost_of_bundle
 
     def macs(rows: int, columns: int, gcn: bool) -> int:
         layers = cost_of_bundle(bundle, rows, columns).layers
@@ -169,8 +170,7 @@ def spent(library: Path, bundle: Bundle, model: str, engine: str, board: Board) 
     end = "-" if bundle.network == LITE else "gcn"
     found = cycles(executed_blocks(library, model, engine, board.emulated, (SIZE, end)), board.modelled)
     if end != "-":
-        height, width = (side.stop - side.start for side in PARTS[model.removesuffix("-int8")])
-        scale = scales(bundle, height, width)
+        scale = scales(bundle, *part_size(model))
         part = cycles(executed_blocks(library, model, engine, board.emulated), board.modelled)
         found |= {stage: number * scale[stage] for stage, number in part.items() if stage in scale}
     return found
@@ -188,11 +188,6 @@ def estimate(library: Path, model: str, engine: str) -> dict[str, float]:
     return found
 
 
-def as_text(seconds: float, band: Sequence[float]) -> str:
-    """``3.1 (4.3 to 11)``: bound and band."""
-    return f"{seconds:.2g} ({seconds * band[0]:.2g} to {seconds * band[1]:.2g})"
-
-
 def validate(library: Path) -> None:
     """Print the bound of MobileNetV1 beside its published time."""
     from fusiongcn_edge.benchmarks.arm.mobilenet_v1 import write_mobilenet
@@ -205,14 +200,14 @@ def validate(library: Path) -> None:
                 blocks = executed_blocks(library, str(file), "litert", board.emulated)
                 found, published = bound(cycles(blocks, board.modelled), moved, board), PUBLISHED[board.name]
                 print(
-                    f"MobileNetV1 on {board.name}: {as_text(found, BAND)} s estimated, {published} s published, "
+                    f"MobileNetV1 on {board.name}: {estimate_text(found, BAND)} s estimated, {published} s published, "
                     f"{published / found:.2f} times the bound"
                 )
 
 
 def main() -> int:
     """Estimate and print, or validate."""
-    parser = new_parser("arm.estimate", __doc__)
+    parser = new_parser("arm.latency_model", __doc__)
     parser.add_argument("--model", action="append", choices=MODELS, help="once for each (default: all)")
     parser.add_argument("--engine", action="append", choices=list(ENGINES), help="once for each (default: both)")
     parser.add_argument("--validate", action="store_true", help="MobileNetV1 against its published time")
@@ -232,10 +227,16 @@ def main() -> int:
                 for engine in arguments.engine or ENGINES:
                     found = estimate(library, model, engine)
                     models.append({"model": model, "engine": engine, "seconds": found})
-                    told = [as_text(found[name], BAND) for name in names]
+                    told = [estimate_text(found[name], BAND) for name in names]
                     print(f"| {model}, {engine} | {' | '.join(told)} |", flush=True)
         if arguments.output:
-            facts = {"kind": KIND, "schema": SCHEMA, "version": __version__, "size": [SIZE, SIZE], "boards": names}
+            facts = {
+                "kind": ESTIMATE_KIND,
+                "schema": ESTIMATE_SCHEMA,
+                "version": __version__,
+                "size": [SIZE, SIZE],
+                "boards": names,
+            }
             facts |= {"band": list(BAND), "method": METHOD, "models": models}
             write_files({arguments.output: (json.dumps(facts, indent=1) + "\n").encode()})
 

@@ -2,8 +2,10 @@
 
     python -m fusiongcn_edge.benchmarks.arm.sysroot [--kind KIND …] [--fresh]
 
-Programs in it run under qemu-user, without root, containers or a kernel of their own. It lies in $XDG_CACHE_HOME (or
-~/.cache) and stays there; our wheel and the newest wheels that it needs are installed anew each time.
+Programs in it run under qemu-user, without root, containers or a kernel of their own. They see the files of this
+machine by the same paths, the checkout among them, but their Python imports only what is installed in the sysroot. It
+lies in $XDG_CACHE_HOME (or ~/.cache) and stays there; our wheel and the newest wheels that it needs are installed anew
+each time.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime.errors import FusionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +80,7 @@ def folder(kind: str) -> Path:
 
 
 def python_command(kind: str, cpu: str, *, emulator_arguments: Sequence[str] = ()) -> list[str]:
-    """The command that runs Python in a userland on an emulated CPU; arguments for Python are to follow.
+    """Make the command that runs Python in a userland on an emulated CPU; arguments for Python are to follow.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def python_command(kind: str, cpu: str, *, emulator_arguments: Sequence[str] = (
     rootfs, site = home / "rootfs", home / "site"
     if not site.is_dir() or shutil.which(chosen.emulator) is None:
         raise FusionError(
-            f"There is no userland {kind}", fix=f"make it with 'python -m {__package__}.userland --kind {kind}'"
+            f"There is no userland {kind}", fix=f"make it with 'python -m {__package__}.sysroot --kind {kind}'"
         )
     libraries = rootfs / "usr" / "lib" / chosen.triplet
     environment = {
@@ -197,7 +199,7 @@ def _make_board(board: Path, rootfs: Path, cpu: str) -> None:
 
 def main() -> int:
     """Make the kinds that are asked for."""
-    parser = new_parser("arm.userland", __doc__)
+    parser = new_parser("arm.sysroot", __doc__)
     parser.add_argument("--kind", action="append", choices=list(KINDS), help="once for each (default: all)")
     parser.add_argument("--fresh", action="store_true", help="throw away the userland that is there")
     arguments = parser.parse_args()

@@ -141,13 +141,18 @@ def cost_of_bundle(bundle: Bundle, height: int, width: int, superpixels: int | N
     """
     if min(height, width) < bundle.minimum_size:
         raise FusionError(
-            f"{height}x{width} is smaller than the model takes",
-            fix=f"give at least {bundle.minimum_size} pixels a side",
+            "--size is smaller than the model takes",
+            found=f"{height}x{width}",
+            allowed=f"at least {bundle.minimum_size} pixels a side",
         )
     nodes = bundle.superpixels.nodes(height, width) if superpixels is None else superpixels
     step = STEP if bundle.network == LITE else 1
     if nodes > height * width // step**2:
-        raise FusionError(f"{nodes} superpixels are more than {height}x{width} has pixels", fix="give fewer")
+        raise FusionError(
+            f"There are more superpixels than {height}x{width} has pixels",
+            found=nodes,
+            allowed=f"at most {height * width // step**2}",
+        )
     engine = _CountingEngine(bundle)
     network = open_network(bundle, engine, 1, PLENTY if bundle.stages or bundle.network == LITE else None)
     rows, columns = height, width
@@ -317,7 +322,7 @@ class _CountingEngine:
     def check_precision(self, precision: str) -> None:
         """Any will do."""
 
-    def open(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
+    def load(self, graph: Graph, threads: int, *, shared_arena: bool = False) -> Session:
         key = self._keys[id(graph)]
         if key not in self._opened:
             self._opened[key] = _CountedGraph(graph, self._countable(graph))

@@ -35,7 +35,9 @@ def filled_in(
         sides = {**dict.fromkeys(HEIGHTS, size[0]), **dict.fromkeys(WIDTHS, size[1])}
         if factor > 1 and name in sides:
             if sides[name] % factor:
-                raise FusionError(f"{file} takes sides that are multiples of {factor}", fix="give such a --size")
+                raise FusionError(
+                    f"A side of --size does not suit {file}", found=sides[name], allowed=f"multiples of {factor}"
+                )
             by_name[name] = min(by_name[name], sides[name] // factor)
     if superpixels is not None:
         by_name |= dict.fromkeys(SUPERPIXELS, superpixels) | {"patterns": 16 * superpixels}
@@ -48,13 +50,10 @@ def filled_in(
             if known is None:
                 known = by_place.get(place)
             if known is None:
+                counted = _factor(str(length).partition(" ")[0])[1] in {*SUPERPIXELS, "patterns"}
                 raise FusionError(
-                    f"The length {length!r} of {name} in {file} is free: "
-                    + (
-                        "say how many with --superpixels."
-                        if _factor(str(length).partition(" ")[0])[1] in {*SUPERPIXELS, "patterns"}
-                        else "export the graph with a fixed size there."
-                    )
+                    f"The length {length!r} of {name} in {file} is free",
+                    fix="say how many with --superpixels" if counted else "export the graph with a fixed size there",
                 )
             lengths.append(known)
         found[name] = tuple(lengths)

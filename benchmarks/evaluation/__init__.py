@@ -1,3 +1,3 @@
-"""Models and baselines side by side on pairs: scores, a paired test, figures.
-The command is ``fusiongcn evaluate``.
+"""Models and baselines side by side on pairs: ``runner.py`` scores, ``wilcoxon.py`` tests, ``figures.py`` draws,
+``summary.py`` makes tables and JSON. The command is ``fusiongcn evaluate``.
 """

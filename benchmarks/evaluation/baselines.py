@@ -130,7 +130,7 @@ def _run_peer(program: str, a: Image, b: Image) -> Image:
     check_pair(a, b, 1)
     path = shutil.which(program)
     if path is None:
-        raise FusionError(missing(program))
+        raise not_installed(program)
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as name:
         folder = Path(name)
         write_image(folder / "a.tif", a)
@@ -141,17 +141,17 @@ def _run_peer(program: str, a: Image, b: Image) -> Image:
                 cwd=folder, capture_output=True, text=True, errors="replace", timeout=PATIENCE,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise FusionError(f"{program} took longer than {PATIENCE} seconds") from None
+            raise FusionError(f"{program} was ended", allowed=f"a result within {PATIENCE} seconds") from None
         except OSError as error:
             raise FusionError(f"{program} cannot be started", found=error.strerror, fix=f"check {path}") from None
         if done.returncode or not (folder / "fused.tif").exists():
             said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-            raise FusionError(f"{program} ended with code {done.returncode} and no image", fix=f"{said[-1]}")
+            raise FusionError(f"{program} ended with code {done.returncode} and no image", found=said[-1])
         fused = read_image(folder / "fused.tif")
     if fused.ndim == 3 and (a.ndim == 2 or fused.shape[2] > a.shape[2]):
         fused = cv2.cvtColor(fused[:, :, :3], cv2.COLOR_BGR2GRAY) if a.ndim == 2 else fused[:, :, : a.shape[2]]
     if fused.shape[:2] != a.shape[:2] or fused.dtype != a.dtype:
-        raise FusionError(f"{program} gave {_kind(fused)}, not {_kind(a)}")
+        raise FusionError(f"{program} gave an image of another kind", found=_kind(fused), allowed=_kind(a))
     return fused
 
 
@@ -159,9 +159,9 @@ def _kind(image: Image) -> str:
     return f"{image.shape[1]}x{image.shape[0]} pixels of {image.dtype}"
 
 
-def missing(program: str) -> str:
-    """What is said of a program that is not installed."""
-    return f"{program} is not on PATH: install it to compare with it."
+def not_installed(program: str) -> FusionError:
+    """Make the error for a program that is not installed."""
+    return FusionError(f"{program} is not on PATH", fix="install it to compare with it")
 
 
 METHODS: dict[str, Fuse] = {

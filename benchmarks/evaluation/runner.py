@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from fusiongcn_edge.benchmarks.metrics.scorer import LOWER_IS_BETTER, METRICS, T
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.errors import user_message
 from fusiongcn_edge.runtime.io.images import read_image
-from fusiongcn_edge.runtime.io.pairs import Pair, find_pairs, named
+from fusiongcn_edge.runtime.io.pairs import Pair, find_by_stem, find_pairs
 from fusiongcn_edge.runtime.types import OnStage
 
 Image = NDArray[Any]
@@ -95,8 +96,25 @@ class Group:
         return compare(values, references, metric in LOWER_IS_BETTER)
 
 
-def open_methods(models: Sequence[str], others: Sequence[str]) -> tuple[list[Method], dict[str, str]]:
-    """Models and baselines by name, in this order; and of programs that are not installed, why they are not there.
+def open_methods(
+    models: Sequence[str], others: Sequence[str], blends: Sequence[str] = ()
+) -> tuple[list[Method], dict[str, str]]:
+    """Open models and baselines by name, in this order.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Shipped models or paths of bundles.
+    others : sequence of str
+        Names in ``baselines.METHODS``.
+    blends : sequence of str, optional
+        Of ``BLENDS``: each model is one method for each, called by its name and the blend. Default: as its bundle says.
+
+    Returns
+    -------
+    methods : list of Method
+    absent : dict
+        Of baselines that are not installed: name to reason.
 
     Raises
     ------
@@ -107,15 +125,20 @@ def open_methods(models: Sequence[str], others: Sequence[str]) -> tuple[list[Met
     short = [Path(model).name or model for model in models]
     for model, name in zip(models, short, strict=True):
         name = model if short.count(name) > 1 or name in baselines.METHODS else name
-        methods.append(Method(name, _fuse_with(Fuser.open(model))))
+        fuser = Fuser.open(model)
+        if not blends:
+            methods.append(Method(name, _fuse_with(fuser)))
+        for blend in blends:
+            blending = Fuser(dataclasses.replace(fuser.bundle, blend=blend))
+            methods.append(Method(f"{name} {blend}", _fuse_with(blending)))
     missing = baselines.absent_peers()
     for name in others:
         if name in missing:
-            absent[name] = baselines.missing(name)
+            absent[name] = str(baselines.not_installed(name))
         else:
             methods.append(Method(name, _without_decision(baselines.METHODS[name])))
     if not methods:
-        raise FusionError(next(iter(absent.values())))
+        raise baselines.not_installed(next(iter(absent)))
     return methods, absent
 
 
@@ -155,7 +178,7 @@ def find_groups(pairs: Path | None, truth: Path | None) -> list[Group]:
                     f"{pair.a} and {by_name[pair.name].a} have the same name, so a truth in {truth} may be of either",
                     fix="put truths into truth/ beside a/ and b/",
                 )
-        beside = [Case(p.title, p, named(truth, p.name) or truth / f"{p.name}.png") for p in found]
+        beside = [Case(p.title, p, find_by_stem(truth, p.name) or truth / f"{p.name}.png") for p in found]
         return [Group("truth", pairs, beside)]
     groups = []
     if pairs is not None and pairs != truth:
@@ -170,11 +193,23 @@ def _missing_truth(pair: Pair) -> Path:
     return pair.a.parent.parent / "truth" / f"{pair.name}.png"
 
 
-def evaluate(group: Group, methods: Sequence[Method], progress: OnStage, pictures: Path | None) -> None:
-    """Fill a group with scores. A pair or a method that fails is told in its score, a picture in ``undrawn``, and the
-    next one is tried.
+def evaluate(
+    group: Group, methods: Sequence[Method], progress: OnStage, pictures: Path | None, *, maps_only: bool = False
+) -> None:
+    """Fill a group with the scores of all methods, pair by pair.
 
-    Scores are added pair by pair, so that whatever interrupts this leaves those of all methods or none.
+    A pair or a method that fails is noted in its score, a picture that cannot be made in ``undrawn``; the next one is
+    tried. Scores are added pair by pair, so that an interruption leaves those of all methods or none.
+
+    Parameters
+    ----------
+    group : Group
+    methods : sequence of Method
+    progress : callable
+    pictures : Path, optional
+        Folder for a :class:`Sheet` of each pair.
+    maps_only : bool
+        Leave the photographs out of the sheets.
     """
     for number, case in enumerate(group.cases, start=1):
         where = f"{group.title}: {number} of {len(group.cases)}, {case.name}"
@@ -182,13 +217,13 @@ def evaluate(group: Group, methods: Sequence[Method], progress: OnStage, picture
         try:
             a, b = read_image(case.pair.a), read_image(case.pair.b)
             truth = None if case.truth is None else read_image(case.truth)
-            judge = FusionScorer(a, b, truth)
+            scorer = FusionScorer(a, b, truth)
         except FAILURES as error:
             group.scores += [Score(case, method.name, None, {}, _sentence(error)) for method in methods]
             continue
         scores, drawn = list[Score](), list[Drawn]()
         for method in methods:
-            score, fused, decision = _score(case, method, judge, _prefixed(progress, f"{where}, {method.name}"))
+            score, fused, decision = _score(case, method, scorer, _prefixed(progress, f"{where}, {method.name}"))
             scores.append(score)
             if pictures is not None and fused is not None:  # else its memory is needed
                 drawn.append((method.name, fused, decision))
@@ -196,7 +231,7 @@ def evaluate(group: Group, methods: Sequence[Method], progress: OnStage, picture
         if pictures is not None:
             picture = pictures / f"{group.title}-{case.name}.jpg"
             try:
-                _draw(picture, Sheet(a, b, truth), drawn)
+                _draw(picture, Sheet(a, b, truth, maps_only=maps_only), drawn)
             except FAILURES as error:
                 group.undrawn.append(f"There is no picture {picture}. {_sentence(error)}")
 
@@ -204,18 +239,19 @@ def evaluate(group: Group, methods: Sequence[Method], progress: OnStage, picture
 def _draw(picture: Path, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
     for method, fused, decision in drawn:
         sheet.add(method, fused, decision)
-    sheet.write(picture)
+    if sheet.rows:
+        sheet.write(picture)
 
 
 def _score(
-    case: Case, method: Method, judge: FusionScorer, progress: OnStage
+    case: Case, method: Method, scorer: FusionScorer, progress: OnStage
 ) -> tuple[Score, Image | None, Decision | None]:
     progress("fusing")
     start = perf_counter()
     try:
-        fused, decision = method.fuse(judge.a, judge.b)
+        fused, decision = method.fuse(scorer.a, scorer.b)
         seconds = perf_counter() - start
-        values = judge.values(fused, progress)
+        values = scorer.values(fused, progress)
     except FAILURES as error:
         return Score(case, method.name, None, {}, _sentence(error)), None, None
     return Score(case, method.name, seconds, values, None), fused, decision

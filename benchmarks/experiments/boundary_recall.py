@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
 from fusiongcn_edge.benchmarks.metrics.filters import edges
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.images import read_image
@@ -33,7 +33,7 @@ TOLERANCE = 2  # pixels
 
 def main() -> int:
     """Print the table."""
-    parser = new_parser("boundaries", __doc__)
+    parser = new_parser("experiments.boundary_recall", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--every", type=whole_number(1), default=8, metavar="N", help="use each N-th photograph (default: 8)"

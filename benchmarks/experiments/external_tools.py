@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
 from fusiongcn_edge.benchmarks.evaluation import baselines
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.cli.options import parse_size, whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
@@ -85,7 +85,7 @@ def run(command: Sequence[str], folder: Path) -> tuple[float, int]:
 
 def main() -> int:
     """Print the table."""
-    parser = new_parser("programs", __doc__)
+    parser = new_parser("experiments.external_tools", __doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="(default: %(default)s)")
     parser.add_argument("--engine", default="onnx,litert", metavar="NAME,…", help="(default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(3040, 4056), metavar="HxW", help="default: 3040x4056")
@@ -120,7 +120,7 @@ def _table(arguments: argparse.Namespace) -> None:
         ratio = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         print(f"{program:<22}{np.median(seconds):>9.2f}{ratio:>24}{max(peaks) / 1e6:>9.0f}{quality[0]:>9.2f}")
     for program in baselines.absent_peers():
-        print(baselines.missing(program))
+        print(baselines.not_installed(program))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import add_model_argument, add_size_argument, whole_number
 from fusiongcn_edge.runtime.cli.process import configure_malloc
@@ -25,7 +25,7 @@ DIFFERENT = 5  # pairs, in turn
 
 def main() -> int:
     """Fuse, and print the figures."""
-    parser = new_parser("endurance", __doc__)
+    parser = new_parser("experiments.memory_growth", __doc__)
     add_model_argument(parser)
     parser.add_argument("--engine", choices=list(ENGINES), help="default: as 'fusiongcn fuse'")
     add_size_argument(parser)

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
 from fusiongcn_edge.benchmarks.cost.symbolic_dims import filled_in
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.manifest import Bundle, Graph
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
@@ -34,7 +34,7 @@ SUPERPIXELS = 256
 
 def main() -> int:
     """Profile and print."""
-    parser = new_parser("operators", __doc__)
+    parser = new_parser("experiments.op_profile", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH")
     add_size_argument(parser)
     parser.add_argument("--graph", metavar="NAME", help="this graph alone")
@@ -45,13 +45,11 @@ def main() -> int:
 
 def _print(bundle: Bundle, size: tuple[int, int], only: str | None, each: bool) -> None:
     if bundle.engine != "onnx":
-        raise FusionError(
-            f"{bundle.path} is made for {bundle.engine}, which has no such profile", fix="give an ONNX bundle"
-        )
+        raise FusionError(f"The engine of {bundle.path} has no such profile", found=bundle.engine, allowed="onnx")
     names = [name for name in bundle.graphs if only in (None, name)]
     if not names:
         raise FusionError(
-            f"There is no graph {only!r} in {bundle.path}", fix=f"choose one of {', '.join(bundle.graphs)}"
+            f"There is no such graph in {bundle.path}", found=repr(only), allowed=f"one of {', '.join(bundle.graphs)}"
         )
     rows, columns = tile_edges(*size)
     tile = (rows[1] - rows[0], columns[1] - columns[0]) if bundle.stages else size

@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.cli.options import whole_number
 
@@ -36,7 +36,7 @@ class Part:
 
 def main() -> int:
     """Measure and print."""
-    parser = new_parser("rewrites", __doc__)
+    parser = new_parser("experiments.op_variants", __doc__)
     parser.add_argument("--rounds", type=whole_number(1), default=15, metavar="N", help="default: %(default)s")
     parser.add_argument("--only", metavar="PART", help="a part whose name holds this")
     arguments = parser.parse_args()
@@ -45,7 +45,9 @@ def main() -> int:
         chosen = [part for part in parts() if arguments.only is None or arguments.only in part.name]
         if not chosen:
             raise FusionError(
-                f"No part is called {arguments.only!r}", fix=f"choose from {', '.join(p.name for p in parts())}"
+                "There is no such part",
+                found=repr(arguments.only),
+                allowed=f"one of {', '.join(part.name for part in parts())}",
             )
         for part in chosen:
             print(part.name)

@@ -15,7 +15,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import add_model_argument, add_size_argument, whole_number
 from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
@@ -24,7 +24,7 @@ from fusiongcn_edge.runtime.system.resources import peak_memory
 
 def main() -> int:
     """Fuse a made pair and print the figures, with a fingerprint of the answer."""
-    parser = new_parser("memory", __doc__)
+    parser = new_parser("experiments.peak_rss", __doc__)
     add_model_argument(parser)
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the authors' way instead, with these weights")
     add_size_argument(parser)

@@ -21,9 +21,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser, photographs_below
-from fusiongcn_edge.benchmarks.metrics.filters import disc
-from fusiongcn_edge.benchmarks.metrics.scorer import q_g_of_stack, to_gray
+from fusiongcn_edge.benchmarks.experiments.synthetic import disc, photographs_below
+from fusiongcn_edge.benchmarks.metrics.conversion import to_gray
+from fusiongcn_edge.benchmarks.metrics.gradient import q_g_of_stack
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser, align_frames
 from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.io.images import read_image
@@ -96,7 +97,7 @@ def _focused(photograph: NDArray[np.uint8], blur: float, left: bool) -> NDArray[
 
 def main() -> int:
     """Print the tables."""
-    parser = new_parser("alignment", __doc__)
+    parser = new_parser("experiments.registration_error", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="photographs to make frames from")
     parser.add_argument("--count", type=whole_number(1), default=25, metavar="N", help="of them (default: %(default)s)")
     parser.add_argument("--triples", type=Path, metavar="DIR", help="folders of frames")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.cli.options import check_figure, exit_code, new_parser, write_figure
+from fusiongcn_edge.benchmarks.experiments.plots import check_figure, write_figure
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser, FusionError
 from fusiongcn_edge.runtime.cli.options import add_model_argument, whole_number
 from fusiongcn_edge.runtime.io.synthetic import synthetic_pair
@@ -26,7 +27,7 @@ SMALLEST = 256
 
 def main() -> int:
     """Measure, print, plot."""
-    parser = new_parser("scaling", __doc__)
+    parser = new_parser("experiments.scaling", __doc__)
     add_model_argument(parser)
     parser.add_argument(
         "--largest", type=whole_number(1), default=2048, metavar="N", help="side in pixels (default: %(default)s)"
@@ -42,7 +43,7 @@ def main() -> int:
             check_figure(arguments.plot)
         sides = [int(side) for side in SMALLEST * 2 ** np.arange(0, np.log2(arguments.largest / SMALLEST) + 0.01, 0.5)]
         if not sides:
-            raise FusionError(f"--largest is {arguments.largest}", fix=f"give at least {SMALLEST}")
+            raise FusionError("--largest is too small", found=arguments.largest, allowed=f"at least {SMALLEST}")
         times = time_of(arguments.model, sides, arguments.threads, arguments.rounds)
         free = [peak_of(arguments.model, side, arguments.threads, None) for side in sides]
         bound = [peak_of(arguments.model, side, arguments.threads, arguments.max_memory) for side in sides]

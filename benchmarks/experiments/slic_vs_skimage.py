@@ -14,7 +14,7 @@ from time import process_time
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.errors import FusionError
@@ -27,7 +27,7 @@ from fusiongcn_edge.runtime.segmentation.slic import slic
 
 def main() -> int:
     """Print the table; 0 if every pair was compared."""
-    parser = new_parser("slic", __doc__)
+    parser = new_parser("experiments.slic_vs_skimage", __doc__)
     parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the bundle to measure")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
     arguments = parser.parse_args()

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import add_size_argument, whole_number
 from fusiongcn_edge.runtime.fuser import STAGES, open_bundle
@@ -41,7 +41,7 @@ Way = Callable[[], Fuse]  # opened in the process that it will run in
 
 def main() -> int:
     """Run and print the table."""
-    parser = new_parser("speed", __doc__)
+    parser = new_parser("experiments.speedup", __doc__)
     parser.add_argument("--model", action="append", required=True, metavar="NAME|PATH")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="also time the authors' way, with these weights"

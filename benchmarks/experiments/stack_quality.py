@@ -20,9 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser, photographs_below
-from fusiongcn_edge.benchmarks.metrics.filters import disc
-from fusiongcn_edge.benchmarks.metrics.scorer import q_g_of_stack, to_gray
+from fusiongcn_edge.benchmarks.experiments.synthetic import disc, photographs_below
+from fusiongcn_edge.benchmarks.metrics.conversion import to_gray
+from fusiongcn_edge.benchmarks.metrics.gradient import q_g_of_stack
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.cli.options import whole_number
 from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL
@@ -71,7 +72,7 @@ def _blurred(picture: NDArray[np.float32], radius: float) -> NDArray[np.float32]
 
 def main() -> int:
     """Print the tables."""
-    parser = new_parser("stacks", __doc__)
+    parser = new_parser("experiments.stack_quality", __doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="(default: %(default)s)")
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="photographs to make stacks from")
     parser.add_argument(
@@ -103,8 +104,8 @@ def _made(fuser: Fuser, photographs: list[NDArray[Any]]) -> None:
             found = fuser.fuse_stack(frames)
             shuffle = np.random.default_rng(seed).permutation(count)
             again = fuser.fuse_stack([frames[i] for i in shuffle])
-            away = np.abs(found.frame.astype(int) - frame)
-            changed = np.mean((found.image != again.image).any(2) | (found.frame != shuffle[again.frame]))
+            away = np.abs(found.source_index.astype(int) - frame)
+            changed = np.mean((found.image != again.image).any(2) | (found.source_index != shuffle[again.source_index]))
             rows.append((psnr(found.image, photograph), np.mean(away == 0), np.mean(away <= 1), changed))
         quality, right, near, changed = np.mean(rows, axis=0)
         least = min(row[0] for row in rows)

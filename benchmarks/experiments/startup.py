@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.cli.options import exit_code, new_parser
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.cli.options import add_model_argument, whole_number
 
@@ -38,7 +38,7 @@ print(*(after - before for before, after in zip(times, times[1:])))
 
 def main() -> int:
     """Run and print."""
-    parser = new_parser("startup", __doc__)
+    parser = new_parser("experiments.startup", __doc__)
     add_model_argument(parser)
     parser.add_argument("--runs", type=whole_number(1), default=7, metavar="N", help="processes (default: %(default)s)")
     arguments = parser.parse_args()

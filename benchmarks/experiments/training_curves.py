@@ -12,7 +12,8 @@ import csv
 import sys
 from pathlib import Path
 
-from fusiongcn_edge.benchmarks.cli.options import check_figure, exit_code, new_parser, write_figure
+from fusiongcn_edge.benchmarks.experiments.plots import check_figure, write_figure
+from fusiongcn_edge.benchmarks.script import exit_code, new_parser
 from fusiongcn_edge.runtime import FusionError
 
 COLUMNS = ("step", "loss", "held_out_psnr_soft")
@@ -20,7 +21,7 @@ COLUMNS = ("step", "loss", "held_out_psnr_soft")
 
 def main() -> int:
     """Read the logs and draw them."""
-    parser = new_parser("curves", __doc__)
+    parser = new_parser("experiments.training_curves", __doc__)
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()

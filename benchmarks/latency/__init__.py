@@ -1,3 +1,3 @@
-"""Latency, memory and energy of a model on this device, each configuration in a process of its own.
+"""Latency, memory and energy of a model on this device: ``runner.py`` starts a ``worker.py`` for each configuration.
 The command is ``fusiongcn benchmark``.
 """

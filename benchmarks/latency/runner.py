@@ -118,7 +118,12 @@ def photo_inputs(folder: Path) -> list[tuple[tuple[int, int], list[tuple[str, st
     for pair in find_pairs(folder):
         first, second = (read_image(path).shape[:2] for path in (pair.a, pair.b))
         if first != second:
-            raise FusionError(f"{pair.a} and {pair.b} differ in size", fix="crop or resize one of them")
+            raise FusionError(
+                f"{pair.a} and {pair.b} differ in size",
+                found=f"{second[1]}x{second[0]}",
+                allowed=f"{first[1]}x{first[0]}",
+                fix="crop or resize one of them",
+            )
         by_size.setdefault((first[0], first[1]), []).append((str(pair.a), str(pair.b)))
     return list(by_size.items())
 

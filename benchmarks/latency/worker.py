@@ -88,19 +88,9 @@ def _measure(task: dict[str, Any], fuser_class: Any, imported: float) -> None:
     if peak := peak_memory():
         _tell("peak", peak)
     if task["pictures"]:
-        _tell("pictures", _pictures(fuser, *task["pairs"][0]))
+        from fusiongcn_edge.benchmarks.latency.pictures import pair_pictures  # after all that is measured
 
-
-def _pictures(fuser: Any, a: str, b: str) -> dict[str, str]:
-    """Small pictures of a pair, what was decided and what was made of it, after all that is measured."""
-    from fusiongcn_edge.benchmarks.evaluation.figures import data_uri
-    from fusiongcn_edge.runtime.fusion.preview import thumbnail
-    from fusiongcn_edge.runtime.io.images import read_image
-
-    first, second = read_image(a), read_image(b)
-    result = fuser.fuse(first, second)
-    shown = {"first": first, "second": second, "decision": result.decision.astype("uint8") * 255, "fused": result.image}
-    return {name: data_uri(thumbnail(picture)) for name, picture in shown.items()}
+        _tell("pictures", pair_pictures(fuser, *task["pairs"][0]))
 
 
 def _goes_on(task: dict[str, Any], measured: int, seconds: float) -> bool:

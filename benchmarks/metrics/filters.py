@@ -1,4 +1,4 @@
-"""Filters and frequencies that the fusion metrics share, in MATLAB's conventions; and what made scenes share."""
+"""Filters and frequencies that the fusion metrics share, in MATLAB's conventions."""
 
 from __future__ import annotations
 
@@ -38,28 +38,24 @@ def smooth_valid(image: Gray, line: Gray) -> Gray:
     length = line.size
     height, width = image.shape
     if min(height, width) < length:
-        raise FusionError(f"The images have {width}x{height} pixels, and a metric needs {length} on each side")
+        raise FusionError(
+            "The images are too small for a metric",
+            found=f"{width}x{height}",
+            allowed=f"at least {length} on each side",
+        )
     whole = cv2.sepFilter2D(image, cv2.CV_64F, line, line, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
     return np.asarray(whole[: height - length + 1, : width - length + 1], np.float64)
 
 
 def gaussian(length: int, sigma: float) -> Gray:
-    """A Gaussian bell of ``length`` samples that add up to 1: ``fspecial('gaussian', length, sigma)`` is its square."""
-    return bell(length, sigma) / bell(length, sigma).sum()
+    """Sample a Gaussian at ``length`` points, sum 1; ``fspecial('gaussian', length, sigma)`` is its outer product."""
+    return gaussian_density(length, sigma) / gaussian_density(length, sigma).sum()
 
 
-def bell(length: int, sigma: float) -> Gray:
-    """The same not normalized, but as the density has it: the samples left out are missing from the sum."""
+def gaussian_density(length: int, sigma: float) -> Gray:
+    """Sample the density of a normal distribution at ``length`` points; their sum is below 1 by the tails left out."""
     x = np.arange(length) - (length - 1) / 2
     return np.exp(-(x**2) / (2 * sigma**2)) / (np.sqrt(2 * np.pi) * sigma)
-
-
-def disc(radius: float) -> NDArray[np.float32]:
-    """What a lens makes of a point that is out of focus: a disc with a soft edge, which adds up to 1."""
-    reach = int(np.ceil(radius))
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    found = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1).astype(np.float32)
-    return np.asarray(found / found.sum(), np.float32)
 
 
 def edges(labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -81,8 +77,8 @@ def filtered(image: Gray, response: Gray) -> Gray:
     return np.fft.ifft2(np.fft.fft2(image) * response).real
 
 
-def stretched(image: Gray) -> Gray:
-    """Stretched to 0 ... 255 and rounded, halves away from zero; zeros for a constant image."""
+def rescale_to_255(image: Gray) -> Gray:
+    """Rescale the range of an image to 0 ... 255 and round, halves away from zero; zeros for a constant image."""
     low, high = image.min(), image.max()
     return np.zeros_like(image) if high == low else np.floor((image - low) / (high - low) * 255 + 0.5)
 

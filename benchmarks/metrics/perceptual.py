@@ -9,14 +9,14 @@ from fusiongcn_edge.benchmarks.metrics.filters import (
     SOBEL_X,
     SOBEL_Y,
     Gray,
-    bell,
     filter_same,
     filtered,
     frequencies,
     gaussian,
+    gaussian_density,
     ratio,
+    rescale_to_255,
     smooth_same,
-    stretched,
 )
 
 Maps = tuple[Gray, Gray, Gray]  # phase congruency, its maximum and its minimum moment
@@ -157,13 +157,17 @@ def q_cb(a: Gray, b: Gray, fused: Gray) -> float:
     x, y = frequencies(height, width)
     radius = np.hypot(width / 30 * x, height / 30 * y)
     sensitivity = np.exp(-((radius / 15.387) ** 2)) - 0.7622 * np.exp(-((radius / 1.3456) ** 2))
-    contrast_a, contrast_b, contrast_f = (_masked_contrast(filtered(stretched(i), sensitivity)) for i in (a, b, fused))
+    contrast_a, contrast_b, contrast_f = (
+        _masked_contrast(filtered(rescale_to_255(i), sensitivity)) for i in (a, b, fused)
+    )
     share = ratio(contrast_a**2, contrast_a**2 + contrast_b**2, 0.5)
     return float((share * _kept(contrast_a, contrast_f) + (1 - share) * _kept(contrast_b, contrast_f)).mean())
 
 
 def _masked_contrast(image: Gray) -> Gray:
-    contrast = np.abs(ratio(smooth_same(image, bell(31, 2)), smooth_same(image, bell(31, 4)), 1.0) - 1)
+    contrast = np.abs(
+        ratio(smooth_same(image, gaussian_density(31, 2)), smooth_same(image, gaussian_density(31, 4)), 1.0) - 1
+    )
     return contrast**3 / (contrast**2 + 1e-4)
 
 
@@ -183,9 +187,9 @@ def q_cv(a: Gray, b: Gray, fused: Gray) -> float:
     x, y = frequencies(height, width)
     radius = 0.144 * np.hypot(width / 8 * x, height / 8 * y)
     sensitivity = 2.6 * (0.0192 + radius) * np.exp(-(radius**1.1))
-    image = stretched(fused)
+    image = rescale_to_255(fused)
     errors, saliencies = [], []
-    for source in (stretched(a), stretched(b)):
+    for source in (rescale_to_255(a), rescale_to_255(b)):
         errors.append(_regions(filtered(source - image, sensitivity) ** 2) / REGION**2)
         strength = np.hypot(filter_same(source, SOBEL_X), filter_same(source, SOBEL_Y))
         saliencies.append(_regions(strength**5))

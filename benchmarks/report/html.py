@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from string import ascii_lowercase
 
-from fusiongcn_edge.benchmarks.cli.evaluate import INTERRUPTED
+from fusiongcn_edge.benchmarks.evaluation.summary import INTERRUPTED
 from fusiongcn_edge.benchmarks.report import svg, tables
 from fusiongcn_edge.benchmarks.report.pareto import REFERENCE, REFERENCE_WITH_ENERGY
 from fusiongcn_edge.benchmarks.report.results import Results, Row, Section, size_text
 from fusiongcn_edge.benchmarks.report.schema import Benchmark
-from fusiongcn_edge.benchmarks.report.style import STYLE
 from fusiongcn_edge.benchmarks.report.tables import FAILED, INVALID, Table, short
 from fusiongcn_edge.benchmarks.report.tags import Markup, tag
 
+STYLE = Path(__file__).with_name("style.css")
 # nothing is fetched and nothing is run, whatever is in the files
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 COSTS = {
@@ -61,7 +62,7 @@ def page(results: Results) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("title", title),
-        tag("style", Markup(STYLE)),
+        tag("style", Markup(STYLE.read_text("utf-8"))),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
 

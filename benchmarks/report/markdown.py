@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fusiongcn_edge.benchmarks.cli.evaluate import INTERRUPTED
+from fusiongcn_edge.benchmarks.evaluation.summary import INTERRUPTED
 from fusiongcn_edge.benchmarks.report import tables
 from fusiongcn_edge.benchmarks.report.results import Results, size_text
 from fusiongcn_edge.benchmarks.report.tables import INVALID, Table

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fusiongcn_edge.benchmarks.evaluation.summary import PREFERRED
 from fusiongcn_edge.benchmarks.latency.runner import Configuration, ratio_by_round, summary
 from fusiongcn_edge.benchmarks.metrics.scorer import METRICS, TRUTH_METRICS
 from fusiongcn_edge.benchmarks.report import pareto
@@ -15,7 +16,6 @@ from fusiongcn_edge.benchmarks.report.schema import Benchmark, Estimate, Evaluat
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.text import pluralize
 
-PREFERRED = ("PSNR", "Q_G")  # what is plotted against cost, if nothing else is asked for
 Key = tuple[str, str | None, str | None, int | None, tuple[int, int]]
 
 
@@ -59,7 +59,7 @@ class Row:
 
     @property
     def costs(self) -> dict[str, float | None]:
-        """By the names of :data:`efficiency.REFERENCE_WITH_ENERGY`; None where something is not known."""
+        """By the names of :data:`pareto.REFERENCE_WITH_ENERGY`; None where something is not known."""
         facts, found = self.configuration.facts, self.found
         return {
             "macs": facts.get("macs"), "params": facts.get("params"), "seconds": found.get("p50"),
@@ -124,15 +124,22 @@ def put_together(saved: Sequence[Saved], metric: str | None = None) -> Results:
     estimates = tuple(each for each in saved if isinstance(each, Estimate))
     present = metrics_of([group for evaluation in evaluations for group in evaluation.facts["groups"]])
     if metric is not None and metric not in present:
-        remedy = f"choose among {', '.join(present)}" if present else "also give what 'fusiongcn evaluate --json' wrote"
-        raise FusionError(f"No evaluation has {metric!r}", fix=remedy)
+        raise FusionError(
+            "No evaluation has this --metric",
+            found=metric,
+            allowed=f"one of {', '.join(present)}" if present else None,
+            fix="" if present else "also give what 'fusiongcn evaluate --json' wrote",
+        )
     metric = metric or next((name for name in (*PREFERRED, *present) if name in present), None)
     for other in benchmarks[1:]:
         sizes = [sorted({own.size for own in each.configurations}) for each in (benchmarks[0], other)]
         if not set(sizes[0]) & set(sizes[1]):
             texts = [", ".join(map(size_text, each)) or "nothing" for each in sizes]
             raise FusionError(
-                f"{benchmarks[0].name} has {texts[0]} and {other.name} {texts[1]}", fix="measure both with one --size"
+                f"{other.name} has no size of {benchmarks[0].name}",
+                found=texts[1],
+                allowed=texts[0],
+                fix="measure both with one --size",
             )
     plotted, psnr = means_of(evaluations, metric), means_of(evaluations, "PSNR")
     sections, number = [], 1

@@ -1,4 +1,4 @@
-"""Reading back what ``benchmark``, ``evaluate`` and ``arm.estimate`` wrote, and trusting none of it."""
+"""Read what ``benchmark``, ``evaluate`` and ``arm.latency_model`` wrote as JSON, and check all of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusiongcn_edge.benchmarks.arm import latency_model
-from fusiongcn_edge.benchmarks.cli import evaluate
+from fusiongcn_edge.benchmarks.evaluation import summary
 from fusiongcn_edge.benchmarks.latency import runner
 from fusiongcn_edge.benchmarks.latency.runner import PHASES, Configuration
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.io.files import read_file
 
+ESTIMATE_KIND, ESTIMATE_SCHEMA = "fusiongcn estimate", 1
 PICTURE = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 MOST = 1e18  # no count, number of bytes or of seconds is larger
 
@@ -48,8 +48,8 @@ class Estimate:
 Saved = Benchmark | Evaluation | Estimate
 SCHEMAS = {
     runner.KIND: runner.SCHEMA,
-    evaluate.KIND: evaluate.SCHEMA,
-    latency_model.KIND: latency_model.SCHEMA,
+    summary.KIND: summary.SCHEMA,
+    ESTIMATE_KIND: ESTIMATE_SCHEMA,
 }
 
 
@@ -84,12 +84,12 @@ def checked(found: Any, name: str) -> Saved:
     schema = found.get("schema")
     if isinstance(schema, int) and schema != expected:
         what = "upgrade fusiongcn-edge" if schema > expected else "measure again"
-        raise FusionError(f"{name} has schema {schema}, and this version reads {expected}", fix=what)
+        raise FusionError(f"{name} has another schema", found=schema, allowed=expected, fix=what)
     try:
         if kind == runner.KIND:
             _fit(found, BENCHMARK)
             return Benchmark(Path(name).name, found, tuple(map(_configuration, found["configurations"])))
-        if kind == latency_model.KIND:
+        if kind == ESTIMATE_KIND:
             _fit(found, ESTIMATE)
             for model in found["models"]:
                 if absent := set(found["boards"]) - set(model["seconds"]):

@@ -1,4 +1,4 @@
-"""The tables of a report, as text; :mod:`report_page` and :mod:`report_markdown` each show them in their way."""
+"""The tables of a report as text, which ``html.py`` and ``markdown.py`` each format in their way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.arm.latency_model import as_text
 from fusiongcn_edge.benchmarks.evaluation.wilcoxon import chance
 from fusiongcn_edge.benchmarks.latency.runner import net_joules
 from fusiongcn_edge.benchmarks.report.results import Key, Results, Row, Section, metrics_of, size_text
@@ -157,11 +156,16 @@ def estimates(estimate: Estimate) -> Table:
     rows = [
         [
             f"{own['model']}, {own['engine']}",
-            *(as_text(own["seconds"][name], facts["band"]) for name in facts["boards"]),
+            *(estimate_text(own["seconds"][name], facts["band"]) for name in facts["boards"]),
         ]
         for own in facts["models"]
     ]
     return Table(["estimated s", *facts["boards"]], rows)
+
+
+def estimate_text(seconds: float, band: Sequence[float]) -> str:
+    """Format a bound in seconds and its band: ``3.1 (4.3 to 11)``."""
+    return f"{seconds:.2g} ({seconds * band[0]:.2g} to {seconds * band[1]:.2g})"
 
 
 def _mean(method: dict[str, Any], metric: str) -> str:

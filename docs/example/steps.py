@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fusiongcn_edge.runtime import Fuser
-from fusiongcn_edge.runtime.fusion.preview import row
+from fusiongcn_edge.runtime.fusion.preview import contact_sheet
 from fusiongcn_edge.runtime.io.images import Encoding, read_image, write_images
 
 HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ def drawn_graph(fuser: Fuser, near: np.ndarray, far: np.ndarray) -> np.ndarray:
     seen = fuser.network.preprocess(near, far)
     labels = fuser.network.superpixels(seen)
     graph = fuser.network.graph(seen, labels)
-    step, count = fuser.network.step, int(labels.max()) + 1
+    step, count = fuser.network.superpixel_stride, int(labels.max()) + 1
     rows, columns = np.indices(labels.shape)
     size = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
     centres = [np.bincount(labels.ravel(), place.ravel(), count) / size for place in (columns, rows)]
@@ -53,8 +53,8 @@ def main() -> None:
     fuser = Fuser.open()
     result = fuser.fuse(near, far)
     probability = np.rint(result.probability * 255).astype(np.uint8)
-    upper = row([("near", near), ("far", far), ("1 superpixels", outlined(near, result.labels))], HEIGHT)
-    lower = row(
+    upper = contact_sheet([("near", near), ("far", far), ("1 superpixels", outlined(near, result.labels))], HEIGHT)
+    lower = contact_sheet(
         [
             ("2 region graph (green: near shows more detail)", drawn_graph(fuser, near, far)),
             ("3 focus probability", probability),

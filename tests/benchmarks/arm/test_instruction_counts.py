@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fusiongcn_edge.benchmarks.arm import compare_models as arm_instructions
-from fusiongcn_edge.benchmarks.arm import instruction_counts, instrumented_run
+from fusiongcn_edge.benchmarks.arm import compare_models, example_pair, footprint, instruction_counts, instrumented_run
+from fusiongcn_edge.benchmarks.arm.example_pair import MODELS
 from fusiongcn_edge.benchmarks.arm.instruction_counts import Block, growth
-from fusiongcn_edge.benchmarks.arm.reference_outputs import MODELS
 from fusiongcn_edge.benchmarks.arm.sysroot import KINDS, ROOT
 from fusiongcn_edge.runtime.engines.base import ENGINES
 from fusiongcn_edge.runtime.fuser import STAGES
+from fusiongcn_edge.runtime.io.images import read_image
+from helpers.paths import EXAMPLE
+
+pytestmark = pytest.mark.arm
 
 NOP = bytes.fromhex("1f2003d5")
 
@@ -70,10 +75,35 @@ def test_one_models_instructions_are_shares_of_anothers(
         executed = 600 if model.endswith("int8") else 1000
         return [Block(stage, 1000 if stage != "cnn" else executed, NOP * 1000) for stage in STAGES]
 
-    monkeypatch.setattr(arm_instructions, "executed_blocks", blocks)
-    monkeypatch.setattr(arm_instructions, "plugin", lambda: nullcontext(Path()))
-    monkeypatch.setattr(sys, "argv", ["instructions", "fusiongcn-int8", "fusiongcn", "--side", "104"])
-    assert arm_instructions.main() == 0
+    monkeypatch.setattr(compare_models, "executed_blocks", blocks)
+    monkeypatch.setattr(compare_models, "plugin", lambda: nullcontext(Path()))
+    monkeypatch.setattr(sys, "argv", ["compare_models", "fusiongcn-int8", "fusiongcn", "--side", "104"])
+    assert compare_models.main() == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[4] == ["cnn", "0.6", "1.0", "60.0%"]
     assert lines[6] == ["all", "4.6", "5.0", "92.0%"]
+
+
+def test_a_program_in_a_sysroot_is_given_the_part_of_its_model(tmp_path: Path) -> None:
+    for model in MODELS:
+        near, far = (read_image(file) for file in example_pair.write_part(model, tmp_path))
+        assert near.shape[:2] == far.shape[:2] == example_pair.part_size(model)
+        rows, columns = example_pair.PARTS[model.removesuffix("-int8")]
+        np.testing.assert_array_equal(near, read_image(EXAMPLE / "near.jpg")[rows, columns])
+    assert [read_image(file).shape for file in example_pair.write_whole(96, tmp_path)] == [(96, 96, 3)] * 2
+
+
+IN_SYSROOT = [instruction_counts.PROGRAM, footprint.PROGRAM]
+
+
+@pytest.mark.parametrize("program", IN_SYSROOT, ids=lambda path: path.name)
+def test_what_runs_in_a_sysroot_imports_only_what_the_wheel_holds(program: Path) -> None:
+    unshipped = ("fusiongcn_edge.benchmarks.arm", "fusiongcn_edge.benchmarks.experiments")
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{str(program)!r}]\n"
+        f"runpy.run_path({str(program)!r}, run_name='program')\n"
+        f"print([name for name in sys.modules if name.startswith({unshipped!r})])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

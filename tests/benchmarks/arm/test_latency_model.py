@@ -12,6 +12,8 @@ from fusiongcn_edge.benchmarks.arm.latency_model import Board, bound
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.engines.base import ENGINES
 
+pytestmark = pytest.mark.arm
+
 FMLA, NOP = bytes.fromhex("20cc224e"), bytes.fromhex("1f2003d5")
 needs_llvm = pytest.mark.skipif(shutil.which("llvm-mca-19") is None, reason="llvm-mca-19 is not installed")
 
@@ -42,5 +44,5 @@ def test_cycles_are_those_of_the_unit_that_is_occupied_longest() -> None:
 @needs_llvm
 def test_what_is_not_looked_at_takes_as_long_as_what_is() -> None:
     common, rare = Block("cnn", 1000, NOP * 10), Block("cnn", 1, FMLA * 10)
-    exclusive_lock = latency_model.cycles([common], "cortex-a72")["cnn"]
-    assert latency_model.cycles([common, rare], "cortex-a72")["cnn"] == pytest.approx(exclusive_lock * 1.001)
+    alone = latency_model.cycles([common], "cortex-a72")["cnn"]
+    assert latency_model.cycles([common, rare], "cortex-a72")["cnn"] == pytest.approx(alone * 1.001)

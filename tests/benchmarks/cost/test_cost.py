@@ -205,7 +205,7 @@ def test_mistakes_are_told_in_one_sentence(
         ([empty], "no TFLite file"),
         ([next(tflite_bundle.glob("*.tflite")), "--size", "9x9"], "are fixed"),
         ([random_bundle, "--size", "2x9"], "smaller than"),
-        ([random_bundle, "--size", "40x60", "--superpixels", "9999"], "more than"),
+        ([random_bundle, "--size", "40x60", "--superpixels", "9999"], "more superpixels than"),
         ([random_bundle, "--engine", "litert"], "made for the engine 'onnx'"),
         ([tmp_path / "text.txt"], "neither an .onnx nor a .tflite"),
         ([foreign, "--engine", "onnx"], "leave it out"),

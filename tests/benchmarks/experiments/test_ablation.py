@@ -13,6 +13,7 @@ from fusiongcn_edge.benchmarks.experiments import ablation, lite_variants
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import CheckpointError, load_network
 from fusiongcn_edge.model.fusiongcn_lite import EIGHTH, HOPS, MESSAGE, NODES, QUARTER, FusionGCNLite
+from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.networks.lite_inputs import NODE_FEATURES, grid_superpixels, preprocess
 from fusiongcn_edge.runtime.segmentation.settings import GridSlicSettings
 from helpers.paths import EXAMPLE
@@ -50,20 +51,27 @@ def test_the_grids_superpixels_follow_no_edge():
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
 
 
+@pytest.mark.slow
 def test_variants_are_trained_scored_and_taken_up_again(tmp_path, monkeypatch, capsys):
     photographs = tmp_path / "photos"
     photographs.mkdir()
     for name in ("near", "far"):
         (photographs / f"{name}.jpg").write_bytes((EXAMPLE / f"{name}.jpg").read_bytes())
+    truth = tmp_path / "pairs" / "set"
+    for name, place in (("near", "a"), ("far", "b"), ("near", "truth")):
+        (truth / place).mkdir(parents=True)
+        write_image(truth / place / "1.png", read_image(EXAMPLE / f"{name}.jpg")[:64, :64])
     given = ["--photos", str(photographs), "--held-out", str(photographs), "-o", str(tmp_path / "runs")]
+    given += ["--truth", str(truth.parent)]
     monkeypatch.setattr(sys, "argv", ["ablation", *given, "--steps", "1", "--seed", "3", "--variant", "no-graph,grid"])
     monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr("fusiongcn_edge.benchmarks.experiments.quality.HELD_OUT_SCENES", 1)
+    monkeypatch.setattr(lite_variants, "HELD_OUT_SCENES", 1)
     assert ablation.main() == 0
     told = capsys.readouterr().out
-    assert re.findall(r"^(\S+) +3 +1 ", told, re.MULTILINE) == ["no-graph", "grid"]
+    assert re.findall(r"^(\S+) +3 +1 +\S+ +\d+\.\d\d +\d+\.\d\d$", told, re.MULTILINE) == ["no-graph", "grid"]
     assert isinstance(load_network(tmp_path / "runs" / "grid-3" / training.WEIGHTS)[0], FusionGCNLite)
-    with pytest.raises(CheckpointError, match="holds the network 'WithoutGraph'"):
+    with pytest.raises(CheckpointError) as refused:
         load_network(tmp_path / "runs" / "no-graph-3" / training.WEIGHTS)
+    assert refused.value.found == "'WithoutGraph'"
     assert ablation.main() == 0
     assert capsys.readouterr().out == told

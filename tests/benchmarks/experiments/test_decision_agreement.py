@@ -33,6 +33,9 @@ def pairs(tmp_path: Path, photographs: tuple[NDArray[Any], NDArray[Any]]) -> Pat
     return tmp_path
 
 
+ONCE_IN_A_PROCESS = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs one benchmark's main; gives its exit code and what it prints."""
@@ -41,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
         code = main()
         printed = capfd.readouterr()
-        return code, printed.out, printed.err
+        return code, printed.out, printed.err.replace(ONCE_IN_A_PROCESS, "")
 
     return call
 
@@ -70,8 +73,9 @@ def test_the_differing_fraction_counts_pixels(tmp_path: Path) -> None:
     stored[0, :3] = 255
     cv2.imwrite(str(tmp_path / "map.png"), stored)
     assert differing_fraction(decision, tmp_path / "map.png") == 3 / 1000
-    with pytest.raises(FusionError, match="no decision map of 50x19 pixels"):
+    with pytest.raises(FusionError) as refused:
         differing_fraction(decision[1:], tmp_path / "map.png")
+    assert (refused.value.found, refused.value.allowed) == ("50x20", "50x19")
     with pytest.raises(FusionError, match=r"no file .*none\.png"):
         differing_fraction(decision, tmp_path / "none.png")
 
@@ -108,6 +112,29 @@ def test_the_decisions_of_two_models_are_compared(
     )
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 6
+
+
+def test_the_pairs_that_agree_least_are_drawn(
+    pairs: Path, random_bundle: Path, photographs: tuple[NDArray[Any], NDArray[Any]], run: Run, monkeypatch: Any
+) -> None:
+    maps = pairs / "garden" / "official_decision"
+    maps.mkdir()
+    fuser = Fuser.open(random_bundle)
+    (decided, upside_down) = (fuser.fuse(*pair).decision for pair in (photographs, [p[::-1] for p in photographs]))
+    write_image(maps / "01.png", np.where(upside_down, 255, 0).astype(np.uint8))
+    other = decided.copy()
+    other[:40] = ~decided[:40]
+    write_image(maps / "02.png", np.where(other, 255, 0).astype(np.uint8))
+    monkeypatch.setattr(decision_agreement, "WORST", 1)
+    options = ("--model", random_bundle, "--pairs", pairs, "--worst", pairs / "worst.png")
+    assert run(decision_agreement.main, *options)[0] == 0
+    drawn = cv2.imread(str(pairs / "worst.png"))[-96:]
+    own, stored, wrong = (drawn[:, 128 * i : 128 * (i + 1)] for i in range(3))
+    np.testing.assert_array_equal(own[:, :, 0] > 127, decided)
+    np.testing.assert_array_equal(stored[:, :, 0] > 127, other)
+    np.testing.assert_array_equal(wrong[:40], np.minimum(cv2.absdiff(*photographs).astype(int) * 4, 255)[:40])
+    assert not wrong[40:].any()
+    assert run(decision_agreement.main, *options[:4], "--worst", pairs / "none" / "x.png")[0] == 2
 
 
 def test_a_missing_map_is_named(pairs: Path, random_bundle: Path, run: Run) -> None:

@@ -20,6 +20,7 @@ def run(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> 
     return int(module.main())  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_speed_compares_models_with_the_authors_way(
     random_bundle: Path,
     whole_bundle: Path,
@@ -61,7 +62,7 @@ def test_the_authors_way_gives_our_answer(random_bundle: Path, random_checkpoint
     results = {}
     original = speedup.select
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speedup, "take", lambda a, b, decision: results.setdefault("image", original(a, b, decision)))
+        patch.setattr(speedup, "select", lambda a, b, decision: results.setdefault("image", original(a, b, decision)))
         speedup.authors_way(random_checkpoint, 1)(first, second)
     ours = Fuser.open(random_bundle).fuse(first, second).image
     assert np.mean(results["image"] != ours) < 0.001
@@ -75,9 +76,10 @@ def test_profile_shares_add_up(
     assert {name for _, name in graphs} == {path.stem for path in random_bundle.glob("*.onnx")}
     assert sum(float(share) for share, _ in graphs) == pytest.approx(100, abs=1)
     assert run(op_profile, monkeypatch, "--model", random_bundle, "--graph", "nothing") == 2
-    assert "choose one of gcn" in capsys.readouterr().err
+    assert "expected one of gcn" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_scaling_measures_and_draws(
     random_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +93,7 @@ def test_scaling_measures_and_draws(
     assert cv2.imread(str(picture)) is not None
 
 
+@pytest.mark.process
 def test_startup_measures_fresh_processes(
     random_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +102,8 @@ def test_startup_measures_fresh_processes(
     assert run(startup, monkeypatch, "--model", random_bundle / "nothing", "--runs", 1) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.export
 @pytest.mark.parametrize("part", op_variants.parts(), ids=lambda part: part.name)
 def test_every_way_to_write_a_part_gives_the_same(part: op_variants.Part) -> None:
     found = op_variants.compare(part, 1)
@@ -106,6 +111,7 @@ def test_every_way_to_write_a_part_gives_the_same(part: op_variants.Part) -> Non
     assert all(difference < 1e-5 for _, difference in found.values()), found
 
 
+@pytest.mark.process
 def test_too_little_address_space_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,8 @@ from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.io.images import write_image
 
+pytestmark = pytest.mark.process
+
 Cli = Callable[..., tuple[int, str, str]]
 FILES = {
     "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
@@ -366,7 +368,7 @@ def test_numpy_opencv_and_one_engine_are_enough(random_bundle: Path, tmp_path: P
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'psutil', 'skimage', 'scipy', 'matplotlib',"
         " 'ai_edge_litert', 'tflite_runtime', 'resource']));"  # Windows has no resource
-        "import fusiongcn_edge.benchmarks.cli.cost;"
+        "import fusiongcn_edge.benchmarks.cli.benchmark;"
         "from fusiongcn_edge.benchmarks.latency.worker import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code]

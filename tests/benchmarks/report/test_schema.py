@@ -133,9 +133,9 @@ def test_what_can_be_read_is_read(tmp_path: Path) -> None:
         ([MEASURED], ["-o", "no/page.html"], "does not exist"),
         ([MEASURED], ["-o", "folder.md"], "is a folder"),
         ([MEASURED], ["-o", "0.md"], "is one of"),
-        ([MEASURED, OTHER_SIZE], ["-o", "p.html"], "0.json has 40x48 and 1.json 80x80: measure both"),
-        ([MEASURED, JUDGED], ["-o", "p.html", "--metric", "Q_X"], "choose among Q_G, PSNR"),
-        ([MEASURED], ["-o", "p.html", "--metric", "PSNR"], "No evaluation has 'PSNR'"),
+        ([MEASURED, OTHER_SIZE], ["-o", "p.html"], "(80x80, expected 40x48): measure both"),
+        ([MEASURED, JUDGED], ["-o", "p.html", "--metric", "Q_X"], "(Q_X, expected one of Q_G, PSNR)"),
+        ([MEASURED], ["-o", "p.html", "--metric", "PSNR"], "No evaluation has this --metric (PSNR): also give"),
         ([MEASURED, JUDGED, MEASURED], ["-o", "p.html"], "0.json and 2.json hold the same, which would count twice"),
     ],
 )  # fmt: skip
