@@ -8,24 +8,27 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fusiongcn_edge.model.config import PUBLISHED_RECIPE, RECIPES, TrainConfig, TrainingError
+from fusiongcn_edge.model.config import CONFIGS, PUBLISHED_CONFIG, TrainConfig, TrainingError
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import SMALLEST_SCENE, contact_sheet, make_scene
-from fusiongcn_edge.model.run_log import LOG
+from fusiongcn_edge.model.data.synthetic_stacks import MOST_FRAMES, make_stack, stack_sheet
 from fusiongcn_edge.runtime.bundle.manifest import PUBLISHED
-from fusiongcn_edge.runtime.cli.options import tell, whole_number
-from fusiongcn_edge.runtime.cli.progress import Progress
+from fusiongcn_edge.runtime.cli.options import print_warnings, whole_number
+from fusiongcn_edge.runtime.cli.progress import EVERY, Progress
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.io.files import check_folder, check_no_overwrite, remove_unfinished
+from fusiongcn_edge.runtime.io.files import check_folder, check_no_overwrite, is_unfinished
 from fusiongcn_edge.runtime.io.images import check_writable, write_image, write_images
 from fusiongcn_edge.runtime.io.locks import exclusive_lock
 from fusiongcn_edge.runtime.text import pluralize
 
+WIPE = "\r\033[K"  # what is in the line of a terminal
 LOCK = ".lock"  # in the folder of a run, as long as it is trained in
 
 TRAIN_EXAMPLE = """example:
@@ -40,7 +43,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLE
     parser.add_argument(
-        "network", nargs="?", choices=list(RECIPES), default=TrainConfig().network, help="default: %(default)s"
+        "network", nargs="?", choices=list(CONFIGS), default=TrainConfig().network, help="default: %(default)s"
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs to make scenes from")
     parser.add_argument("--photos-name", default="", metavar="TEXT", help="what the model says it was trained on")
@@ -83,8 +86,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _defaults(name: str) -> str:
-    """A number of the recipes, in words: of all networks if it is the same for them."""
-    values = {network: f"{getattr(recipe, name):g}" for network, recipe in RECIPES.items()}
+    """Say the default of a number: one if it is the same for all networks, or each."""
+    values = {network: f"{getattr(config, name):g}" for network, config in CONFIGS.items()}
     told = next(iter(values.values())) if len(set(values.values())) == 1 else ""
     return "default: " + (told or ", ".join(f"{value} for {network}" for network, value in values.items()))
 
@@ -95,20 +98,20 @@ def run_train(arguments: argparse.Namespace) -> int:
     from fusiongcn_edge.model import training  # with torch, which --help does without
 
     training.keep_freed_memory()
-    recipe = PUBLISHED_RECIPE if arguments.recipe == "published" else RECIPES[arguments.network]
-    given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(recipe)}
-    recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    config = PUBLISHED_CONFIG if arguments.recipe == "published" else CONFIGS[arguments.network]
+    given = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(config)}
+    config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
     if not arguments.minutes > 0:
-        raise TrainingError(f"--minutes {arguments.minutes:g} cannot be", fix="give a number above 0")
+        raise TrainingError("--minutes is out of range", found=f"{arguments.minutes:g}", allowed="a number above 0")
     photographs, held_out = _photographs(arguments.photos), _photographs(arguments.held_out)
     folder = Path(arguments.output)
-    made = _make_run_folder(folder, training.STATE, (training.WEIGHTS, LOG))
+    made = _make_run_folder(folder, training.STATE)
     with exclusive_lock(
         folder / LOCK, f"{folder} is being trained in by another process: wait for it, or give another folder."
     ):
         try:
             run = training.Run(
-                recipe,
+                config,
                 folder,
                 photographs,
                 held_out,
@@ -122,28 +125,51 @@ def run_train(arguments: argparse.Namespace) -> int:
             raise
         both = {path.resolve() for path in photographs.paths} & {path.resolve() for path in held_out.paths}
         if both:
-            tell(
+            print_warnings(
                 [
                     f"{len(both)} of {pluralize(len(held_out), 'photograph')} held out can be trained on too, and "
                     "would tell nothing of how others fuse: hold out ones that are not in --photos."
                 ]
             )
-        scores = training.run(run, minutes=arguments.minutes)
+        with _Display() as display:
+            scores = training.run(run, minutes=arguments.minutes, progress=display.progress, report=display.line)
     print(
-        f"{folder / training.WEIGHTS}: step {run.step} of {recipe.steps}, "
+        f"{folder / training.WEIGHTS}: step {run.step} of {config.steps}, "
         f"held-out PSNR {scores['held_out_psnr_soft']:.2f} dB soft, {scores['held_out_psnr_hard']:.2f} dB hard"
     )
     return 0
 
 
-def _make_run_folder(folder: Path, state: str, others: Sequence[str]) -> bool:
-    """Make the folder of a run (its ``state`` and ``others`` are files in it) unless it is there; True if it was made.
+class _Display:
+    """Show how far training is, on standard error: on a terminal in one line that is wiped, elsewhere once a minute."""
+
+    def __enter__(self) -> _Display:
+        self._terminal, self._due = sys.stderr.isatty(), -math.inf
+        return self
+
+    def progress(self, text: str) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        if self._terminal or now > self._due:
+            self._due = now + EVERY
+            start, end = (WIPE, "") if self._terminal else ("", "\n")
+            print(start + text, end=end, file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """Show a line that stays."""
+        print((WIPE if self._terminal else "") + text, file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            print(WIPE, end="", file=sys.stderr, flush=True)
+
+
+def _make_run_folder(folder: Path, state: str) -> bool:
+    """Make the folder of a run (its ``state`` is a file in it) unless it is there; True if it was made.
     Refuses one that holds other things, and a model without the state to go on from."""
     if os.path.isdir(folder):
         check_folder(folder / state)
-        for name in (state, *others):
-            remove_unfinished(folder / name)
-        found = set(os.listdir(folder)) - {LOCK}
+        found = {name for name in os.listdir(folder) if name != LOCK and not is_unfinished(name)}
         if found and not (folder / state).exists():
             raise TrainingError(
                 f"{folder} holds other files ({min(found)}), and no run to go on with", fix="give a folder of its own"
@@ -169,11 +195,27 @@ def _photographs(folder: str | os.PathLike[str]) -> Photographs:
 def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photographs")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("-o", "--output", metavar="FILE", help="picture to write: A, B, truth and matte of each scene")
+    where.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="picture to write: A, B, truth and matte of each scene; with --frames, its frames and truth",
+    )
     where.add_argument(
         "--pairs",
         metavar="DIR",
         help="folder to make instead, with a/, b/ and truth/, for 'fusiongcn evaluate' and 'fusiongcn quantize'",
+    )
+    where.add_argument(
+        "--stacks",
+        metavar="DIR",
+        help="folder to make instead, with a folder for each focus stack: its frames and truth.png; with --frames",
+    )
+    parser.add_argument(
+        "--frames",
+        type=whole_number(2, MOST_FRAMES),
+        metavar="N",
+        help="make focus stacks of N frames instead of pairs: wide blur, thin structures, slanted backgrounds, noise",
     )
     for option, least, default, metavar, meaning in (
         ("--count", 1, 16, "N", "scenes"),
@@ -186,13 +228,24 @@ def add_scenes_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_scenes(arguments: argparse.Namespace) -> int:
+    if arguments.pairs is not None and arguments.frames is not None:
+        raise FusionError("--pairs makes scenes of two photographs", fix="leave --frames out, or give --stacks")
+    if arguments.stacks is not None and arguments.frames is None:
+        raise FusionError("--stacks is given without --frames", fix="say how many frames a stack has, --frames 5 say")
     photographs = _photographs(arguments.photos)
     if arguments.pairs is not None:
         _write_pairs(arguments, photographs)
         return 0
+    if arguments.stacks is not None:
+        _write_stacks(arguments, photographs)
+        return 0
     check_no_overwrite(photographs.paths, [arguments.output])
     check_writable(arguments.output, np.empty((1, 1), np.uint8))
-    sheet = contact_sheet(photographs, arguments.size, arguments.seed, arguments.count)
+    size, seed, count = arguments.size, arguments.seed, arguments.count
+    if arguments.frames is None:
+        sheet = contact_sheet(photographs, size, seed, count)
+    else:
+        sheet = stack_sheet(photographs, size, arguments.frames, seed, count)
     write_image(arguments.output, sheet)
     scenes, sources = pluralize(arguments.count, "scene"), pluralize(len(photographs), "photograph")
     print(f"{arguments.output}: {scenes} from {sources}")
@@ -200,24 +253,45 @@ def run_scenes(arguments: argparse.Namespace) -> int:
 
 
 def _write_pairs(arguments: argparse.Namespace, photographs: Photographs) -> None:
-    folder = Path(arguments.pairs)
-    if os.path.lexists(folder):
-        raise FusionError(f"{folder} exists, and no pairs are written over", fix="choose another name")
-    make_scene(photographs, arguments.size, arguments.seed, 0)  # refused before there is a folder
     parts = ("a", "b", "truth")
+
+    def images(index: int) -> dict[str, NDArray[np.uint8]]:
+        scene = make_scene(photographs, arguments.size, arguments.seed, index)
+        return {f"{part}/{index:04d}.png": getattr(scene, part) for part in parts}
+
+    _write_scenes(Path(arguments.pairs), arguments.count, images)
+    pairs, sources = pluralize(arguments.count, "pair"), pluralize(len(photographs), "photograph")
+    print(f"{arguments.pairs}: {pairs} with the truth, from {sources}")
+
+
+def _write_stacks(arguments: argparse.Namespace, photographs: Photographs) -> None:
+    def images(index: int) -> dict[str, NDArray[np.uint8]]:
+        stack = make_stack(photographs, arguments.size, arguments.frames, arguments.seed, index)
+        shots = {f"{index:04d}/{number:02d}.png": frame for number, frame in enumerate(stack.frames)}
+        return {**shots, f"{index:04d}/truth.png": stack.truth}
+
+    _write_scenes(Path(arguments.stacks), arguments.count, images)
+    stacks, sources = pluralize(arguments.count, "stack"), pluralize(len(photographs), "photograph")
+    print(f"{arguments.stacks}: {stacks} of {arguments.frames} frames with the truth, from {sources}")
+
+
+def _write_scenes(folder: Path, count: int, images: Callable[[int], dict[str, NDArray[np.uint8]]]) -> None:
+    """Make a folder with ``images`` (by their paths in it) of each scene; all of it or nothing."""
+    if os.path.lexists(folder):
+        raise FusionError(f"{folder} exists, and no scenes are written over", fix="choose another name")
+    images(0)  # refused before there is a folder
     try:
-        for part in parts:
-            (folder / part).mkdir(parents=True)
+        folder.mkdir(parents=True)
     except OSError as error:
         raise FusionError(f"{folder} cannot be made", found=error.strerror, fix="choose another name") from None
     try:
         with Progress() as progress:
-            for index in range(arguments.count):
-                progress(f"scene {index + 1} of {arguments.count}")
-                scene = make_scene(photographs, arguments.size, arguments.seed, index)
-                write_images({folder / part / f"{index:04d}.png": getattr(scene, part) for part in parts})
+            for index in range(count):
+                progress(f"scene {index + 1} of {count}")
+                made = images(index)
+                for name in made:
+                    (folder / name).parent.mkdir(exist_ok=True)
+                write_images({folder / name: image for name, image in made.items()})
     except BaseException:
         shutil.rmtree(folder)
         raise
-    pairs, sources = pluralize(arguments.count, "pair"), pluralize(len(photographs), "photograph")
-    print(f"{folder}: {pairs} with the truth, from {sources}")

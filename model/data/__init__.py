@@ -1,1 +1,3 @@
-"""Training data: photographs, synthetic multi-focus scenes with their truth, and the dataset made of them."""
+"""Training data: photographs, synthetic multi-focus scenes with their truth, and the dataset made of them.
+Only the dataset needs torch.
+"""

@@ -68,11 +68,11 @@ class Scenes(Dataset[Sample | FusionError]):
     An error is handed over, not raised: from a worker process, torch would raise it with a traceback for its sentence.
     """
 
-    def __init__(self, photographs: Photographs, recipe: TrainConfig, settings: Settings, first: int) -> None:
-        self.photographs, self.recipe, self.settings, self.first = photographs, recipe, settings, first
+    def __init__(self, photographs: Photographs, config: TrainConfig, settings: Settings, first: int) -> None:
+        self.photographs, self.config, self.settings, self.first = photographs, config, settings, first
 
     def __len__(self) -> int:
-        return self.recipe.steps * self.recipe.batch - self.first
+        return self.config.steps * self.config.batch - self.first
 
     def __getitem__(self, position: int) -> Sample | FusionError:
         try:
@@ -84,14 +84,14 @@ class Scenes(Dataset[Sample | FusionError]):
             return FusionError(sentence)
 
     def _made(self, position: int) -> Sample:
-        index, recipe = self.first + position, self.recipe
-        rng = np.random.default_rng([recipe.seed, index, 1])
-        cell = float(rng.uniform(*recipe.cell_sizes))
-        make = blank_scene if rng.random() < recipe.blank else make_scene
-        scene = make(self.photographs, recipe.crop, recipe.seed, index)
-        if rng.random() < recipe.noise:
+        index, config = self.first + position, self.config
+        rng = np.random.default_rng([config.seed, index, 1])
+        cell = float(rng.uniform(*config.cell_sizes))
+        make = blank_scene if rng.random() < config.blank else make_scene
+        scene = make(self.photographs, config.crop, config.seed, index)
+        if rng.random() < config.noise:
             scene = with_noise(scene, rng)
-        return to_sample(scene, replace(self.settings, segments_per_side=recipe.crop / cell**2))
+        return to_sample(scene, replace(self.settings, segments_per_side=config.crop / cell**2))
 
 
 def settings_of(network: nn.Module, numbers: dict[str, Any]) -> Settings:

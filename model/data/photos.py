@@ -123,8 +123,14 @@ class Photographs:
         return segments
 
     def _check_size(self, index: int, file: Path, size: tuple[int, ...]) -> None:
-        if size != self._images[index].shape[:2]:
-            raise FusionError(f"{file} is not of the size of {self.paths[index]}", fix="mend or remove it")
+        height, width = self._images[index].shape[:2]
+        if size != (height, width):
+            raise FusionError(
+                f"{file} is not of the size of {self.paths[index]}",
+                found=f"{size[1]}x{size[0]}",
+                allowed=f"{width}x{height}",
+                fix="mend or remove it",
+            )
 
 
 def segmentations(photograph: Path) -> list[Path]:

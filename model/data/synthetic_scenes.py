@@ -54,7 +54,9 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
     """Scene number ``index`` of the endless series ``seed``, ``size`` x ``size`` pixels: always the same one."""
     if size < SMALLEST_SCENE or seed < 0:
         raise FusionError(
-            f"A scene has at least {SMALLEST_SCENE} pixels on a side and a seed from 0, not {size} and {seed}"
+            "This scene cannot be made",
+            found=f"{size} pixels on a side, seed {seed}",
+            allowed=f"at least {SMALLEST_SCENE}, and a seed from 0",
         )
     rng = np.random.default_rng([seed, index])
     margin = 16
@@ -88,7 +90,7 @@ def blank_scene(photographs: Photographs, size: int, seed: int, index: int) -> S
     if rng.random() < 0.3:
         truth = np.broadcast_to(truth.mean(axis=(0, 1)), truth.shape).astype(np.float32)
     else:
-        truth = _blur(truth, _kernel(rng, float(rng.uniform(2, LARGEST_RADIUS))))
+        truth = blur(truth, kernel(rng, float(rng.uniform(2, LARGEST_RADIUS))))
     noise, exposure = rng.uniform(0.3, 3.0), rng.uniform(0.98, 1.02) if rng.random() < 0.3 else 1.0
     a, b, t = (
         np.clip(np.rint(gain * truth + level * rng.standard_normal(truth.shape)), 0, 255).astype(np.uint8)
@@ -125,16 +127,16 @@ def _mask_scene(
 ) -> tuple[Float32, Float32, Float32, Float32, Float32]:
     """One photograph, blurred outside a mask in A and inside it in B; nothing spreads over the edge."""
     truth, segments = photographs.crop(rng, size)
-    matte = _matte(segments, rng, size)
+    matte = random_matte(segments, rng, size)
     if rng.random() < 0.4:
         matte = _displace(matte, rng)
     if rng.random() < 0.7:
         matte = (matte > 0.5).astype(np.float32)
-    kernel = _kernel(rng, _radius(rng, reach))
-    other = kernel if rng.random() < 0.7 else _kernel(rng, _radius(rng, reach))
+    inside = kernel(rng, _radius(rng, reach))
+    other = inside if rng.random() < 0.7 else kernel(rng, _radius(rng, reach))
     m = matte[:, :, None]
-    a = m * truth + (1 - m) * _blur(truth, kernel)
-    b = (1 - m) * truth + m * _blur(truth, other)
+    a = m * truth + (1 - m) * blur(truth, inside)
+    b = (1 - m) * truth + m * blur(truth, other)
     return a, b, truth, matte, np.ones_like(matte)
 
 
@@ -147,10 +149,10 @@ def _layer_scene(
     for _ in range(layers - 1):
         if rng.random() < 0.5:  # the foreground is cut from the same photograph: its edges are real edges
             image = background
-            matte = _matte(segments, rng, size)
+            matte = random_matte(segments, rng, size)
         else:
             image, own_segments = photographs.crop(rng, size)
-            matte = _matte(own_segments, rng, size)
+            matte = random_matte(own_segments, rng, size)
         if rng.random() < 0.05:
             image = np.broadcast_to(image.mean(axis=(0, 1)), image.shape).astype(np.float32)  # no texture at all
         images.append(image)
@@ -161,8 +163,8 @@ def _layer_scene(
     if layers == 3:
         depths[1] = rng.choice([rng.uniform(0, 1), 0.5])
     shape = int(rng.integers(3))
-    blur_a = [_kernel(rng, aperture * (1 - depth), shape) for depth in depths]
-    blur_b = [_kernel(rng, aperture * far_factor * depth, shape) for depth in depths]
+    blur_a = [kernel(rng, aperture * (1 - depth), shape) for depth in depths]
+    blur_b = [kernel(rng, aperture * far_factor * depth, shape) for depth in depths]
     truth = _lay(images, mattes, [None] * layers)
     a, b = _lay(images, mattes, blur_a), _lay(images, mattes, blur_b)
     visible = _visible(mattes)
@@ -176,10 +178,10 @@ def _layer_scene(
 
 def _lay(images: list[Float32], mattes: list[Float32], kernels: list[Float32 | None]) -> Float32:
     """Layers over each other, back to front, colour and matte blurred together."""
-    canvas = _blur(images[0], kernels[0])
+    canvas = blur(images[0], kernels[0])
     for image, matte, kernel in zip(images[1:], mattes[1:], kernels[1:], strict=True):
-        alpha = _blur(matte, kernel)[:, :, None]
-        canvas = _blur(image * matte[:, :, None], kernel) + (1 - alpha) * canvas
+        alpha = blur(matte, kernel)[:, :, None]
+        canvas = blur(image * matte[:, :, None], kernel) + (1 - alpha) * canvas
     return canvas
 
 
@@ -192,13 +194,13 @@ def _visible(mattes: list[Float32]) -> list[Float32]:
     return visible[::-1]
 
 
-def _matte(segments: NDArray[np.int32] | None, rng: np.random.Generator, size: int) -> Float32:
+def random_matte(segments: NDArray[np.int32] | None, rng: np.random.Generator, size: int) -> Float32:
     """A soft-edged shape that covers neither almost nothing nor almost everything."""
     for _ in range(6):
         if segments is not None and rng.random() < 0.65:
             mask = _segment_union(segments, rng)
         else:
-            mask = _random_shape(rng, size)
+            mask = random_shape(rng, size)
         if 0.08 < mask.mean() < 0.92:
             break
     else:
@@ -223,7 +225,7 @@ def _segment_union(segments: NDArray[np.int32], rng: np.random.Generator) -> Flo
     return chosen[inverse].astype(np.float32)
 
 
-def _random_shape(rng: np.random.Generator, size: int) -> Float32:
+def random_shape(rng: np.random.Generator, size: int) -> Float32:
     """A blob, a polygon, or one side of a wavy line."""
     kind = int(rng.integers(3))
     if kind == 0:
@@ -267,7 +269,7 @@ def _radius(rng: np.random.Generator, reach: float) -> float:
     return float(np.exp(rng.uniform(math.log(0.7), math.log(reach))))
 
 
-def _kernel(rng: np.random.Generator, radius: float, shape: int | None = None) -> Float32 | None:
+def kernel(rng: np.random.Generator, radius: float, shape: int | None = None) -> Float32 | None:
     """Point spread of a round (0), Gaussian (1) or polygonal (2) aperture; None where it is a point."""
     shape = int(rng.integers(3)) if shape is None else shape
     if radius < 0.3:
@@ -289,7 +291,8 @@ def _kernel(rng: np.random.Generator, radius: float, shape: int | None = None) -
     return kernel / kernel.sum()
 
 
-def _blur(image: Float32, kernel: Float32 | None) -> Float32:
+def blur(image: Float32, kernel: Float32 | None) -> Float32:
+    """Convolve with a point spread, the border reflected; None leaves the image as it is."""
     if kernel is None:
         return image
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT).reshape(image.shape).astype(np.float32)

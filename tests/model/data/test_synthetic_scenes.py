@@ -59,7 +59,7 @@ def test_a_defocused_foreground_spreads_over_a_sharp_background() -> None:
     background, foreground = np.zeros((size, size, 3), np.float32), np.full((size, size, 3), 200, np.float32)
     matte = np.zeros((size, size), np.float32)
     matte[:, :20] = 1
-    kernel = synthetic_scenes._kernel(np.random.default_rng(0), 5.0, shape=0)
+    kernel = synthetic_scenes.kernel(np.random.default_rng(0), 5.0, shape=0)
     sharp = synthetic_scenes._lay([background, foreground], [np.ones_like(matte), matte], [None, None])
     spread = synthetic_scenes._lay([background, foreground], [np.ones_like(matte), matte], [None, kernel])
     assert sharp[20, 22].max() == 0
@@ -72,7 +72,7 @@ def test_a_sharp_foreground_hides_a_blurred_background() -> None:
     background, foreground = np.full((size, size, 3), 200, np.float32), np.zeros((size, size, 3), np.float32)
     matte = np.zeros((size, size), np.float32)
     matte[:, :20] = 1
-    kernel = synthetic_scenes._kernel(np.random.default_rng(0), 5.0, shape=0)
+    kernel = synthetic_scenes.kernel(np.random.default_rng(0), 5.0, shape=0)
     laid = synthetic_scenes._lay([background, foreground], [np.ones_like(matte), matte], [kernel, None])
     assert laid[20, 19].max() == 0
 
@@ -80,7 +80,7 @@ def test_a_sharp_foreground_hides_a_blurred_background() -> None:
 @pytest.mark.parametrize("shape", [0, 1, 2])
 @pytest.mark.parametrize("radius", [0.7, 3.3, 12.0])
 def test_apertures_neither_brighten_nor_shift(shape: int, radius: float) -> None:
-    kernel = synthetic_scenes._kernel(np.random.default_rng(5), radius, shape)
+    kernel = synthetic_scenes.kernel(np.random.default_rng(5), radius, shape)
     assert kernel is not None
     assert kernel.sum() == pytest.approx(1, abs=1e-4)
     y, x = np.indices(kernel.shape) - (np.array(kernel.shape)[:, None, None] - 1) / 2
