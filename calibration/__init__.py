@@ -1,1 +1,3 @@
-"""Quantization: what a model costs with smaller numbers, measured, and a bundle of it if that is little enough."""
+"""Quantize models: ``recipes.py`` names the ways, ``quantize.py`` is the pipeline, ``search.py`` applies the flip-rate
+budget.
+"""

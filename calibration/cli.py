@@ -5,41 +5,27 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fusiongcn_edge import __version__
-from fusiongcn_edge.calibration.calibration_data import PairSet, collect_calibration_inputs, pairs_from
-from fusiongcn_edge.calibration.layers import (
-    FP16,
-    FP32,
-    PRECISIONS,
-    STATIC8,
-    STATIC16,
-    CalibrationError,
-    Samples,
-    with_precisions,
-)
+from fusiongcn_edge.calibration.calibration_data import PairSet, pairs_from
+from fusiongcn_edge.calibration.flip_rate import FlipRateEvaluator, Loss
+from fusiongcn_edge.calibration.layers import FP16, FP32, PRECISIONS, STATIC8, STATIC16, CalibrationError
+from fusiongcn_edge.calibration.quantize import Choice, quantize
 from fusiongcn_edge.calibration.recipes import AUTO, RECIPES
 from fusiongcn_edge.calibration.report import closing_table, layers_table, picture, why_not_all
-from fusiongcn_edge.calibration.sensitivity import (
-    FlipRateEvaluator,
-    Loss,
-    SensitivityPoint,
-    refusal,
-    search,
-    sensitivities,
-)
-from fusiongcn_edge.runtime.bundle.manifest import LITE, MANIFEST, Bundle
+from fusiongcn_edge.calibration.search import check_budget
+from fusiongcn_edge.runtime.bundle.manifest import MANIFEST, Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.bundle.writer import check_target, write_bundle
 from fusiongcn_edge.runtime.cli.options import add_engine_argument, whole_number
 from fusiongcn_edge.runtime.cli.progress import Progress
 from fusiongcn_edge.runtime.fuser import open_bundle
 from fusiongcn_edge.runtime.io.files import check_folder, write_files
-from fusiongcn_edge.runtime.text import install_hint, pluralize
+from fusiongcn_edge.runtime.text import install_hint
 
 EXAMPLE = """example:
   fusiongcn quantize fusiongcn --pairs my-pairs -o my-int8
@@ -52,9 +38,7 @@ and PSNR of the fused photograph.
 
 recipes:
 """
-HEADROOM = 0.25  # of the budget is used up on the pairs that calibrate: others lose up to three times as much
 FEWEST_PAIRS = 2  # on either side
-RANKING_PAIRS = 6  # of those that calibrate, to rank layers by: each of them is tried on all of these
 
 
 def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,102 +97,77 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             f"{bundle.path} is in {bundle.precision} already", fix="give the bundle in fp32 that it was made from"
         )
     recipe = RECIPES[arguments.recipe]
-    ladders = recipe.ladders(bundle)
-    if arguments.picture and not any(set(candidates) - {FP16, FP32} for candidates in ladders.values()):
+    candidates = recipe.candidates_of(bundle)
+    if arguments.picture and not any(set(precisions) - {FP16, FP32} for precisions in candidates.values()):
         raise CalibrationError(
             f"A --picture shows what layers lose in 8 or 16 bits of integers, and {recipe.name} has none",
             fix="leave it out",
         )
-    calibrating, judging = _pairs(arguments)
-    trials, chosen = list[SensitivityPoint](), dict[str, str]()
-    with _trials_kept(trials, chosen), Progress() as progress:
-        samples: Samples = {}
-        if {STATIC8, STATIC16} & {precision for candidates in ladders.values() for precision in candidates}:
-            if bundle.engine == "litert" and not bundle.stages:
-                remedy = "" if bundle.network == LITE else "export it without --whole-cnn, or "
-                raise CalibrationError(
-                    "Ranges of a CNN that is one TFLite graph take tens of gigabytes to find",
-                    fix=f"{remedy}use a recipe without static ranges",
-                )
-            samples = collect_calibration_inputs(bundle, calibrating.pairs, arguments.seed, progress)
-        if recipe.name == AUTO or arguments.picture:
-            ranking = FlipRateEvaluator(bundle, calibrating.pairs[:RANKING_PAIRS])
-            trials.extend(sensitivities(ranking, ladders, samples, progress))
-        if recipe.name == AUTO:
-            progress("fusing the pairs that calibrate in float32")
-            judge = FlipRateEvaluator(bundle, calibrating.pairs)
-            chosen |= search(judge, ladders, trials, HEADROOM * arguments.max_flips, samples, progress)[0]
-            if set(chosen.values()) == {FP32}:
-                raise CalibrationError(
-                    f"No layer can be quantized with {arguments.max_flips:.3%} of flipped decisions, so nothing was "
-                    "written",
-                    fix="allow more with --max-flips",
-                )
-        else:
-            chosen |= recipe.first_choice(bundle)
+    calibration, validation = _pairs(arguments)
+    choice, options = Choice(), {"max_flips": arguments.max_flips, "seed": arguments.seed}
+    with _kept(choice), Progress() as progress:
+        quantized = quantize(bundle, recipe, calibration, choice, progress, rank=bool(arguments.picture), **options)
         progress("judging")
-        quantized = with_precisions(bundle, chosen, samples)
-        loss = FlipRateEvaluator(bundle, judging.pairs).loss(quantized)
-    if trials:
-        print(layers_table(trials, chosen))
+        loss = FlipRateEvaluator(bundle, validation.pairs).loss(quantized)
+    chosen = choice.precisions
+    if choice.points:
+        print(layers_table(choice.points, chosen))
     if STATIC8 in chosen.values() or STATIC16 in chosen.values():
         print(why_not_all(bundle), end="")
-    if loss.mean_flips > arguments.max_flips:
-        raise CalibrationError(refusal(loss, arguments.max_flips, "--recipe auto keeps sensitive layers out"))
-    write_bundle(arguments.output, _manifest(bundle, arguments, chosen, calibrating, judging, loss), quantized.graphs)
+    check_budget(loss, arguments.max_flips, "--recipe auto keeps sensitive layers out")
+    write_bundle(
+        arguments.output, _manifest(bundle, arguments, chosen, calibration, validation, loss), quantized.graphs
+    )
     if arguments.picture:
-        write_files({arguments.picture: picture(trials, chosen)})
-    print(closing_table(bundle, load_bundle(Path(arguments.output)), chosen, loss, judging))
+        write_files({arguments.picture: picture(choice.points, chosen)})
+    print(closing_table(bundle, load_bundle(Path(arguments.output)), chosen, loss, validation))
     return 0
 
 
 @contextmanager
-def _trials_kept(trials: Sequence[SensitivityPoint], chosen: Mapping[str, str]) -> Iterator[None]:
-    """An interruption prints what was found out until then, and goes on."""
+def _kept(choice: Choice) -> Iterator[None]:
+    """Print, at an interruption, what was found out until then, and let it go on."""
     try:
         yield
     except KeyboardInterrupt:
-        if trials:
-            print(layers_table(trials, chosen))
+        if choice.points:
+            print(layers_table(choice.points, choice.precisions))
         raise
 
 
 def _pairs(arguments: argparse.Namespace) -> tuple[PairSet, PairSet]:
-    """Those that calibrate and those that judge."""
+    """Read the calibration pairs and the validation pairs."""
     if arguments.validation_pairs is not None:
         if arguments.pairs is None:
             raise CalibrationError(
                 "--validation-pairs is given without --pairs", fix="name the photographs to calibrate with as well"
             )
-        found = [
+        calibration, validation = (
             pairs_from(folder, arguments.max_pairs, arguments.seed)
             for folder in (arguments.pairs, arguments.validation_pairs)
-        ]
-        calibrating, judging = found
-        if calibrating.files & judging.files:
+        )
+        if calibration.files & validation.files:
             raise CalibrationError(
-                "--pairs and --validation-pairs share photographs", fix="who chose the precisions cannot judge them"
+                "--pairs and --validation-pairs share photographs", fix="validate with others than you calibrate with"
             )
     else:
-        calibrating, judging = pairs_from(arguments.pairs, 2 * arguments.max_pairs, arguments.seed).split()
-    if min(len(calibrating.pairs), len(judging.pairs)) < FEWEST_PAIRS:
-        given = f"{pluralize(len(calibrating.pairs), 'pair')} to calibrate and {len(judging.pairs)} to judge with"
+        calibration, validation = pairs_from(arguments.pairs, 2 * arguments.max_pairs, arguments.seed).split()
+    if min(len(calibration.pairs), len(validation.pairs)) < FEWEST_PAIRS:
         raise CalibrationError(
-            f"{given} are too few",
-            fix=(
-                f"give at least {FEWEST_PAIRS} of each ({2 * FEWEST_PAIRS} in --pairs, without "
-                "--validation-pairs), and --max-pairs no smaller"
-            ),
+            "There are too few pairs",
+            found=f"{len(calibration.pairs)} to calibrate and {len(validation.pairs)} to validate with",
+            allowed=f"at least {FEWEST_PAIRS} of each",
+            fix=f"give {2 * FEWEST_PAIRS} in --pairs or name --validation-pairs, and --max-pairs no smaller",
         )
-    return calibrating, judging
+    return calibration, validation
 
 
 def _manifest(
     bundle: Bundle,
     arguments: argparse.Namespace,
     chosen: dict[str, str],
-    calibrating: PairSet,
-    judging: PairSet,
+    calibration: PairSet,
+    validation: PairSet,
     loss: Loss,
 ) -> dict[str, Any]:
     manifest = json.loads((bundle.path / MANIFEST).read_text("utf-8"))
@@ -220,10 +179,10 @@ def _manifest(
         "seed": arguments.seed,
         "quantized_by": f"fusiongcn-edge {__version__}",
         "layers": chosen,
-        "calibration": {"source": calibrating.source, "sha256": calibrating.sha256},
+        "calibration": {"source": calibration.source, "sha256": calibration.sha256},
         "validation": {
-            "source": judging.source,
-            "sha256": judging.sha256,
+            "source": validation.source,
+            "sha256": validation.sha256,
             "mean_flips": round(loss.mean_flips, 6),
             "worst_flips": round(loss.worst_flips, 6),
             "mean_psnr": round(loss.mean_psnr, 2),

@@ -20,27 +20,29 @@ from fusiongcn_edge.calibration.layers import (
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 
 AUTO = "auto"
-Ladder = Callable[[Layer, Sequence[str]], Sequence[str]]
+Candidates = Callable[[Layer, Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``ladder``: from a layer and the precisions it can have to those it may take, best first."""
+    """``candidates``: from a layer and the precisions it can have to those it may take, best first."""
 
     name: str
     about: str
-    candidates: Ladder
+    candidates: Candidates
 
-    def ladders(self, bundle: Bundle) -> dict[Layer, Sequence[str]]:
-        """For every layer of a bundle that the recipe touches.
+    def candidates_of(self, bundle: Bundle) -> dict[Layer, Sequence[str]]:
+        """List the precisions that every layer of a bundle may take which the recipe touches, best first.
 
         Raises
         ------
         CalibrationError
             If no layer can have what it asks for.
         """
-        form = format_of(bundle)
-        found = {layer: self.candidates(layer, form.precisions(layer)) for layer in form.layers_of(bundle)}
+        model_format = format_of(bundle)
+        found = {
+            layer: self.candidates(layer, model_format.precisions(layer)) for layer in model_format.layers_of(bundle)
+        }
         touched = {layer: candidates for layer, candidates in found.items() if tuple(candidates) != (FP32,)}
         if not touched or not (self.name == AUTO or any(self.name in candidates for candidates in touched.values())):
             raise CalibrationError(
@@ -51,15 +53,15 @@ class Recipe:
 
     def first_choice(self, bundle: Bundle) -> dict[str, str]:
         """Every layer that the recipe touches, by name, in the precision that it wants most; errors as above."""
-        return {layer.name: candidates[0] for layer, candidates in self.ladders(bundle).items()}
+        return {layer.name: candidates[0] for layer, candidates in self.candidates_of(bundle).items()}
 
 
-def _only(*wanted: str) -> Ladder:
+def _only(*wanted: str) -> Candidates:
     """The first of these that a layer can have, or float32."""
     return lambda layer, possible: [next((p for p in wanted if p in possible), FP32)]
 
 
-def _dense_only(precision: str) -> Ladder:
+def _dense_only(precision: str) -> Candidates:
     return lambda layer, possible: [precision if layer.kind == DENSE and precision in possible else FP32]
 
 

@@ -31,9 +31,9 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        type=_forms,
+        type=_formats,
         default=["onnx"],
-        metavar="FORM[,FORM]",
+        metavar="FORMAT[,FORMAT]",
         help="what to export to: onnx, tflite (for the engine litert), or onnx,tflite for a bundle of each (default: "
         "onnx)",
     )
@@ -72,41 +72,42 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="BUNDLE",
-        help="folder to make, nothing is written over; for several forms BUNDLE-onnx and BUNDLE-tflite",
+        help="folder to make, nothing is written over; for several formats BUNDLE-onnx and BUNDLE-tflite",
     )
 
 
-def _forms(text: str) -> list[str]:
+def _formats(text: str) -> list[str]:
     """``onnx,tflite`` to its parts."""
-    forms = list(dict.fromkeys(text.lower().split(",")))
-    if not set(forms) <= set(FORMATS):
+    formats = list(dict.fromkeys(text.lower().split(",")))
+    if not set(formats) <= set(FORMATS):
         raise argparse.ArgumentTypeError(f"{text!r} is no format: give onnx, tflite or onnx,tflite")
-    return forms
+    return formats
 
 
 def run_export(arguments: argparse.Namespace) -> int:
     from fusiongcn_edge.export.pipeline import export_bundle  # with torch, which --help does without
 
-    forms = arguments.format
-    check_options(forms, arguments.whole_cnn, arguments.size, arguments.superpixels)
+    formats = arguments.format
+    check_options(formats, arguments.whole_cnn, arguments.size, arguments.superpixels)
     outputs = {
-        form: arguments.output if len(forms) == 1 else f"{os.path.normpath(arguments.output)}-{form}" for form in forms
+        format: arguments.output if len(formats) == 1 else f"{os.path.normpath(arguments.output)}-{format}"
+        for format in formats
     }
     if not arguments.output:
         raise BundleError("No folder was named", fix="give one with -o")
     for output in outputs.values():
         check_target(output)
-    for form, output in sorted(outputs.items(), reverse=True):  # TFLite first: it refuses more
+    for format, output in sorted(outputs.items(), reverse=True):  # TFLite first: it refuses more
         if sys.stderr.isatty():
             print(f"exporting {output} (about half a minute) …", file=sys.stderr)
-        for_tflite = {"sizes": arguments.size, "superpixels": arguments.superpixels} if form == "tflite" else {}
+        for_tflite = {"sizes": arguments.size, "superpixels": arguments.superpixels} if format == "tflite" else {}
         difference = export_bundle(
             arguments.checkpoint,
             output,
-            form=form,
+            format=format,
             precision=arguments.precision,
             whole_cnn=arguments.whole_cnn,
             **for_tflite,
         )
-        print(f"{output}: {arguments.precision} {form}, greatest difference from torch {difference:.1e}")
+        print(f"{output}: {arguments.precision} {format}, greatest difference from torch {difference:.1e}")
     return 0

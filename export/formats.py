@@ -10,7 +10,7 @@ from fusiongcn_edge.runtime.bundle.validation import LARGEST_SIZE, MOST_SUPERPIX
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.text import install_hint
 
-FORMATS = {"onnx": "onnx", "tflite": "litert"}  # form to the engine that runs it
+FORMATS = {"onnx": "onnx", "tflite": "litert"}  # format to the engine that runs it
 MINIMUM_SIZE = 16  # pixels: a few superpixels, and more than the largest kernel
 TOLERANCES = {FP32: 1e-3, FP16: 2e-2}  # of the probability, between torch and the exported graphs, by precision
 
@@ -20,10 +20,10 @@ class ExportError(FusionError):
 
 
 def check_options(
-    forms: Sequence[str], whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+    formats: Sequence[str], whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
 ) -> None:
-    """An ExportError if these forms cannot be exported so, or not here."""
-    tflite = "tflite" in forms
+    """Refuse, with an ExportError, formats that cannot be exported so, or not here."""
+    tflite = "tflite" in formats
     if not tflite and (sizes or superpixels):
         raise ExportError("ONNX graphs take photographs of any size", fix="leave --size and --superpixels to TFLite")
     if tflite and any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer")):
@@ -36,8 +36,10 @@ def check_options(
     for height, width in sizes:
         if min(height, width) < MINIMUM_SIZE or height * width > LARGEST_SIZE:
             raise ExportError(
-                f"Graphs for {height}x{width} cannot be made",
-                fix=f"give a --size of at least 16x16 and {LARGEST_SIZE / 1e6:g} megapixels at most",
+                "Graphs of this --size cannot be made",
+                found=f"{height}x{width}",
+                allowed=f"at least 16x16 and {LARGEST_SIZE / 1e6:g} megapixels at most",
             )
-    if any(not 1 <= nodes <= MOST_SUPERPIXELS for nodes in superpixels):
-        raise ExportError(f"A graph holds 1 to {MOST_SUPERPIXELS} superpixels", fix="give --superpixels such a number")
+    for nodes in superpixels:
+        if not 1 <= nodes <= MOST_SUPERPIXELS:
+            raise ExportError("--superpixels is out of range", found=nodes, allowed=f"1 to {MOST_SUPERPIXELS}")

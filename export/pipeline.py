@@ -41,7 +41,7 @@ def export_bundle(
     checkpoint: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    form: str = "onnx",
+    format: str = "onnx",
     precision: str = FP32,
     whole_cnn: bool = False,
     sizes: Sequence[tuple[int, int]] = (),
@@ -52,8 +52,8 @@ def export_bundle(
     Parameters
     ----------
     checkpoint, output : path
-    form : str
-        One of ``FORMS``.
+    format : str
+        One of ``FORMATS``.
     precision : str
         Of the weights, one of ``TOLERANCES``; in both, graphs are computed in float32.
     whole_cnn : bool
@@ -72,15 +72,15 @@ def export_bundle(
     ------
     CheckpointError, BundleError, OutputError, ExportError
     """
-    check_options([form], whole_cnn, sizes, superpixels)
+    check_options([format], whole_cnn, sizes, superpixels)
     check_target(output)
     network, facts = load_network(checkpoint)
-    facts_of_model = manifest(network, facts, FORMATS[form], precision)
+    facts_of_model = manifest(network, facts, FORMATS[format], precision)
     if isinstance(network, FusionGCNLite):
-        graphs = _lite(network, form, whole_cnn, sizes, superpixels)
+        graphs = _lite(network, format, whole_cnn, sizes, superpixels)
     else:
         assert isinstance(network, FusionGCN)
-        graphs, chain = _published(network, form, facts, whole_cnn, sizes, superpixels)
+        graphs, chain = _published(network, format, facts, whole_cnn, sizes, superpixels)
         facts_of_model |= {"stages": chain, "cached_tensors": KEEP if chain else []}
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         write_bundle(Path(folder) / "bundle", facts_of_model, graphs)
@@ -91,9 +91,10 @@ def export_bundle(
         difference = compare(network, bundle)
     if not difference <= TOLERANCES[precision]:
         raise ExportError(
-            f"The exported graphs differ from the network by {difference:.2g} (allowed: {TOLERANCES[precision]}); "
-            "nothing was written. Check the weights",
-            fix=f"values of great magnitude do not survive {precision}",
+            "The exported graphs differ too much from the network, so nothing was written",
+            found=f"{difference:.2g}",
+            allowed=f"at most {TOLERANCES[precision]}",
+            fix=f"check the weights; values of great magnitude do not survive {precision}",
         )
     write_bundle(output, facts_of_model, graphs)
     return difference
@@ -105,17 +106,18 @@ def in_half(bundle: Bundle) -> Bundle:
 
 
 def _lite(
-    network: FusionGCNLite, form: str, whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
+    network: FusionGCNLite, format: str, whole_cnn: bool, sizes: Sequence[tuple[int, int]], superpixels: Sequence[int]
 ) -> dict[str, Graph]:
     if whole_cnn:
         raise ExportError("The CNN of this network is one graph as it is", fix="leave --whole-cnn out")
-    if form == "onnx":
+    if format == "onnx":
         return lite_to_onnx(network)
     odd = next((size for size in sizes if size[0] % GRID or size[1] % GRID or min(size) <= 2 * MARGIN), None)
     if odd is not None:
         raise ExportError(
-            f"Windows of {odd[0]}x{odd[1]} do not suit this network",
-            fix=f"give multiples of {GRID} above {2 * MARGIN}",
+            "Windows of this --size do not suit the network",
+            found=f"{odd[0]}x{odd[1]}",
+            allowed=f"multiples of {GRID} above {2 * MARGIN}",
         )
     to_tflite = _litert_exporter()
     rooms = sorted(set(superpixels or to_tflite.LITE_SUPERPIXELS))
@@ -127,13 +129,13 @@ def _lite(
 
 def _published(
     network: FusionGCN,
-    form: str,
+    format: str,
     facts: dict[str, Any],
     whole_cnn: bool,
     sizes: Sequence[tuple[int, int]],
     superpixels: Sequence[int],
 ) -> tuple[dict[str, Graph], list[dict[str, Any]]]:
-    if form == "tflite":
+    if format == "tflite":
         return _to_tflite(network, facts["superpixels"]["segments_per_side"], whole_cnn, sizes, superpixels)
     if whole_cnn:
         return {"gcn": gcn_to_onnx(network), "cnn": cnn_to_onnx(network)}, []
@@ -238,7 +240,7 @@ def _compare_published(network: nn.Module, bundle: Bundle) -> float:
     rooms = [graph.inputs["features"][1][1] for graph in bundle.variants("gcn").values()]
     examples = example_inputs(*size, min(20, max((room for room in rooms if isinstance(room, int)), default=20)))
     engine = get_engine(bundle.engine)
-    gcn = Gcn(bundle, lambda graph: engine.open(graph, 1), GCN_INPUTS)
+    gcn = Gcn(bundle, lambda graph: engine.load(graph, 1), GCN_INPUTS)
     tables = gcn.run({name: tensor.numpy() for name, tensor in examples["gcn"].items()})
     images, labels = examples["cnn"]["images"], examples["cnn"]["labels"]
     found = open_cnn(bundle, engine, 2).run({"images": images.numpy(), "labels": labels.numpy(), **tables})[

@@ -35,11 +35,11 @@ class Stage:
     module : nn.Module
         Called with ``inputs``, gives ``outputs``.
     inputs, outputs : list of str
-    reach : dict
+    halo : dict
         Input to the number of pixels around the tile that it comes with, zeros outside the image.
-    crop : int
+    valid_crop : int
         Pixels around the tile, where the image has them, that all images come with and that are cut off the outputs.
-    spread : dict
+    gather : dict
         Input that is a table to the image that says which of its rows each pixel gets; it is handed over as an image.
     """
 
@@ -78,7 +78,7 @@ def stages_of(network: FusionGCN) -> list[Stage]:
         Stage("decoder_attend", decoder.attend, decoder_attend, ["decoder_attended"], {"decoder_wide": 4}),
         Stage("decoder_narrow", decoder.narrow, ["decoder_attended"], ["cnn"], {"decoder_attended": 1}),
         Stage("join_widen", JoinWiden(net), ["cnn", "places", "graph"], even_and_odd, {"cnn": 1, "places": 1}),
-        Stage("join_weigh", JoinWeigh(join.gather), even_and_odd, ["join_sum"], far),
+        Stage("join_weigh", JoinWeigh(join.spread), even_and_odd, ["join_sum"], far),
         Stage("join", Join(join), [*even_and_odd, "cnn", "join_mean"], ["joined"], far, valid_crop=1),
         Stage("out", Out(net), ["joined"], ["probability"], {"joined": 1}),
     ]
@@ -182,8 +182,8 @@ class Block:
     def __init__(self, block: AttentionBlock) -> None:
         own = AttentionWeights(block)
         self.widen = nn.Sequential(SplitConv(*own.widen), nn.LeakyReLU(0.01))
-        self.weigh = Weigh(own.gather)
-        self.attend = Attend(own.gather, own.shares, own.bias)
+        self.weigh = Weigh(own.spread)
+        self.attend = Attend(own.spread, own.shares, own.bias)
         self.narrow = SplitConv(*weights(block.block4))
 
 
@@ -197,7 +197,7 @@ class AttentionWeights:
         weight, bias = weights(block.block1[0])
         order = torch.cat([torch.arange(0, len(bias), 2), torch.arange(1, len(bias), 2)])
         self.widen = weight[order], bias[order]
-        self.gather = Multiplier(block.block2[0], order, dilation=2)
+        self.spread = Multiplier(block.block2[0], order, dilation=2)
         shares, self.bias = weights(block.block3[0])
         # its even outputs are the first and third of each four, its odd ones the others
         self.shares = [shares[:, (part, part + 2), 0, 0].T.reshape(-1) for part in (0, 1)]
@@ -206,21 +206,21 @@ class AttentionWeights:
 class Weigh(nn.Module):
     """``wide`` n x 2C x (R+2r) x (W+2r) to sums over the tile of what SimAM looks at, n x 4C, and of its squares."""
 
-    def __init__(self, gather: Multiplier) -> None:
+    def __init__(self, spread: Multiplier) -> None:
         super().__init__()
-        self.gather = gather
+        self.spread = spread
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        parts = [F.relu(part) for part in self.gather(x)]
+        parts = [F.relu(part) for part in self.spread(x)]
         return torch.cat([sums(part) for part in parts], 1), torch.cat([sums(part * part) for part in parts], 1)
 
 
 class Attend(nn.Module):
     """``wide`` n x 2C x (R+2r) x (W+2r) and the block's input n x C x R x W to SimAM, joined, added to the input."""
 
-    def __init__(self, gather: Multiplier, shares: list[Tensor], bias: Tensor) -> None:
+    def __init__(self, spread: Multiplier, shares: list[Tensor], bias: Tensor) -> None:
         super().__init__()
-        self.gather = gather
+        self.spread = spread
         self.shares = nn.ParameterList([nn.Parameter(part.reshape(1, -1, 1, 1).clone()) for part in shares])
         self.bias = nn.Parameter(bias[None, :, None, None].clone())
         self.mish = OneExponentialMish()
@@ -228,7 +228,7 @@ class Attend(nn.Module):
     def forward(self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         channels = wide.shape[1]
         joined = None
-        for part, (weighed, share) in enumerate(zip(self.gather(wide), self.shares, strict=True)):
+        for part, (weighed, share) in enumerate(zip(self.spread(wide), self.shares, strict=True)):
             own = slice(part * channels, (part + 1) * channels)
             term = simam(F.relu(weighed), mean[:, own], variance[:, own]) * share
             joined = term if joined is None else joined + term
@@ -271,12 +271,12 @@ class JoinWiden(nn.Module):
 
     def __init__(self, net: FusionGCN) -> None:
         super().__init__()
-        self.gather = Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1)
+        self.spread = Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1)
 
     def forward(self, cnn: Tensor, places: Tensor, graph: Tensor) -> list[Tensor]:
         rows, width = places.shape
         pixels = graph.index_select(0, places.reshape(-1)).transpose(0, 1).reshape(1, 48, rows, width)
-        return [F.leaky_relu(part, 0.01) for part in self.gather(torch.cat([pixels, cnn], dim=1))]
+        return [F.leaky_relu(part, 0.01) for part in self.spread(torch.cat([pixels, cnn], dim=1))]
 
 
 class JoinWeigh(nn.Module):
@@ -287,7 +287,7 @@ class JoinWeigh(nn.Module):
         self.join = nn.ModuleList(join)
 
     def forward(self, even: Tensor, odd: Tensor) -> Tensor:
-        parts = [F.relu(y) for gather, part in zip(self.join, (even, odd), strict=True) for y in gather(part)]
+        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
         return torch.cat([sums(part) for part in parts], 1)
 
 
@@ -300,7 +300,7 @@ class JoinWeights:
 
     def __init__(self, net: FusionGCN) -> None:
         decoder = net.gcn_decoder
-        self.gather = [Multiplier(decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
+        self.spread = [Multiplier(decoder.block[2], 2 * torch.arange(72) + part, dilation=2) for part in (0, 1)]
         order = torch.cat([4 * torch.arange(72) + i for i in range(4)])
         weight, self.bias = weights(decoder.shuffled_conv[0])  # its group g joins channels 12g to 12g + 11
         self.smooth = weight.reshape(288, 1, 3, 3)[order].chunk(4)
@@ -314,7 +314,7 @@ class Join(nn.Module):
 
     def __init__(self, join: JoinWeights) -> None:
         super().__init__()
-        self.join = nn.ModuleList(join.gather)
+        self.join = nn.ModuleList(join.spread)
         self.bias = join.bias
         self.smooth = nn.ModuleList(convolution(part, torch.zeros(72), padding=1, groups=72) for part in join.smooth)
         self.members = nn.Parameter(join.members)
@@ -326,7 +326,7 @@ class Join(nn.Module):
         shares = (self.members * importance).chunk(4)
         rows, width = cnn.shape[2:]
         joined = self.bias
-        parts = [F.relu(y) for gather, part in zip(self.join, (even, odd), strict=True) for y in gather(part)]
+        parts = [F.relu(y) for spread, part in zip(self.join, (even, odd), strict=True) for y in spread(part)]
         for part, smooth, share in zip(parts, self.smooth, shares, strict=True):
             joined = joined + smooth(part).permute(0, 2, 3, 1).reshape(rows * width, 72) @ share
         y: Tensor = self.mish(joined).T.reshape(1, 24, rows, width) + cnn

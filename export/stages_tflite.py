@@ -149,20 +149,20 @@ class Block:
     def __init__(self, block: AttentionBlock) -> None:
         own = AttentionWeights(block)
         self.widen = nn.Sequential(ChannelsLast(convolution(*own.widen)), nn.LeakyReLU(0.01))
-        gather = Spread(own.gather)
-        self.weigh = Weigh(gather)
-        self.attend = Attend(gather, own.shares, own.bias, ChannelsLast(block.block4))
+        spread = Spread(own.spread)
+        self.weigh = Weigh(spread)
+        self.attend = Attend(spread, own.shares, own.bias, ChannelsLast(block.block4))
 
 
 class Weigh(nn.Module):
     """``wide`` n x (R+2r) x (W+2r) x 2C to sums over the tile of what SimAM looks at, n x 4C, and of its squares."""
 
-    def __init__(self, gather: Spread) -> None:
+    def __init__(self, spread: Spread) -> None:
         super().__init__()
-        self.gather = gather
+        self.spread = spread
 
     def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        parts = [F.relu(part) * inside for part in self.gather(x)]
+        parts = [F.relu(part) * inside for part in self.spread(x)]
         return torch.cat([sums(part) for part in parts], 1), torch.cat([sums(part * part) for part in parts], 1)
 
 
@@ -171,9 +171,9 @@ class Attend(nn.Module):
     to the block's output n x R x W x C'.
     """
 
-    def __init__(self, gather: Spread, shares: list[Tensor], bias: Tensor, narrow: ChannelsLast) -> None:
+    def __init__(self, spread: Spread, shares: list[Tensor], bias: Tensor, narrow: ChannelsLast) -> None:
         super().__init__()
-        self.gather = gather
+        self.spread = spread
         self.shares = nn.ParameterList([nn.Parameter(part.clone()) for part in shares])
         self.bias = nn.Parameter(bias.clone())
         self.mish = OneExponentialMish()
@@ -182,7 +182,7 @@ class Attend(nn.Module):
     def forward(self, wide: Tensor, x: Tensor, mean: Tensor, variance: Tensor, inside: Tensor) -> Tensor:
         channels = wide.shape[3]
         joined = []
-        for part, (weighed, share) in enumerate(zip(self.gather(wide), self.shares, strict=True)):
+        for part, (weighed, share) in enumerate(zip(self.spread(wide), self.shares, strict=True)):
             own = slice(part * channels, (part + 1) * channels)
             joined.append(simam(F.relu(weighed), mean[..., own], variance[..., own]) * share)
         both, half = joined[0] + joined[1], channels // 2
@@ -228,11 +228,11 @@ class Widen(nn.Module):
     def __init__(self, net: FusionGCN, join: JoinWeights) -> None:
         super().__init__()
         self.first = Spread(Multiplier(net.gcn_decoder.block[0], torch.arange(72), dilation=1))
-        self.second = nn.ModuleList(Spread(multiplier) for multiplier in join.gather)
+        self.second = nn.ModuleList(Spread(multiplier) for multiplier in join.spread)
 
     def forward(self, cnn: Tensor, graph: Tensor, inside: Tensor) -> list[Tensor]:
         parts = [F.leaky_relu(part, 0.01) * inside for part in self.first(torch.cat([graph, cnn], dim=3))]
-        return [F.relu(y) for gather, part in zip(self.second, parts, strict=True) for y in gather(part)]
+        return [F.relu(y) for spread, part in zip(self.second, parts, strict=True) for y in spread(part)]
 
 
 class JoinWeigh(nn.Module):
@@ -292,7 +292,7 @@ class WholeCnn(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, shallow: Tensor, deep: Tensor) -> Tensor:
         inside = (labels >= 0).float()[None, :, :, None]  # everywhere, but no constant of the photograph's size
-        known = {"images": images, "inside": inside, **self.gather(labels, shallow, deep)}
+        known = {"images": images, "inside": inside, **self.spread(labels, shallow, deep)}
         pixels = labels.shape[0] * labels.shape[1]
         for stage in self.chain:
             inputs = [F.pad(known[name], (0, 0, *[stage.halo.get(name, 0)] * 4)) for name in stage.inputs]
@@ -307,7 +307,7 @@ class WholeCnn(nn.Module):
                         known[f"{base}_variance"] = variance[:, None, None, :]
         return known["probability"]
 
-    def gather(self, labels: Tensor, shallow: Tensor, deep: Tensor) -> dict[str, Tensor]:
+    def spread(self, labels: Tensor, shallow: Tensor, deep: Tensor) -> dict[str, Tensor]:
         """``injected`` 1 x H x W x 36 and ``graph`` 1 x H x W x 48, one pixel at a time."""
         height, width = labels.shape
         injected, nodes = self.tables.rows(shallow, deep)

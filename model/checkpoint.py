@@ -54,7 +54,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[FusionGCN, dict[str, 
     network, facts = load_network(path)
     if not isinstance(network, FusionGCN):
         raise CheckpointError(
-            f"{path} holds the network {facts['network']!r}, not {PUBLISHED!r}", fix="give another checkpoint"
+            f"{path} holds another network",
+            found=repr(facts["network"]),
+            allowed=repr(PUBLISHED),
+            fix="give another checkpoint",
         )
     return network, facts
 
@@ -106,14 +109,23 @@ def _read(path: Path) -> dict[str, Any]:
             fix="save the network's state_dict() alone",
         ) from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}", fix="save the network's state_dict()")
+        raise CheckpointError(
+            f"{path} holds no weights by name",
+            found=type(content).__name__,
+            allowed="dict",
+            fix="save the network's state_dict()",
+        )
     return content
 
 
 def _check_facts(path: Path, facts: dict[str, Any]) -> None:
     network, found = facts.get("network", PUBLISHED), facts.get("superpixels")
     if not isinstance(network, str) or network not in NETWORKS:
-        raise CheckpointError(f"{path} holds the network {network!r}", fix=f"this version knows {', '.join(NETWORKS)}")
+        raise CheckpointError(
+            f"{path} holds a network that this version does not know",
+            found=repr(network),
+            allowed=f"one of {', '.join(NETWORKS)}",
+        )
     if (
         not isinstance(found, dict)
         or set(found) != SUPERPIXEL_NUMBERS[network]
@@ -129,7 +141,11 @@ def _check_facts(path: Path, facts: dict[str, Any]) -> None:
             fix=f"save 'superpixels' with a number for each of {', '.join(sorted(SUPERPIXEL_NUMBERS[network]))}",
         )
     if facts.get("blend", "hard") not in BLENDS:
-        raise CheckpointError(f"{path} has another 'blend' than {' or '.join(BLENDS)}", fix="save one of them")
+        raise CheckpointError(
+            f"{path} has a 'blend' that is unknown",
+            found=repr(facts["blend"])[:40],
+            allowed=f"one of {', '.join(BLENDS)}",
+        )
     origin = facts.get("origin", {})
     try:
         json.dumps(origin, sort_keys=True)
@@ -166,7 +182,8 @@ def _check_fit(path: Path, state: dict[str, Any], network: nn.Module) -> None:
     if problems:
         raise CheckpointError(
             f"{path} is not a {type(network).__name__} checkpoint",
-            fix=f"{'; '.join(problems)}. Give another checkpoint",
+            found="; ".join(problems),
+            fix="give another checkpoint",
         )
     if not all(torch.isfinite(tensor).all() for tensor in state.values()):
         raise CheckpointError(f"{path} holds weights that are not finite", fix="give an earlier checkpoint")

@@ -61,38 +61,40 @@ class TrainConfig:
         }
 
 
-PUBLISHED_RECIPE = TrainConfig(
+PUBLISHED_CONFIG = TrainConfig(
     steps=160_000, crop=224, learning_rate=2e-4, weight_decay=0.0, schedule="published", warm_up=0, clip=math.inf,
     ema=0.0, published_loss=True, bf16=False, **PUBLISHED_SUPERPIXELS,
 )  # fmt: skip
 
-LITE_RECIPE = TrainConfig(
+LITE_CONFIG = TrainConfig(
     network=LITE, steps=20_000, batch=8, crop=224, learning_rate=3e-3, ema=0.999, bf16=False, sigma=0.0, blank=0.05,
     noise=0.5, cell_sizes=(20.0, 48.0), iterations=1,
 )  # fmt: skip
 
-RECIPES = {PUBLISHED: TrainConfig(), LITE: LITE_RECIPE}
+CONFIGS = {PUBLISHED: TrainConfig(), LITE: LITE_CONFIG}
 
 
-def check_recipe(recipe: TrainConfig) -> None:
+def check_config(config: TrainConfig) -> None:
     """Refuse, with a TrainingError, numbers that make no sense."""
     least = {"steps": 1, "batch": 1, "crop": SMALLEST_SCENE, "seed": 0, "iterations": 1}
+    most = {"seed": MOST_SEED}
     for name, bound in least.items():
-        if getattr(recipe, name) < bound:
-            raise TrainingError(f"{name} is {getattr(recipe, name)}", fix=f"give at least {bound}")
-    if recipe.seed > MOST_SEED:
-        raise TrainingError(f"seed is {recipe.seed}", fix=f"give at most {MOST_SEED}")
+        value = getattr(config, name)
+        if not bound <= value <= most.get(name, value):
+            allowed = f"at least {bound}" + (f" and at most {most[name]}" if name in most else "")
+            raise TrainingError(f"{name} is out of range", found=value, allowed=allowed)
     for name in ("learning_rate", "compactness", "segments_per_side", "fused_weight"):
-        if not 0 < getattr(recipe, name) < math.inf:
-            raise TrainingError(f"{name.replace('_', '-')} is {getattr(recipe, name)}", fix="give a number above 0")
+        if not 0 < getattr(config, name) < math.inf:
+            option = name.replace("_", "-")
+            raise TrainingError(f"{option} is out of range", found=getattr(config, name), allowed="a number above 0")
     for name in ("noise", "blank"):
-        if not 0 <= getattr(recipe, name) <= 1:
-            raise TrainingError(f"{name} is {getattr(recipe, name)}", fix="give a share from 0 to 1")
+        if not 0 <= getattr(config, name) <= 1:
+            raise TrainingError(f"{name} is out of range", found=getattr(config, name), allowed="a share from 0 to 1")
 
 
-def learning_rate_factor(step: int, recipe: TrainConfig) -> float:
-    """Of the recipe's learning rate, at a step."""
-    if recipe.schedule == "published":
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Of the config's learning rate, at a step."""
+    if config.schedule == "published":
         return float(0.88 ** (step // 800))
-    warm = min(1.0, (step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
-    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps))))
+    warm = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
+    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +43,9 @@ class Log:
         writer.writerows(self.rows)
         write_files({self.path: text.getvalue().encode()})
 
-    def write(self, training: Run, scores: dict[str, float]) -> None:
-        """Add a row with the mean loss since the last one, or write that of this step anew."""
-        rate = training.recipe.learning_rate * learning_rate_factor(training.step, training.recipe)
+    def write(self, training: Run, scores: dict[str, float]) -> str:
+        """Add a row with the mean loss since the last one, or write that of this step anew; a line on it to show."""
+        rate = training.config.learning_rate * learning_rate_factor(training.step, training.config)
         row = {
             "step": training.step,
             "seconds": round(training.seconds),
@@ -61,5 +60,4 @@ class Log:
         training.loss_sum, training.losses = 0.0, 0
         self._save()
         shown = "  ".join(f"{name.replace('held_out_', '')} {value:.3f}" for name, value in scores.items())
-        start = "\r\033[K" if sys.stderr.isatty() else ""
-        print(f"{start}step {training.step}, held-out scenes: {shown}", file=sys.stderr, flush=True)
+        return f"step {training.step}, held-out scenes: {shown}"

@@ -1,4 +1,4 @@
-"""The training loop: made scenes in, weights out; can be interrupted at any moment and goes on where it was.
+"""Train a network on synthetic scenes; can be interrupted at any moment and goes on where it was.
 
 Every scene, superpixel and initial weight follows from the seed and the step alone, so a resumed run repeats exactly
 what the uninterrupted one would have done.
@@ -15,80 +15,46 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fusiongcn_edge.model.checkpoint import NETWORKS, load_network, save_checkpoint
-from fusiongcn_edge.model.config import TrainConfig, TrainingError, check_recipe, learning_rate_factor
+from fusiongcn_edge.model.config import TrainConfig, TrainingError, check_config, learning_rate_factor
 from fusiongcn_edge.model.data.dataset import Sample, Scenes, settings_of, to_sample
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import Scene, make_scene
 from fusiongcn_edge.model.fusiongcn import FusionGCN
-from fusiongcn_edge.model.fusiongcn_lite import FusionGCNLite
-from fusiongcn_edge.model.run_log import LOG, SCORES, Log
+from fusiongcn_edge.model.losses import loss_of
+from fusiongcn_edge.model.run_log import LOG, Log
 from fusiongcn_edge.model.stopping import StopRequest
+from fusiongcn_edge.model.validation import classify, score
 from fusiongcn_edge.runtime.errors import FusionError
-from fusiongcn_edge.runtime.fusion.blending import blend, select
-from fusiongcn_edge.runtime.fusion.decision_map import SMALLEST_REGION, THRESHOLD, decision_map
 from fusiongcn_edge.runtime.io.files import write_files
-from fusiongcn_edge.runtime.io.pixels import psnr
+from fusiongcn_edge.runtime.types import OnStage
 
 STATE = "state.pt"
 WEIGHTS = "weights.pt"
 HELD_OUT_SEED = 2025  # of the validation scenes, the same in every run
-FINEST_ERROR = (2 / 255 / 2) ** 2  # half a gray level of [-1, 1], squared: what is below says nothing
+SHOW_EVERY = 2.0  # seconds
 TEXTS = {"photos-name": "", "licence": "not stated"}  # options that the weights state; where they were left out
-
-
-def classify(network: nn.Module, samples: Sequence[Sample], bf16: bool) -> Tensor:
-    """Probability of each sample, P x H x W float32; all of one size."""
-    device = next(network.parameters()).device
-    embedded = [network.embed(*(part.to(device) for part in s.graph)) for s in samples]  # type: ignore[operator]
-    tables = [torch.cat(parts, dim=1) for parts in zip(*embedded, strict=True)]
-    first = np.cumsum([0] + [s.graph[0].shape[1] for s in samples[:-1]])
-    labels = torch.stack([s.labels + int(f) for s, f in zip(samples, first, strict=True)]).to(device)
-    images = torch.cat([torch.stack([s.images[i] for s in samples]) for i in (0, 1)]).to(device)
-    height, width = samples[0].matte.shape
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-        probability: Tensor = network.classify(images, labels, *tables)  # type: ignore[operator]
-    return probability.float()[:, 0, :height, :width]
-
-
-def loss_of(probability: Tensor, samples: Sequence[Sample], recipe: TrainConfig) -> Tensor:
-    """Cross-entropy against the matte, and the fused image's error against the all-in-focus truth.
-
-    The error is half the logarithm of each softly fused image's mean square error: its PSNR, up to scale and sign, so
-    that scenes that are almost right still count.
-    """
-    device = probability.device
-    matte, weight, truth = (
-        torch.stack([getattr(s, name) for s in samples]).to(device) for name in ("matte", "weight", "truth")
-    )
-    if recipe.published_loss:
-        return (weight * (probability - matte).abs()).mean()
-    a, b = (torch.stack([s.photographs[i] for s in samples]).to(device) for i in (0, 1))
-    p = probability.clamp(1e-4, 1 - 1e-4)
-    entropy = -(matte * p.log() + (1 - matte) * (1 - p).log())
-    fused = p.unsqueeze(1) * a + (1 - p.unsqueeze(1)) * b
-    error = (fused - truth).square().mean(dim=(1, 2, 3))
-    return (weight * entropy).mean() + recipe.fused_weight * (error + FINEST_ERROR).log().mean() / 2
 
 
 class Run:
     """A training run in a folder: ``state.pt`` to go on from, ``weights.pt`` to export, ``log.csv`` to plot.
 
-    ``network``: what is trained in place of the recipe's network, and called like it; its weights are not exported.
+    ``network``: what is trained in place of the config's network, and called like it; its weights are not exported.
     """
 
     def __init__(
         self,
-        recipe: TrainConfig,
+        config: TrainConfig,
         folder: Path,
         train: Photographs,
         held_out: Photographs,
@@ -98,20 +64,22 @@ class Run:
         licence: str = "not stated",
         network: type[nn.Module] | None = None,
     ) -> None:
-        check_recipe(recipe)
-        if recipe.network not in NETWORKS:
-            raise TrainingError(f"There is no network {recipe.network!r}", fix=f"choose one of {', '.join(NETWORKS)}")
-        self.recipe, self.folder, self.train, self.held_out, self.workers = recipe, folder, train, held_out, workers
+        check_config(config)
+        if config.network not in NETWORKS:
+            raise TrainingError(
+                "There is no such network", found=repr(config.network), allowed=f"one of {', '.join(NETWORKS)}"
+            )
+        self.config, self.folder, self.train, self.held_out, self.workers = config, folder, train, held_out, workers
         self.photographs = photographs or f"{len(train)} photographs from {train.folder.name}"
         self.licence = licence
         self.given = {"photos": train.fingerprint(), "held-out": held_out.fingerprint()}
         self.given |= dict(zip(TEXTS, (photographs, licence), strict=True))
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(config.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = (network or NETWORKS[recipe.network])()
+        self.network = (network or NETWORKS[config.network])()
         self.origin: dict[str, Any] = {}
-        if recipe.weights and not (folder / STATE).exists():
-            self._begin_with(recipe.weights)
+        if config.weights and not (folder / STATE).exists():
+            self._begin_with(config.weights)
         if isinstance(self.network, FusionGCN):
             set_luminance_guide(self.network)
         self.network.to(self.device)
@@ -121,13 +89,13 @@ class Run:
         decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=recipe.learning_rate,
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=config.learning_rate,
         )
         self.step = 0
         self.seconds = 0.0
         self.loss_sum, self.losses = 0.0, 0  # of the steps since the last row of the log
-        self.settings = settings_of(self.network, recipe.superpixels())
+        self.settings = settings_of(self.network, config.superpixels())
         if (folder / STATE).exists():
             self._resume()
         self.validation: list[tuple[Scene, Sample]] | None = None
@@ -135,7 +103,7 @@ class Run:
     def _begin_with(self, path: str) -> None:
         network, facts = load_network(path)
         if type(network) is not type(self.network):
-            raise TrainingError(f"{path} holds another network than {self.recipe.network!r}", fix="give other weights")
+            raise TrainingError(f"{path} holds another network than {self.config.network!r}", fix="give other weights")
         self.network.load_state_dict(network.state_dict())
         self.origin = {"started_from": facts.get("origin", {})}
 
@@ -155,30 +123,20 @@ class Run:
                 raise ValueError(step, losses, seconds, loss_sum)
         except Exception:  # whatever a damaged file makes torch raise
             raise damaged from None
-        if network != self.recipe.network:
+        if network != self.config.network:
             raise TrainingError(
-                f"{path} is a run of the network {network!r}, not {self.recipe.network!r}", fix="give another folder"
+                f"{path} is a run of another network",
+                found=repr(network),
+                allowed=repr(self.config.network),
+                fix="give another folder",
             )
-        fixed = {name: value for name, value in asdict(self.recipe).items() if name != "steps"}
-        changed = [name for name, value in fixed.items() if saved.get(name) != value]
-        if changed:
+        self._check_options(path, saved, given)
+        if step > self.config.steps:
             raise TrainingError(
-                f"{path} was begun with another {', '.join(changed)} "
-                f"({', '.join(str(saved.get(name)) for name in changed)})",
-                fix="use the same options, or another folder",
-            )
-        # what was left out may be given later
-        other = [name for name, value in self.given.items() if given.get(name, value) not in (value, TEXTS.get(name))]
-        if other:
-            begun = [f"--{name}" + (f" ({given[name]!r})" if name in TEXTS else "") for name in other]
-            raise TrainingError(
-                f"{path} was begun with another {', '.join(begun)}",
-                fix="use the same photographs and options, or another folder",
-            )
-        if step > self.recipe.steps:
-            raise TrainingError(
-                f"{path} is at step {step} of {saved.get('steps')}",
-                fix=f"give at least as many steps, not {self.recipe.steps}",
+                f"{path} is past the last step asked for",
+                found=f"step {step} of {saved.get('steps')}",
+                allowed=f"at most {self.config.steps}",
+                fix="give at least as many --steps",
             )
         try:
             self.network.load_state_dict(weights["model"])
@@ -189,11 +147,31 @@ class Run:
         self.step, self.seconds, self.origin = step, seconds, origin
         self.loss_sum, self.losses = loss_sum, losses
 
+    def _check_options(self, path: Path, saved: dict[str, Any], given: dict[str, Any]) -> None:
+        """Refuse to go on with a run that was begun with other options or photographs."""
+        fixed = {name: value for name, value in asdict(self.config).items() if name != "steps"}
+        changed = {name: saved.get(name) for name, value in fixed.items() if saved.get(name) != value}
+        if changed:
+            raise TrainingError(
+                f"{path} was begun with another {', '.join(changed)}",
+                found=", ".join(str(fixed[name]) for name in changed),
+                allowed=", ".join(map(str, changed.values())),
+                fix="use the same options, or another folder",
+            )
+        # what was left out may be given later
+        other = [name for name, value in self.given.items() if given.get(name, value) not in (value, TEXTS.get(name))]
+        if other:
+            begun = [f"--{name}" + (f" ({given[name]!r})" if name in TEXTS else "") for name in other]
+            raise TrainingError(
+                f"{path} was begun with another {', '.join(begun)}",
+                fix="use the same photographs and options, or another folder",
+            )
+
     def save(self) -> None:
         """Write the state and the averaged weights; whole or not at all."""
         buffer = io.BytesIO()
         state = {
-            "recipe": asdict(self.recipe),
+            "recipe": asdict(self.config),
             "model": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -215,13 +193,13 @@ class Run:
             "photographs": self.photographs,
             "licence": self.licence,
             "steps": self.step,
-            "seed": self.recipe.seed,
+            "seed": self.config.seed,
             **self.origin,
         }
-        own = type(self.network) is NETWORKS[self.recipe.network]
+        own = type(self.network) is NETWORKS[self.config.network]
         facts = {
-            "network": self.recipe.network if own else type(self.network).__name__,  # which load_network refuses
-            "superpixels": self.recipe.superpixels(),
+            "network": self.config.network if own else type(self.network).__name__,  # which load_network refuses
+            "superpixels": self.config.superpixels(),
             "blend": "soft",
             "origin": origin,
         }
@@ -237,10 +215,10 @@ class Run:
         FusionError
             If a scene cannot be made.
         """
-        recipe = self.recipe
+        config = self.config
         data: DataLoader[Sample | FusionError] = DataLoader(
-            Scenes(self.train, recipe, self.settings, self.step * recipe.batch),
-            batch_size=recipe.batch,
+            Scenes(self.train, config, self.settings, self.step * config.batch),
+            batch_size=config.batch,
             num_workers=self.workers,
             collate_fn=list,
             prefetch_factor=2 if self.workers else None,
@@ -255,17 +233,18 @@ class Run:
             start = time.perf_counter()
             self.network.train()
             for group in self.optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * learning_rate_factor(self.step, recipe)
-            loss = loss_of(classify(self.network, samples, recipe.bf16), samples, recipe)
+                group["lr"] = config.learning_rate * learning_rate_factor(self.step, config)
+            loss = loss_of(classify(self.network, samples, config.bf16), samples, config)
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"The loss became {loss.item()} at step {self.step}; the state saved before it is kept in "
-                    f"{self.folder}. Lower the learning rate (now {recipe.learning_rate}) in another folder"
+                    f"{self.folder}",
+                    fix=f"lower the learning rate (now {config.learning_rate}) in another folder",
                 )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            if math.isfinite(recipe.clip):
-                nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+            if math.isfinite(config.clip):
+                nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
             self.optimizer.step()
             self.step += 1
             self._average()
@@ -275,7 +254,7 @@ class Run:
             yield loss.item()
 
     def _average(self) -> None:
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         current = self.network.state_dict()
         for name, averaged in self.average.state_dict().items():
             if averaged.dtype.is_floating_point:
@@ -289,22 +268,6 @@ class Run:
             scenes = [make_scene(self.held_out, size, HELD_OUT_SEED, index) for index in range(count)]
             self.validation = [(scene, to_sample(scene, self.settings)) for scene in scenes]
         return score(self.average, self.validation)
-
-
-def score(network: nn.Module, scenes: Sequence[tuple[Scene, Sample]]) -> dict[str, float]:
-    """Mean over scenes of the fused image's PSNR (dB), soft and hard, and of the share of decisions right."""
-    soft: list[float] = []
-    hard: list[float] = []
-    agreement: list[float] = []
-    for scene, sample in scenes:
-        with torch.no_grad():
-            p = classify(network, [sample], bf16=False)[0].cpu().numpy()
-        decided = scene.weight > 0.5
-        agreement.append(float(np.mean((p > THRESHOLD)[decided] == (scene.matte > 0.5)[decided])))
-        decision = decision_map(p, THRESHOLD, SMALLEST_REGION, at_once=isinstance(network, FusionGCNLite))
-        soft.append(psnr(blend(scene.a, scene.b, p, decision, THRESHOLD), scene.truth))
-        hard.append(psnr(select(scene.a, scene.b, decision), scene.truth))
-    return dict(zip(SCORES, (float(np.mean(values)) for values in (soft, hard, agreement)), strict=True))
 
 
 def set_luminance_guide(network: FusionGCN) -> None:
@@ -339,14 +302,36 @@ def _one_thread(_: int) -> None:
 
 
 def run(
-    training: Run, *, minutes: float = math.inf, validate_every: float = 240.0, save_every: float = 120.0
+    training: Run,
+    *,
+    minutes: float = math.inf,
+    validate_every: float = 240.0,
+    save_every: float = 120.0,
+    progress: OnStage = lambda text: None,
+    report: OnStage = lambda text: None,
 ) -> dict[str, float]:
-    """Train until the recipe's steps are done or the minutes are up; log, validate and save on the way.
+    """Train until the config's steps are done or the minutes are up; log, validate and save on the way.
+
+    Parameters
+    ----------
+    training : Run
+    minutes : float
+    validate_every, save_every : float
+        Seconds.
+    progress : callable
+        Called every two seconds with how far training is.
+    report : callable
+        Called with a line on every validation, and on what was saved at an interruption.
 
     Returns
     -------
     dict
         The last validation scores.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After saving, if a signal asked to stop.
     """
     begin = validated = saved = time.monotonic()
     shown = -math.inf
@@ -358,11 +343,12 @@ def run(
         for loss in training.steps():
             recent.append(loss)
             now = time.monotonic()
-            if now - shown > (2 if sys.stderr.isatty() else 60):
-                _show(training, recent, (now - begin) / (training.step - first_step), minutes * 60 - (now - begin))
+            if now - shown > SHOW_EVERY:
+                seconds_per_step = (now - begin) / (training.step - first_step)
+                progress(_position(training, recent, seconds_per_step, minutes * 60 - (now - begin)))
                 shown = now
             if now - validated > validate_every:
-                log.write(training, training.validate())
+                report(log.write(training, training.validate()))
                 validated = time.monotonic()
             if now - saved > save_every:
                 training.save()
@@ -371,23 +357,19 @@ def run(
                 break
     training.save()
     if stop.requested is not None:
-        print(
-            f"\nsaved step {training.step} in {training.folder}; the same command goes on from there", file=sys.stderr
-        )
+        report(f"saved step {training.step} in {training.folder}; the same command goes on from there")
         raise KeyboardInterrupt(stop.requested)
     scores = training.validate()
-    log.write(training, scores)
+    report(log.write(training, scores))
     return scores
 
 
-def _show(training: Run, recent: Sequence[float], seconds_per_step: float, left: float) -> None:
-    left = min(left, (training.recipe.steps - training.step) * seconds_per_step)
-    line = (
-        f"step {training.step}/{training.recipe.steps}  loss {np.mean(recent):.4f}  {seconds_per_step:.2f} s/step  "
+def _position(training: Run, recent: Sequence[float], seconds_per_step: float, left: float) -> str:
+    left = min(left, (training.config.steps - training.step) * seconds_per_step)
+    return (
+        f"step {training.step}/{training.config.steps}  loss {np.mean(recent):.4f}  {seconds_per_step:.2f} s/step  "
         f"{max(left, 0) / 60:.0f} min left"
     )
-    start, end = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
-    print(start + line, end=end, file=sys.stderr, flush=True)
 
 
 def keep_freed_memory() -> None:
@@ -398,4 +380,6 @@ def keep_freed_memory() -> None:
         "MALLOC_TOP_PAD_": "268435456",
     }
     if sys.platform == "linux" and not any(name in os.environ for name in wanted):
+        with suppress(AttributeError, OSError, ValueError):  # not a file
+            os.dup2(sys.stderr.fileno(), 2)  # commands keep native libraries from writing there
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})

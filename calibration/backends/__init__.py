@@ -1,1 +1,3 @@
-"""Quantization in each graph format: ONNX and TFLite."""
+"""Quantization in each graph format: ONNX and TFLite.
+A module each, with the same functions; ``layers.py`` chooses by the bundle.
+"""

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fusiongcn_edge.calibration.backends import onnx_format
 from fusiongcn_edge.calibration.calibration_data import collect_calibration_inputs
+from fusiongcn_edge.calibration.flip_rate import FlipRateEvaluator
 from fusiongcn_edge.calibration.layers import (
     DENSE,
     DEPTHWISE,
@@ -35,7 +36,6 @@ from fusiongcn_edge.calibration.layers import (
 )
 from fusiongcn_edge.calibration.recipes import RECIPES
 from fusiongcn_edge.calibration.rounding import scales_of, to_half, to_int8
-from fusiongcn_edge.calibration.sensitivity import FlipRateEvaluator
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from helpers.calibrating import PAIRS, silent
@@ -186,6 +186,8 @@ def test_quantization_is_the_same_every_time(bundle: Bundle) -> None:
     assert {k: g.data for k, g in found[0].graphs.items()} == {k: g.data for k, g in found[1].graphs.items()}
 
 
+@pytest.mark.export
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", ["whole_bundle", "whole_tflite_bundle"])
 def test_a_whole_cnn_is_quantized_as_well(whole: str, request: pytest.FixtureRequest) -> None:
     bundle = load_bundle(request.getfixturevalue(whole))

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from fusiongcn_edge.calibration import calibration_data, cli, sensitivity
+from fusiongcn_edge.calibration import quantize as pipeline
 from fusiongcn_edge.calibration.backends import onnx_format
+from fusiongcn_edge.calibration.flip_rate import FlipRateEvaluator
 from fusiongcn_edge.calibration.layers import FP16, FP32, STATIC8, WEIGHT_ONLY, Layer, format_of, with_precisions
-from fusiongcn_edge.calibration.sensitivity import FlipRateEvaluator
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.runtime import Fuser
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
@@ -27,10 +28,11 @@ def quantize(*arguments: object) -> int:
     return main(["quantize", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_quantized_bundle_says_how_it_was_made(
     bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "RANKING_PAIRS", 1)
+    monkeypatch.setattr(pipeline, "RANKING_PAIRS", 1)
     pairs = folder_of(tmp_path / "pairs", [synthetic_pair(48, 64, seed) for seed in range(4)])
     target, picture = tmp_path / "int8", tmp_path / "layers.png"
     options = ["--pairs", pairs, "-o", target, "--recipe", WEIGHT_ONLY, "--max-flips", "10%"]
@@ -56,6 +58,7 @@ def test_a_quantized_bundle_says_how_it_was_made(
     assert not (tmp_path / "twice").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnx", "litert"])
 @pytest.mark.parametrize("model", ["fusiongcn", "fusiongcn-lite"])
 def test_shipped_models_can_be_quantized(model: str, engine: str, tmp_path: Path) -> None:
@@ -64,12 +67,17 @@ def test_shipped_models_can_be_quantized(model: str, engine: str, tmp_path: Path
     options = ["--pairs", pairs, "--max-pairs", 2, "--max-flips", "100%", "--recipe", FP16]
     assert quantize(model, "--engine", engine, *options, "-o", target) == 0
     made = load_bundle(target)
-    assert (made.network, made.cleaning, made.blend) == (source.network, source.cleaning, source.blend)
+    assert (made.network, made.component_removal, made.blend) == (
+        source.network,
+        source.component_removal,
+        source.blend,
+    )
     assert made.precision == FP16
     fused = [Fuser(each, threads=1).fuse(*synthetic_pair(64, 80)).probability for each in (source, made)]
     np.testing.assert_allclose(fused[0], fused[1], atol=0.05)
 
 
+@pytest.mark.slow
 def test_auto_keeps_the_budget(
     random_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,9 +94,9 @@ def test_auto_keeps_the_budget(
     assert FP16 in facts["layers"].values()
     assert facts["validation"]["mean_flips"] <= 2e-3
     assert "chosen" in capsys.readouterr().out
-    monkeypatch.setattr(cli, "search", lambda *_: ({"stem/1": FP32, "mix/1": FP32}, None))
+    monkeypatch.setattr(pipeline, "search", lambda *_: ({"stem/1": FP32, "mix/1": FP32}, None))
     assert quantize(random_bundle, "-o", tmp_path / "none", "--max-pairs", 2) == 2
-    assert "No layer can be quantized with 0.200% of flipped" in capsys.readouterr().err
+    assert "No layer can be quantized within the flip-rate budget" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
@@ -117,7 +125,8 @@ def test_an_interruption_prints_the_trials_so_far_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_gate_refuses_a_bad_recipe_and_leaves_nothing(
+@pytest.mark.slow
+def test_the_budget_refuses_a_bad_recipe_and_leaves_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = folder_of(tmp_path / "pairs", [synthetic_pair(48, 64, seed) for seed in range(4)])
@@ -125,7 +134,7 @@ def test_the_gate_refuses_a_bad_recipe_and_leaves_nothing(
     assert quantize(bundle.path, *options, "--max-flips", "100%") == 0  # it is the budget that refuses it below
     monkeypatch.setattr("fusiongcn_edge.calibration.rounding.LEVELS", 3)
     assert quantize(bundle.path, *options[:3], tmp_path / "worse", *options[4:]) == 2
-    assert "of the decisions, and 0.200% are allowed, so nothing was written" in capsys.readouterr().err
+    assert "expected at most 0.200%" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "pairs"]
 
 
@@ -139,7 +148,9 @@ def test_mistakes_on_the_command_line_are_told(
         return capsys.readouterr().err
 
     output = ["-o", tmp_path / "out"]
-    assert "2 pairs to calibrate and 1 to judge with are too few" in told(random_bundle, "--pairs", pairs, *output)
+    assert "2 to calibrate and 1 to validate with, expected at least 2 of each" in told(
+        random_bundle, "--pairs", pairs, *output
+    )
     assert "--validation-pairs is given without --pairs" in told(random_bundle, "--validation-pairs", pairs, *output)
     assert "end it with .png" in told(random_bundle, *output, "--picture", tmp_path / "x.jpg")
     assert "No model 'missing'" in told("missing", *output)

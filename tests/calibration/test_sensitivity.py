@@ -1,4 +1,4 @@
-"""What quantization is calibrated with, and the gate: what is lost, and the search within a budget."""
+"""Calibration data, sensitivity of layers, and the search within the flip-rate budget."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusiongcn_edge.calibration import sensitivity
+from fusiongcn_edge.calibration import search, sensitivity
 from fusiongcn_edge.calibration.calibration_data import collect_calibration_inputs, pairs_from
+from fusiongcn_edge.calibration.flip_rate import FlipRateEvaluator, Loss
 from fusiongcn_edge.calibration.layers import DENSE, DYNAMIC, FP32, WEIGHT_ONLY, CalibrationError, Layer
-from fusiongcn_edge.calibration.sensitivity import FlipRateEvaluator, Loss, SensitivityPoint, search, sensitivities
+from fusiongcn_edge.calibration.search import search as search_precisions
+from fusiongcn_edge.calibration.sensitivity import SensitivityPoint, sensitivities
 from fusiongcn_edge.runtime import FusionError
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
@@ -66,11 +68,11 @@ def test_pairs_are_drawn_by_seed_and_known_by_their_pixels(tmp_path: Path) -> No
     assert [len(half.pairs) for half in pairs_from(None, 3, 0).split()] == [2, 1]
 
 
-# the gate
+# sensitivity and search
 
 
 class Additive:
-    """A judge for whom every layer flips what a table says, wherever it is used."""
+    """An evaluator for which every layer flips what a table says, wherever it is used."""
 
     def __init__(self, bundle: Bundle, flips: dict[tuple[str, str], float]) -> None:
         self.bundle, self.flips, self.asked = bundle, flips, 0
@@ -86,7 +88,8 @@ def layer(name: str, weights: int) -> Layer:
 
 @pytest.fixture
 def additive(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> Additive:
-    monkeypatch.setattr(sensitivity, "with_precisions", lambda bundle, precisions, samples: dict(precisions))
+    for module in (sensitivity, search):
+        monkeypatch.setattr(module, "with_precisions", lambda bundle, precisions, samples: dict(precisions))
     flips = {
         ("cheap", DYNAMIC): 0.001, ("cheap", WEIGHT_ONLY): 0.0005,
         ("dear", DYNAMIC): 0.010, ("dear", WEIGHT_ONLY): 0.004,
@@ -95,13 +98,15 @@ def additive(monkeypatch: pytest.MonkeyPatch, random_bundle: Path) -> Additive:
     return Additive(load_bundle(random_bundle), flips)
 
 
-LADDERS = {layer(name, n): (DYNAMIC, WEIGHT_ONLY, FP32) for name, n in (("cheap", 100), ("dear", 100), ("large", 1000))}
+CANDIDATES = {
+    layer(name, n): (DYNAMIC, WEIGHT_ONLY, FP32) for name, n in (("cheap", 100), ("dear", 100), ("large", 1000))
+}
 
 
 def found_for(additive: Additive, max_flips: float) -> dict[str, str]:
-    trials = list(sensitivities(additive, LADDERS, {}, silent))  # type: ignore[arg-type]
-    assert len(trials) == 6
-    return search(additive, LADDERS, trials, max_flips, {}, silent)[0]  # type: ignore[arg-type]
+    points = list(sensitivities(additive, CANDIDATES, {}, silent))  # type: ignore[arg-type]
+    assert len(points) == 6
+    return search_precisions(additive, CANDIDATES, points, max_flips, {}, silent)[0]  # type: ignore[arg-type]
 
 
 def test_the_search_gives_up_what_saves_most_for_least(additive: Additive) -> None:
@@ -113,12 +118,14 @@ def test_the_search_gives_up_what_saves_most_for_least(additive: Additive) -> No
 
 
 def test_the_search_refuses_a_budget_that_cannot_be_met(additive: Additive) -> None:
-    ladders = {one: (DYNAMIC, WEIGHT_ONLY) for one in LADDERS}
-    trials = [
-        SensitivityPoint(one, DYNAMIC, Loss((additive.flips[one.name, DYNAMIC],), (50.0,), (0.0,))) for one in ladders
+    candidates = {one: (DYNAMIC, WEIGHT_ONLY) for one in CANDIDATES}
+    points = [
+        SensitivityPoint(one, DYNAMIC, Loss((additive.flips[one.name, DYNAMIC],), (50.0,), (0.0,)))
+        for one in candidates
     ]
-    with pytest.raises(CalibrationError, match=r"flips 0\.550% of the decisions, and 0\.100% are allowed"):
-        search(additive, ladders, trials, 0.001, {}, silent)  # type: ignore[arg-type]
+    with pytest.raises(CalibrationError) as refused:
+        search_precisions(additive, candidates, points, 0.001, {}, silent)  # type: ignore[arg-type]
+    assert (refused.value.found, refused.value.allowed) == ("0.550%", "at most 0.100%")
 
 
 def test_the_loss_is_that_of_the_pictures(random_bundle: Path) -> None:

@@ -20,6 +20,7 @@ from fusiongcn_edge.model.checkpoint import (
 )
 from fusiongcn_edge.model.fusiongcn import FusionGCN
 from helpers.common import RANDOM_SUPERPIXELS
+from helpers.profiles import examples
 
 FACTS = {"superpixels": RANDOM_SUPERPIXELS, "origin": {"weights": "random", "seed": 7}}
 
@@ -96,7 +97,7 @@ def test_no_text_whatever_is_taken_for_a_checkpoint(content: bytes, tmp_path: Pa
     assert "is no checkpoint" in refusal(tmp_path / "notes.ckpt")
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60))
 def test_no_bytes_whatever_are_taken_for_a_checkpoint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bytes.ckpt").write_bytes(content)

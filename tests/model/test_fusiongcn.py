@@ -53,6 +53,7 @@ def test_the_network_has_the_published_number_of_parameters() -> None:
     assert sum(parameter.numel() for parameter in FusionGCN().parameters()) == 137_174
 
 
+@pytest.mark.slow
 def test_thop_counts_the_published_operations_at_520() -> None:
     with torch.device("meta"):  # shapes alone: thop needs no numbers
         network = AsTheAuthorsRunIt(FusionGCN())
@@ -192,17 +193,18 @@ def test_a_batch_of_two_pairs_gives_what_each_gives_alone(random_network: Fusion
     grids = [slic(rng.random((40, 56), np.float32), n) for n in (12, 30)]
     pairs = [inputs_of(photographs[i], photographs[i + 2], grids[i]) for i in range(2)]
     with torch.no_grad():
-        exclusive_lock = torch.cat([random_network(*pair) for pair in pairs])
+        alone = torch.cat([random_network(*pair) for pair in pairs])
         tables = [random_network.embed(*pair[2:]) for pair in pairs]
         images = torch.stack([pair[0] for pair in pairs], dim=1).reshape(4, 3, 40, 56)  # a_1, a_2, b_1, b_2
         labels = torch.cat([pairs[0][1], pairs[1][1] + tables[0][0].shape[1]])
         shallow, deep = (torch.cat(parts, dim=1) for parts in zip(*tables, strict=True))
         together = random_network.classify(images, labels, shallow, deep)
     assert tables[0][0].shape != tables[1][0].shape
-    assert (exclusive_lock[0] - exclusive_lock[1]).abs().max() > 1e-2
-    torch.testing.assert_close(together, exclusive_lock, rtol=0, atol=1e-5)
+    assert (alone[0] - alone[1]).abs().max() > 1e-2
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_torch_network_gives_the_stages_of_the_authors_code(stage: Stage, official_network: FusionGCN) -> None:
     images, labels, *graph = inputs_of(stage.first, stage.second, stage.dump["labels"].astype(np.int32))
     with torch.no_grad():

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,8 +21,8 @@ from fusiongcn_edge.cli import main
 from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.model import training
 from fusiongcn_edge.model.checkpoint import load_checkpoint
-from fusiongcn_edge.model.cli import LOCK
-from fusiongcn_edge.model.config import PUBLISHED_RECIPE, TrainConfig, TrainingError, learning_rate_factor
+from fusiongcn_edge.model.cli import LOCK, _make_run_folder
+from fusiongcn_edge.model.config import TrainConfig, TrainingError
 from fusiongcn_edge.model.data.photos import Photographs
 from fusiongcn_edge.model.data.synthetic_scenes import make_scene
 from fusiongcn_edge.model.run_log import LOG, SCORES
@@ -37,11 +36,13 @@ from helpers.processes import FUSIONGCN
 TINY = TrainConfig(steps=12, batch=2, crop=48, warm_up=2, learning_rate=5e-3, bf16=False, cell_sizes=(10.0, 16.0))
 
 
-def make_run(folder: Path, photo_folder: Path, recipe: TrainConfig = TINY) -> Run:
+def make_run(folder: Path, photo_folder: Path, config: TrainConfig = TINY) -> Run:
     folder.mkdir(exist_ok=True)
-    return Run(recipe, folder, Photographs(photo_folder), Photographs(photo_folder), workers=0)
+    return Run(config, folder, Photographs(photo_folder), Photographs(photo_folder), workers=0)
 
 
+@pytest.mark.export
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_the_weights_fuse(photo_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", photo_folder)
     losses = list(run.steps())
@@ -55,6 +56,7 @@ def test_a_few_steps_lower_the_loss_and_the_weights_fuse(photo_folder: Path, tmp
     assert fuser.fuse(scene.a, scene.b).image.shape == scene.a.shape
 
 
+@pytest.mark.slow
 def test_a_resumed_run_repeats_the_next_losses_exactly(photo_folder: Path, tmp_path: Path) -> None:
     whole = list(islice(make_run(tmp_path / "whole", photo_folder).steps(), 6))
     begun = make_run(tmp_path / "run", photo_folder)
@@ -65,6 +67,7 @@ def test_a_resumed_run_repeats_the_next_losses_exactly(photo_folder: Path, tmp_p
     assert first + list(islice(resumed.steps(), 3)) == whole
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_saved_goes_on_from_the_last_saved_state(photo_folder: Path, tmp_path: Path) -> None:
     begun = make_run(tmp_path / "run", photo_folder)
     steps = begun.steps()
@@ -75,19 +78,20 @@ def test_a_run_that_is_not_saved_goes_on_from_the_last_saved_state(photo_folder:
     assert list(islice(resumed.steps(), 2)) == lost
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_with_the_weights_of_another(photo_folder: Path, tmp_path: Path) -> None:
     earlier = make_run(tmp_path / "earlier", photo_folder)
     list(islice(earlier.steps(), 2))
     earlier.save()
     weights = str(tmp_path / "earlier" / training.WEIGHTS)
-    recipe = replace(TINY, weights=weights)
-    run = make_run(tmp_path / "run", photo_folder, recipe)
+    config = replace(TINY, weights=weights)
+    run = make_run(tmp_path / "run", photo_folder, config)
     for name, tensor in earlier.average.state_dict().items():
         torch.testing.assert_close(run.network.state_dict()[name], tensor, rtol=0, atol=0)
     list(islice(run.steps(), 1))
     run.save()
     Path(weights).unlink()  # not needed any more
-    resumed = make_run(tmp_path / "run", photo_folder, recipe)
+    resumed = make_run(tmp_path / "run", photo_folder, config)
     assert resumed.step == 1
     resumed.save()
     origin = load_checkpoint(tmp_path / "run" / training.WEIGHTS)[1]["origin"]
@@ -147,7 +151,7 @@ def test_a_state_that_does_not_name_its_photographs_is_resumed(photo_folder: Pat
 
 def test_the_length_of_a_run_can_be_changed_when_it_is_resumed(photo_folder: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "run", photo_folder).save()
-    assert make_run(tmp_path / "run", photo_folder, replace(TINY, steps=20)).recipe.steps == 20
+    assert make_run(tmp_path / "run", photo_folder, replace(TINY, steps=20)).config.steps == 20
 
 
 def test_a_state_of_another_network_or_a_damaged_one_is_refused(photo_folder: Path, tmp_path: Path) -> None:
@@ -157,13 +161,15 @@ def test_a_state_of_another_network_or_a_damaged_one_is_refused(photo_folder: Pa
     state = torch.load(path, weights_only=True)
     state["recipe"]["network"] = "another"
     torch.save(state, path)
-    with pytest.raises(TrainingError, match="a run of the network 'another'"):
+    with pytest.raises(TrainingError) as refused:
         make_run(tmp_path / "run", photo_folder)
+    assert (refused.value.found, refused.value.allowed) == ("'another'", "'fusiongcn'")
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(TrainingError, match="damaged"):
         make_run(tmp_path / "run", photo_folder)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_saved_state(photo_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", photo_folder)
     steps = run.steps()
@@ -177,6 +183,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_saved_state(photo
     assert (tmp_path / "run" / training.STATE).read_bytes() == saved
 
 
+@pytest.mark.slow
 def test_the_command_trains_logs_and_resumes(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,7 +196,7 @@ def test_the_command_trains_logs_and_resumes(
     assert main([*command, "--steps", "3"]) == 0
     out, err = capsys.readouterr()
     assert "step 3 of 3" in out
-    assert "note: 3 of 3 photographs held out can be trained on too" in err
+    assert "warning: 3 of 3 photographs held out can be trained on too" in err
     with open(tmp_path / "run" / LOG, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "3"]
@@ -208,6 +215,8 @@ def test_the_command_refuses_an_empty_folder(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_what_a_worker_cannot_read_is_told_in_its_own_sentence(photo_folder: Path, tmp_path: Path) -> None:
     images, segments, run = tmp_path / "images", tmp_path / "segments", tmp_path / "run"
     shutil.copytree(photo_folder, images)
@@ -222,33 +231,13 @@ def test_what_a_worker_cannot_read_is_told_in_its_own_sentence(photo_folder: Pat
     assert re.search(r"photo-\d_0.png is no segmentation: .* Mend or remove it.$", done.stderr)
 
 
-@pytest.mark.parametrize(
-    "option", ["steps", "batch", "crop", "learning-rate", "fused-weight", "compactness", "minutes", "workers", "seed"]
-)
-def test_the_command_refuses_numbers_that_make_no_sense(
-    option: str,
-    photo_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(training, "keep_freed_memory", lambda: None)
-    folder = str(photo_folder)
-    command = ["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path / "run")]
-    for number in ("-1", *(["99999999999999999999"] if option == "seed" else [])):
-        with suppress(SystemExit):  # the parser's own way
-            assert main([*command, f"--{option}", number]) == 2
-        (told,) = capsys.readouterr().err.splitlines()
-        assert re.search(rf"{option}\b.*{number}\b.* give ", told)
-        assert not (tmp_path / "run").exists()
-
-
 def test_fewer_steps_than_were_done_are_refused(photo_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", photo_folder)
     run.step = 7
     run.save()
-    with pytest.raises(TrainingError, match="at step 7"):
+    with pytest.raises(TrainingError) as refused:
         make_run(tmp_path / "run", photo_folder, replace(TINY, steps=5))
+    assert (refused.value.found, refused.value.allowed) == (f"step 7 of {TINY.steps}", "at most 5")
 
 
 def test_a_run_stays_out_of_a_folder_with_other_things(
@@ -259,6 +248,14 @@ def test_a_run_stays_out_of_a_folder_with_other_things(
     folder = str(photo_folder)
     assert main(["train", "--photos", folder, "--held-out", folder, "-o", str(tmp_path)]) == 2
     assert "holds other files (holiday.txt)" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_before_its_first_state_is_no_other_thing(tmp_path: Path) -> None:
+    (tmp_path / f".{training.STATE}.0a1b2c3d.part").write_text("half")
+    assert not _make_run_folder(tmp_path, training.STATE)
+    (tmp_path / training.WEIGHTS).write_text("a model")
+    with pytest.raises(TrainingError, match=r"holds other files \(weights\.pt\)"):
+        _make_run_folder(tmp_path, training.STATE)
 
 
 def test_a_model_without_its_state_is_not_written_over(
@@ -274,6 +271,8 @@ def test_a_model_without_its_state_is_not_written_over(
     assert (tmp_path / training.WEIGHTS).read_bytes() == before
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_two_commands_do_not_train_in_one_folder(photo_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [*FUSIONGCN, "train", "--photos", photo_folder, "--held-out", photo_folder, "-o", run, "--workers", "0"]
@@ -285,9 +284,10 @@ def test_two_commands_do_not_train_in_one_folder(photo_folder: Path, tmp_path: P
     assert contents(run) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
-    how: signal.Signals, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    how: signal.Signals, photo_folder: Path, tmp_path: Path
 ) -> None:
     usual = signal.signal(how, signal.default_int_handler)
     run = make_run(tmp_path / "run", photo_folder)
@@ -300,13 +300,15 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
             yield loss
 
     run.steps = asked_after_two  # type: ignore[method-assign]
+    lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        training.run(run)
-    assert "saved step 2" in capsys.readouterr().err
+        training.run(run, report=lines.append)
+    assert lines[-1].startswith("saved step 2")
     assert make_run(tmp_path / "run", photo_folder).step == 2
     assert signal.signal(how, usual) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_the_log_counts_every_loss_once(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "validate", lambda self: dict.fromkeys(SCORES, 0.5))
     seen: list[float] = []
@@ -335,6 +337,8 @@ def test_the_log_counts_every_loss_once(photo_folder: Path, tmp_path: Path, monk
     assert logged()[1:] == [(6, pytest.approx(np.mean(seen[4:]), abs=1e-5))]
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_run_that_was_started_to_go_on_does_not_hear_the_end_of_its_session(
     photo_folder: Path, tmp_path: Path
 ) -> None:
@@ -350,22 +354,8 @@ def test_a_run_that_was_started_to_go_on_does_not_hear_the_end_of_its_session(
 
     run.steps = hung_up_after_two  # type: ignore[method-assign]
     training.run(run)
-    assert run.step == run.recipe.steps > 2
+    assert run.step == run.config.steps > 2
     assert signal.signal(signal.SIGHUP, usual) is signal.SIG_IGN
-
-
-def test_the_published_recipe_is_the_published_one() -> None:
-    assert learning_rate_factor(799, PUBLISHED_RECIPE) == 1
-    assert learning_rate_factor(800, PUBLISHED_RECIPE) == pytest.approx(0.88)
-    assert PUBLISHED_RECIPE.learning_rate == 2e-4
-    assert PUBLISHED_RECIPE.superpixels()["compactness"] == 10
-
-
-def test_warm_up_and_cosine_start_and_end_low() -> None:
-    factors = [learning_rate_factor(step, TrainConfig(steps=1000, warm_up=100)) for step in range(1001)]
-    assert factors[0] == pytest.approx(0.01, rel=0.01)
-    assert max(factors) == factors[99]
-    assert factors[-1] == pytest.approx(0.01)
 
 
 def test_the_guide_is_the_mean_luminance_of_both_photographs() -> None:
@@ -390,8 +380,3 @@ def test_a_worker_that_was_ended_is_told_and_no_fault_is(error: str, kind: type[
     assert next(made) == 1
     with pytest.raises(kind, match=r"give fewer --workers|a mistake of ours"):
         next(made)
-
-
-def test_lite_has_no_published_recipe(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "lite", "--recipe", "published", "--photos", "x", "--held-out", "y", "-o", "run"]) == 2
-    assert "no published recipe for lite" in capfd.readouterr().err
