@@ -1,15 +1,18 @@
-"""What the tests stand on: a random network, its bundle, photographs and, where at hand, the authors' files."""
+"""Fixtures: a random network, its bundles, photographs and, where at hand, the authors' files; and the markers."""
 
 from __future__ import annotations
 
+from helpers import workers  # noqa: F401  before libraries count the cores
+
+# isort: split
 import json
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
-import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -18,20 +21,45 @@ from torch import nn
 
 from fusiongcn_edge.cli import main
 from fusiongcn_edge.export import pipeline
-from fusiongcn_edge.export.pipeline import export_bundle
 from fusiongcn_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from fusiongcn_edge.model.fusiongcn import FusionGCN, GATConv, GCNConv, GraphLayerNorm
 from fusiongcn_edge.runtime.bundle.manifest import Bundle
 from fusiongcn_edge.runtime.bundle.reader import load_bundle
 from fusiongcn_edge.runtime.io.images import read_image, write_image
+from helpers import profiles  # noqa: F401  it chooses hypothesis's
+from helpers.bundle_cache import exported
 from helpers.common import RANDOM_SUPERPIXELS, Fails, Json, Picture, Stage, contents
 from helpers.paths import SHARED
 
-# the same examples in every run: a failure can always be repeated
-hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
-hypothesis.settings.load_profile("repeatable")
+# marker -> fixtures: a test that uses one of them, directly or through another, has the marker
+MARKED_BY_FIXTURE = {
+    "export": {
+        *("random_bundle", "whole_bundle", "tflite_bundle", "whole_tflite_bundle", "official_bundle"),
+        *("official_tflite", "lite_bundles"),
+    },
+    "shared": {"shared"},
+}
 
-# what fails in them is explained as in the tests themselves
+
+def pytest_configure() -> None:
+    """Let Ctrl-C stop commands: what a shell starts in the background ignores it, and so would what tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With ``-n``, let a worker that has finished take tests from another: modules stay together, as fixtures like."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs an exported bundle or the authors' files by its fixtures."""
+    for item in items:
+        for marker, fixtures in MARKED_BY_FIXTURE.items():
+            if fixtures.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +81,8 @@ def official_network(official_checkpoint: Path) -> FusionGCN:
 
 
 @pytest.fixture(scope="session")
-def official_bundle(official_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("official") / "bundle"
-    export_bundle(official_checkpoint, path)
-    return path
+def official_bundle(official_checkpoint: Path) -> Path:
+    return exported(official_checkpoint, "official")
 
 
 @pytest.fixture(scope="session", params=["lytro-01", "lytro-13", "mffw-01", "gray-05"])
@@ -99,33 +125,26 @@ def random_checkpoint(random_network: FusionGCN, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def random_bundle(random_checkpoint: Path) -> Path:
     """The bundle of ``random_network``; to be read, not to be changed."""
-    path = random_checkpoint.parent / "bundle"
-    export_bundle(random_checkpoint, path)
-    return path
+    return exported(random_checkpoint, "random")
 
 
 @pytest.fixture(scope="session")
 def whole_bundle(random_checkpoint: Path) -> Path:
     """The same with its CNN as one graph."""
-    path = random_checkpoint.parent / "whole"
-    export_bundle(random_checkpoint, path, whole_cnn=True)
-    return path
+    return exported(random_checkpoint, "whole", whole_cnn=True)
 
 
 @pytest.fixture(scope="session")
 def tflite_bundle(random_checkpoint: Path) -> Path:
     """The same as TFLite, for tiles of two sizes."""
-    path = random_checkpoint.parent / "tflite"
-    export_bundle(random_checkpoint, path, form="tflite", sizes=[(16, 40), (24, 20)], superpixels=[12, 60])
-    return path
+    return exported(random_checkpoint, "tflite", format="tflite", sizes=[(16, 40), (24, 20)], superpixels=[12, 60])
 
 
 @pytest.fixture(scope="session")
 def whole_tflite_bundle(random_checkpoint: Path) -> Path:
     """The same as TFLite with its CNN as one graph for photographs of one size."""
-    path = random_checkpoint.parent / "whole-tflite"
-    export_bundle(random_checkpoint, path, form="tflite", whole_cnn=True, sizes=[(48, 64)], superpixels=[60])
-    return path
+    options: dict[str, Any] = {"format": "tflite", "whole_cnn": True, "sizes": [(48, 64)], "superpixels": [60]}
+    return exported(random_checkpoint, "whole-tflite", **options)
 
 
 @pytest.fixture(params=["onnx", "litert"])
@@ -240,9 +259,3 @@ def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
         return (tmp_path / output).read_text("utf-8")
 
     return run
-
-
-def pytest_configure() -> None:
-    """What is started in the background by a shell ignores Ctrl-C, and so would all commands that tests interrupt."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fusiongcn_edge.benchmarks.cli import evaluate
-from fusiongcn_edge.benchmarks.evaluation.figures import data_uri
+from fusiongcn_edge.benchmarks.evaluation import summary
 from fusiongcn_edge.benchmarks.latency import runner
+from fusiongcn_edge.benchmarks.latency.pictures import data_uri
 from helpers.common import Json
 
 PICTURES = {
@@ -64,7 +64,7 @@ def evaluation(psnr: dict[str, float], **changed: Any) -> Json:
     }  # fmt: skip
     group = {"title": "truth", "folder": "pairs", "pairs": [{"name": "1"}] * 3, "methods": methods}
     return {
-        "kind": evaluate.KIND, "schema": 1, "version": "0.1.0", "reference": first, "test": "a test",
+        "kind": summary.KIND, "schema": 1, "version": "0.1.0", "reference": first, "test": "a test",
         "lower_is_better": ["Q_CV"], "absent": {}, "interrupted": False, "groups": [group], **changed,
     }  # fmt: skip
 

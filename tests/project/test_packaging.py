@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import fusiongcn_edge
+from fusiongcn_edge.benchmarks.arm.sysroot import build_wheel
 from fusiongcn_edge.runtime.bundle.manifest import MANIFEST
 from fusiongcn_edge.runtime.bundle.reader import SHIPPED, load_bundle
 from fusiongcn_edge.runtime.errors import BundleError
@@ -27,7 +29,11 @@ from fusiongcn_edge.runtime.io.images import write_image
 from helpers.paths import ROOT
 
 OWN = "fusiongcn-edge"
-UNBOUND = {"hypothesis", "pillow", "pytest", "scikit-image", "tifffile", "setuptools", "thop"}  # a developer's alone
+UNBOUND = {  # a developer's alone
+    "filelock", "hypothesis", "pdoc", "pillow", "pytest", "pytest-xdist", "scikit-image", "tifffile", "setuptools",
+    "thop",
+}  # fmt: skip
+MAINTAINERS = ("fusiongcn_edge/benchmarks/arm/", "fusiongcn_edge/benchmarks/experiments/")
 BUNDLES = sorted(path.parent.relative_to(SHIPPED).as_posix() for path in SHIPPED.glob(f"*/*/{MANIFEST}"))
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "smtplib", "asyncio", "socketserver", "xmlrpc", "requests"}
 
@@ -134,6 +140,24 @@ def test_a_flipped_bit_in_any_file_of_a_shipped_model_is_refused(name: str, tmp_
     load_bundle(tmp_path / "model")
 
 
+# wheel
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_the_wheel_is_the_checkout_without_what_only_maintainers_run(tmp_path: Path) -> None:
+    with ZipFile(build_wheel(tmp_path)) as wheel:
+        packed = {name for name in wheel.namelist() if not name.partition("/")[0].endswith(".dist-info")}
+    folders = {"": ROOT / "src" / "fusiongcn_edge"}
+    folders |= {f"{name}/": ROOT / name for name in ("runtime", "model", "calibration", "export", "benchmarks")}
+    wanted = set()
+    for inside, folder in folders.items():
+        files = [*folder.rglob("*.py"), *folder.rglob("*.css"), *folder.glob("py.typed")]
+        files += [*folder.glob("bundle/*.md"), *folder.glob("bundles/*/*/*")]
+        wanted |= {f"fusiongcn_edge/{inside}{file.relative_to(folder).as_posix()}" for file in files}
+    assert packed == {name for name in wanted if not name.startswith(MAINTAINERS)}
+
+
 # network
 
 
@@ -159,6 +183,8 @@ socket.getaddrinfo = socket.gethostbyname = socket.create_connection = refused
 """
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("how", ["no network at all", "no way to ask for it"])
 @pytest.mark.parametrize("engine", ["onnx", "litert"])
 def test_commands_need_no_network(
