@@ -1,3 +1,3 @@
-"""Registration of frames: estimate a transform, warp, match exposure, order by focus, check the input.
-``frames.py`` aligns the frames of a stack with them.
+"""Registration of frames: estimate a transform and accept or refuse it (``estimate.py``), warp, match exposure, order
+by focus, warn about unsuitable input (``checks.py``). ``frames.py`` registers the frames of a stack.
 """
