@@ -22,11 +22,12 @@ from fusiongcn_edge.runtime.fuser import DEFAULT_MODEL, STAGES, Fuser, check_lim
 from fusiongcn_edge.runtime.fusion.depth_map import frame_colours
 from fusiongcn_edge.runtime.fusion.preview import contact_sheet
 from fusiongcn_edge.runtime.fusion.stack import MOST_FRAMES, check_frame_count
+from fusiongcn_edge.runtime.io.encode import check_format
 from fusiongcn_edge.runtime.io.files import check_no_overwrite, write_files
 from fusiongcn_edge.runtime.io.images import KEEPING_METADATA, Encoding, check_writable, encode_images, read_photograph
 from fusiongcn_edge.runtime.io.metadata import Metadata
 from fusiongcn_edge.runtime.registration.checks import SIDE, THOROUGH_SIDE, input_warnings
-from fusiongcn_edge.runtime.registration.frames import AlignedFrames, Registration, order_among, register_frames
+from fusiongcn_edge.runtime.registration.frames import Registration, register_frames
 from fusiongcn_edge.runtime.registration.overview import Overview, overview
 from fusiongcn_edge.runtime.registration.pyramid import LEAST_SIDE
 from fusiongcn_edge.runtime.types import Frames, OnStage
@@ -152,14 +153,17 @@ def check_outputs(paths: Sequence[str], outputs: PairOutputs | StackOutputs) -> 
     ImageError, OutputError
     """
     check_no_overwrite(paths, outputs.paths)
-    _check_maps(outputs, (1, 1))
+    for path, picture in _maps(outputs, (1, 1)):
+        check_writable(path, picture)
 
 
-def _check_maps(outputs: PairOutputs | StackOutputs, size: tuple[int, ...]) -> None:
-    """Refuse maps of this height and width that cannot be written."""
+def _maps(outputs: PairOutputs | StackOutputs, size: tuple[int, ...]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The paths of the maps asked for, each with a picture of its type and of this height and width; a preview, which
+    is reduced, with a small one."""
     for path in outputs.paths[1:]:
         depth_map = isinstance(outputs, StackOutputs) and path == outputs.depth_map
-        check_writable(path, np.broadcast_to(np.uint16(0) if depth_map else np.uint8(0), size))
+        reduced = isinstance(outputs, PairOutputs) and path == outputs.preview
+        yield path, np.broadcast_to(np.uint16(0) if depth_map else np.uint8(0), (1, 1) if reduced else size)
 
 
 def check_model(options: FuseOptions) -> Bundle:
@@ -260,7 +264,8 @@ def _seen(
 
     def check_first(pixels: NDArray[Any]) -> None:
         check_writable(outputs.fused, pixels)
-        _check_maps(outputs, pixels.shape[:2])
+        for path, picture in _maps(outputs, pixels.shape[:2]):
+            check_format(path, picture)  # its place was looked at when nothing was read yet
 
     return overview(
         paths,
@@ -280,9 +285,11 @@ def _registered(
     """The frames to fuse, as they are or warped to one of them (of a pair, now), and their order of focus."""
     if not options.registers:
         return seen.frames, None, seen.order
-    registration = register_frames(
+    aligned = register_frames(
+        seen.frames,
         seen.reduced,
         seen.order,
+        seen.sharpness,
         options.align,
         names=seen.paths,
         reference=0 if pair else None,
@@ -291,11 +298,7 @@ def _registered(
         skip_failed=options.skip_failed,
         progress=progress,
     )
-    order = order_among(registration.numbers, seen.order, seen.sharpness)
-    aligned = AlignedFrames(
-        seen.frames, registration, order, match_exposure=options.match_exposure, filled=options.no_crop
-    )
-    return [aligned[0], aligned[1]] if pair else aligned, registration, order
+    return [aligned[0], aligned[1]] if pair else aligned, aligned.registration, aligned.order
 
 
 def _warnings(seen: Overview, kept: Sequence[int], output: str, options: FuseOptions) -> list[str]:

@@ -122,6 +122,11 @@ def check_writable(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
             f"The picture for {path} has no pixels", found=f"shape {image.shape}", fix="give one that has pixels"
         )
     check_folder(path)
+    check_format(path, image)
+
+
+def check_format(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
+    """Refuse, with an ImageError, a path whose format cannot hold ``image``; the place is not looked at."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         raise ImageError(

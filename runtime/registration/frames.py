@@ -61,6 +61,8 @@ class AlignedFrames:
         The frame given that the others are registered to.
     area : Window
         The part of the reference that is shown.
+    registration : Registration
+        What these are taken from.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ class AlignedFrames:
         match_exposure: bool,
         filled: bool,
     ) -> None:
-        self.numbers, self.order = registration.numbers, tuple(order)
+        self.registration, self.numbers, self.order = registration, registration.numbers, tuple(order)
         self.reference, self.area = registration.reference, registration.area
         self.alignments = tuple(registration.alignments[number] for number in self.numbers)
         self._frames, self._match_exposure = frames, match_exposure
@@ -154,8 +156,10 @@ class _Search:
 
 
 def register_frames(
+    frames: Frames,
     images: Sequence[ReducedImage],
     order: Sequence[int],
+    sharpnesses: NDArray[np.float32],
     model: str,
     *,
     names: Sequence[str],
@@ -164,10 +168,11 @@ def register_frames(
     keep_full_frame: bool = False,
     skip_failed: bool = False,
     progress: OnStage,
-) -> Registration:
-    """Register frames, of which only their reduced gray levels are needed.
+) -> AlignedFrames:
+    """Register frames by what a pass over them has measured; none of ``frames`` is asked for.
 
-    ``images`` are those of all frames, ``order`` is that of focus. For the other parameters, and what is raised, see
+    ``images`` are the reduced gray levels of all frames, ``order`` is that of focus, by the focus measures
+    ``sharpnesses`` (float32 N x cells). For the other parameters, the result and what is raised, see
     :func:`align_frames`.
     """
     middle = order.index(reference) if reference is not None else (len(order) - 1) // 2
@@ -187,12 +192,10 @@ def register_frames(
         area = reduce(Window.within, (valid_region(alignment, *size) for alignment in found.values()), area)
         if area.top >= area.bottom or area.left >= area.right:
             raise ImageError("There is nothing that all photographs show", fix="leave some out, or keep the whole area")
-    return Registration(found, onto, area)
-
-
-def order_among(numbers: Sequence[int], order: Sequence[int], sharpnesses: NDArray[np.float32]) -> Sequence[int]:
-    """The order of focus of some of the frames, as indices into ``numbers``; ``order`` is that of all."""
-    return order if len(numbers) == len(order) else focus_order(sharpnesses[list(numbers)])
+    registration = Registration(found, onto, area)
+    if len(found) < len(order):  # indices into the frames that are kept
+        order = focus_order(sharpnesses[list(registration.numbers)])
+    return AlignedFrames(frames, registration, order, match_exposure=match_exposure, filled=keep_full_frame)
 
 
 def align_frames(
@@ -256,10 +259,11 @@ def align_frames(
         frames.__getitem__, names, smallest, lambda frame: (sharpness(frame), reduced(frame)), progress
     )
     rows = np.stack([row for row, _ in measured])
-    order = focus_order(rows)
-    registration = register_frames(
+    return register_frames(
+        frames,
         [image for _, image in measured],
-        order,
+        focus_order(rows),
+        rows,
         model,
         names=names,
         reference=reference,
@@ -268,5 +272,3 @@ def align_frames(
         skip_failed=skip_failed,
         progress=progress,
     )
-    kept = order_among(registration.numbers, order, rows)
-    return AlignedFrames(frames, registration, kept, match_exposure=match_exposure, filled=keep_full_frame)

@@ -223,3 +223,17 @@ def test_a_map_that_its_format_cannot_hold_is_refused_before_anything_is_fused(
         fuse_files([str(tmp_path / "a.png"), str(tmp_path / "b.png")], outputs)
     assert "map.webp" in caught.value.problem
     assert not (tmp_path / "fused.png").exists()
+
+
+def test_a_preview_is_not_held_against_the_size_of_the_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reached(*_: object, **__: object) -> None:
+        raise RuntimeError("fusing")
+
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name, np.zeros((16, 16_384), np.uint8))  # a pixel more than WebP holds
+    monkeypatch.setattr(Fuser, "fuse", reached)
+    outputs = PairOutputs(str(tmp_path / "fused.png"), preview=str(tmp_path / "preview.webp"))
+    with pytest.raises(RuntimeError, match="fusing"):
+        fuse_files([str(tmp_path / "a.png"), str(tmp_path / "b.png")], outputs)
