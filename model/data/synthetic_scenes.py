@@ -72,10 +72,10 @@ def make_scene(photographs: Photographs, size: int, seed: int, index: int) -> Sc
     b = _misregister(b, rng)
     a, b = _expose(a, rng), _expose(b, rng)
     inner = slice(margin, margin + size)
-    a8, b8, t8 = (np.clip(np.rint(image[inner, inner]), 0, 255).astype(np.uint8) for image in (a, b, truth))
+    a8, b8, t8 = (to_uint8(image[inner, inner]) for image in (a, b, truth))
     if rng.random() < 0.4:
         quality = int(rng.integers(75, 100))
-        a8, b8 = _jpeg(a8, quality), _jpeg(b8, quality)
+        a8, b8 = jpeg_compressed(a8, quality), jpeg_compressed(b8, quality)
     matte, weight = (np.clip(share[inner, inner], 0, 1) for share in (matte, weight))  # rounding
     return Scene(a8, b8, t8, matte, weight, kind)
 
@@ -93,12 +93,12 @@ def blank_scene(photographs: Photographs, size: int, seed: int, index: int) -> S
         truth = blur(truth, kernel(rng, float(rng.uniform(2, LARGEST_RADIUS))))
     noise, exposure = rng.uniform(0.3, 3.0), rng.uniform(0.98, 1.02) if rng.random() < 0.3 else 1.0
     a, b, t = (
-        np.clip(np.rint(gain * truth + level * rng.standard_normal(truth.shape)), 0, 255).astype(np.uint8)
+        to_uint8(gain * truth + level * rng.standard_normal(truth.shape))
         for gain, level in ((exposure, noise), (1, noise), (1, 0))
     )
     if rng.random() < 0.4:
         quality = int(rng.integers(75, 100))
-        a, b = _jpeg(a, quality), _jpeg(b, quality)
+        a, b = jpeg_compressed(a, quality), jpeg_compressed(b, quality)
     return Scene(a, b, t, np.full((size, size), 0.5, np.float32), np.ones((size, size), np.float32), "blank")
 
 
@@ -117,7 +117,7 @@ def with_noise(scene: Scene, rng: np.random.Generator) -> Scene:
         if grain:
             noise = cv2.GaussianBlur(noise, (0, 0), grain).astype(np.float32)
         noise *= np.float32(level * rng.uniform(0.85, 1.15)) / noise.std()
-        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+        return to_uint8(image + noise)
 
     return replace(scene, a=noisy(scene.a), b=noisy(scene.b))
 
@@ -319,7 +319,13 @@ def _expose(image: Float32, rng: np.random.Generator) -> Float32:
     return image
 
 
-def _jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def to_uint8(image: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Round gray levels, and clip what is beyond 0 to 255."""
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def jpeg_compressed(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Encode as JPEG, and decode again."""
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 

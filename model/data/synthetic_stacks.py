@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiongcn_edge.model.data.photos import Photographs
-from fusiongcn_edge.model.data.synthetic_scenes import blur, kernel, random_matte, random_shape
+from fusiongcn_edge.model.data.synthetic_scenes import (
+    blur,
+    jpeg_compressed,
+    kernel,
+    random_matte,
+    random_shape,
+    to_uint8,
+)
 from fusiongcn_edge.runtime.errors import FusionError
 from fusiongcn_edge.runtime.types import Float32
 
@@ -83,11 +90,11 @@ def make_stack(photographs: Photographs, size: int, frames: int, seed: int, inde
     shots = _with_noise(images, rng)
     if rng.random() < 0.4:
         quality = int(rng.integers(75, 100))
-        shots = [_jpeg(shot, quality) for shot in shots]
+        shots = [jpeg_compressed(shot, quality) for shot in shots]
     order = rng.permutation(frames)
     return SyntheticStack(
         np.stack([shots[n] for n in order]),
-        _to_uint8(truth[inner, inner]),
+        to_uint8(truth[inner, inner]),
         np.stack([radii[n][inner, inner] for n in order]).astype(np.float32),
         kind,
     )
@@ -316,17 +323,8 @@ def _with_noise(images: list[Float32], rng: np.random.Generator) -> list[NDArray
         noise += rng.standard_normal((*image.shape[:2], 1), np.float32)
         if grain:
             noise = cv2.GaussianBlur(noise, (0, 0), grain).astype(np.float32)
-        shots.append(_to_uint8(image + noise * np.float32(level / noise.std())))
+        shots.append(to_uint8(image + noise * np.float32(level / noise.std())))
     return shots
-
-
-def _to_uint8(image: Float32) -> NDArray[np.uint8]:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
-
-
-def _jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def stack_sheet(photographs: Photographs, size: int, frames: int, seed: int, count: int) -> NDArray[np.uint8]:
