@@ -22,6 +22,7 @@ from fusiongcn_edge.runtime.io.images import read_image, write_image
 from fusiongcn_edge.runtime.io.pixels import eight_bit_colour
 from fusiongcn_edge.runtime.pipeline import PREVIEW_HEIGHT
 from helpers.common import Fails, contents
+from helpers.disks import fill_after
 from helpers.paths import EXAMPLE
 from helpers.pictures import shows
 
@@ -251,15 +252,7 @@ def test_a_format_that_cannot_hold_the_photographs(
 def test_a_disk_that_is_full_at_any_moment(
     step: str, successes: int, fails: Fails, random_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = getattr(os, step), []
-
-    def full_later(*arguments: object) -> object:
-        calls.append(arguments)
-        if len(calls) > successes:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return original(*arguments)
-
-    monkeypatch.setattr(os, step, full_later)
+    fill_after(monkeypatch, step, successes)
     outputs = ["-o", "fused.png", "--decision-map", "map.png", "--probability", "probability.png"]
     sentence = fails("fuse", "a.png", "b.png", *outputs, "--model", random_bundle)
     assert "cannot be written (No space left on device)" in sentence

@@ -24,6 +24,7 @@ from fusiongcn_edge.runtime.io.images import (
 )
 from fusiongcn_edge.runtime.io.validation import check_pair
 from fusiongcn_edge.runtime.networks.fusiongcn_inputs import network_input
+from helpers.disks import fill_after
 from helpers.paths import EXAMPLE
 from helpers.refusals import refused
 
@@ -267,17 +268,9 @@ def test_an_interruption_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monk
 def test_several_images_are_written_all_or_none(
     step: str, successes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = getattr(os, step), []
-
-    def full_later(*arguments: object) -> object:
-        calls.append(arguments)
-        if len(calls) > successes:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return original(*arguments)
-
     images = {tmp_path / f"{kind}.png": noise(kind, np.uint8) for kind in SHAPES}
     with monkeypatch.context() as patch:
-        patch.setattr(os, step, full_later)
+        fill_after(patch, step, successes)
         refused(OutputError, write_images, images)
     assert list(tmp_path.iterdir()) == []
     write_images(images)
