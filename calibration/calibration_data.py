@@ -1,4 +1,4 @@
-"""Photographs to calibrate and to judge with, and what a model's graphs are given for them."""
+"""Calibration and validation sets, and what a model's graphs are given for them."""
 
 from __future__ import annotations
 

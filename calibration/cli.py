@@ -32,7 +32,7 @@ EXAMPLE = """example:
   fusiongcn fuse near.jpg far.jpg -o fused.png --model my-int8
 
 my-pairs holds a/NAME.jpg and b/NAME.jpg, two photographs of one scene each. Half of them choose the precisions, the
-others judge the result, unless --validation-pairs names a folder of its own: at least 2 pairs of each, and rather 8.
+others validate the result, unless --validation-pairs names a folder of its own: at least 2 pairs of each, and rather 8.
 What is lost is measured against the same model in float32: flipped decisions (pixels taken from the other photograph)
 and PSNR of the fused photograph.
 
@@ -58,7 +58,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation-pairs",
         type=Path,
         metavar="DIR",
-        help="photographs to judge with, at least 2 pairs (default: half of --pairs)",
+        help="validation set, at least 2 pairs (default: half of --pairs)",
     )
     parser.add_argument(
         "--max-flips", type=_percent, default=0.002, metavar="X%", help="of all decisions, at most (default: 0.2%%)"
@@ -68,7 +68,7 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(0),
         default=8,
         metavar="N",
-        help="pairs to calibrate with, and as many to judge with, at most (default: %(default)s)",
+        help="pairs of the calibration set, and as many of the validation set, at most (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0), default=0, metavar="N", help="draws pairs and windows (default: 0)"

@@ -92,7 +92,7 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         check_no_overwrite([], [arguments.report, *([arguments.json] if arguments.json else [])])
     models = list(dict.fromkeys(arguments.model or [DEFAULT_MODEL]))
     for model in models:
-        load_bundle(model)  # a wrong name is told before anything is measured
+        load_bundle(model)  # refuse a wrong name before anything is measured
     with tempfile.TemporaryDirectory(prefix="fusiongcn-") as folder:
         if arguments.photos is not None:
             inputs = runner.photo_inputs(arguments.photos)

@@ -13,7 +13,7 @@ METRICS_EXAMPLE = """example:
   fusiongcn metrics near.jpg far.jpg fused.png --truth all-in-focus.png --json -
 
 what is measured; higher is better, but for Q_CV, and 1 is the most but where it is said:
-  Q_MI    how much the result tells of both photographs (mutual information, normalised; at most 2)
+  Q_MI    normalised mutual information of the result and both photographs (at most 2)
   Q_NCIE  the same for relations of any kind (nonlinear correlation information entropy)
   Q_G     how well edges keep their strength and direction (Xydeas and Petrovic)
   Q_P     how well features are kept (phase congruency)

@@ -52,7 +52,7 @@ LOWER_IS_BETTER = {"Q_CV"}
 
 
 class FusionScorer:
-    """A pair of photographs, and the all-in-focus image where there is one, to judge fused images by.
+    """A pair of photographs, and the all-in-focus image where there is one, to evaluate fused images with.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def boundary_band(a: NDArray[Any], b: NDArray[Any], truth: NDArray[Any]) -> NDAr
     """Where the decision is hard: pixels at most 5 pixels away from where the better photograph changes.
 
     The better one has the smaller squared error to the truth, averaged over channels and by a Gaussian of sigma 2;
-    regions below 0.1 % of the image change sides, as in a decision map.
+    connected components below 0.1 % of the image are flipped, as in a decision map.
     """
     errors = []
     for source in (a, b):
